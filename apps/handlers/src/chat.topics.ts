@@ -1,0 +1,51 @@
+import { Controller, UsePipes, ValidationPipe } from '@nestjs/common';
+import { Payload } from '@nestjs/microservices';
+import { ClientSession, GatewayApi, OnTopic, Session } from '@nestgate/worker';
+import { LoginDto, RoomDto, SayDto, WhisperDto } from './dto.js';
+
+/** A chat: names are uids, rooms are groups. */
+@Controller()
+@UsePipes(new ValidationPipe())
+export class ChatTopics {
+  constructor(private readonly gateway: GatewayApi) {}
+
+  @OnTopic('chat/login')
+  async login(@Payload() { name }: LoginDto, @ClientSession() session: Session) {
+    await session.toBind(name);
+    return { uid: name };
+  }
+
+  @OnTopic('chat/join')
+  async join(@Payload() { room }: RoomDto, @ClientSession() session: Session) {
+    await this.gateway.joinGroup(session.clientId, room);
+    await this.gateway.sendToGroup(room, 'chat/joined', { room, name: session.userId });
+    return { room, members: await this.gateway.getClientCountByGroup(room) };
+  }
+
+  @OnTopic('chat/leave')
+  async leave(@Payload() { room }: RoomDto, @ClientSession() session: Session) {
+    await this.gateway.leaveGroup(session.clientId, room);
+    return { ok: true };
+  }
+
+  @OnTopic('chat/say')
+  say(@Payload() { room, text }: SayDto, @ClientSession() session: Session) {
+    const said = { room, from: session.userId, text, at: Date.now() };
+    return this.gateway.sendToGroup(room, 'chat/said', said, undefined, { confirm: true });
+  }
+
+  @OnTopic('chat/whisper')
+  whisper(@Payload() { to, text }: WhisperDto, @ClientSession() session: Session) {
+    return this.gateway.sendToUid(to, 'chat/whispered', { from: session.userId, text }, { confirm: true });
+  }
+
+  @OnTopic('chat/rooms')
+  async rooms() {
+    return { rooms: await this.gateway.getAllGroupClientIdCount() };
+  }
+
+  @OnTopic('chat/who')
+  async who(@Payload() { room }: RoomDto) {
+    return { uids: await this.gateway.getUidListByGroup(room) };
+  }
+}

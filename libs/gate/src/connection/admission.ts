@@ -1,0 +1,45 @@
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { TokenBucket } from './token-bucket.js';
+
+/** Why a connection is not admitted, as an HTTP status and a text. */
+export interface Refusal {
+  readonly status: number;
+  readonly message: string;
+}
+
+type Limits = Pick<ResolvedGateOptions, 'maxConnections' | 'maxConnectionsPerIp' | 'maxConnectionRate'>;
+
+const FULL: Refusal = { status: 503, message: 'The gate is full' };
+const TOO_FAST: Refusal = { status: 503, message: 'Too many new connections' };
+const TOO_MANY: Refusal = { status: 429, message: 'Too many connections from this address' };
+
+/** Counts connections, those in their handshake included, and refuses what is over the limits. */
+export class Admission {
+  private readonly perIp = new Map<string, number>();
+  private readonly rate: TokenBucket | undefined;
+  private total = 0;
+
+  constructor(private readonly limits: Limits) {
+    const { maxConnectionRate } = limits;
+    if (maxConnectionRate > 0) this.rate = new TokenBucket(maxConnectionRate, maxConnectionRate, Date.now());
+  }
+
+  /** Lets a connection in, or says why not. Who is let in must {@link leave}. */
+  enter(ip: string): Refusal | undefined {
+    const { maxConnections, maxConnectionsPerIp } = this.limits;
+    if (maxConnections > 0 && this.total >= maxConnections) return FULL;
+    const fromIp = this.perIp.get(ip) ?? 0;
+    if (maxConnectionsPerIp > 0 && fromIp >= maxConnectionsPerIp) return TOO_MANY;
+    if (this.rate && !this.rate.take(Date.now())) return TOO_FAST;
+    this.total++;
+    this.perIp.set(ip, fromIp + 1);
+    return undefined;
+  }
+
+  leave(ip: string): void {
+    this.total--;
+    const left = (this.perIp.get(ip) ?? 1) - 1;
+    if (left > 0) this.perIp.set(ip, left);
+    else this.perIp.delete(ip);
+  }
+}

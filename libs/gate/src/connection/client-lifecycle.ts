@@ -1,0 +1,113 @@
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { type Caller, createCaller, LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
+import { CLOSE } from '@nestgate/protocol';
+import { Session } from '@nestgate/worker';
+import { GateCounters } from '../gate-counters.js';
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import type { HandshakeResult } from '../hooks/handshake-handler.js';
+import { SessionLearner } from '../hooks/session-learner.js';
+import { Heartbeat } from '../hub/heartbeat.js';
+import { Hub } from '../hub/hub.js';
+import { TopicRouter } from '../routing/topic-router.js';
+import { SessionState } from '../session/session-state.js';
+import { type AgentHost, ClientAgent } from './client-agent.js';
+import type { Connection } from './connection.js';
+import { DrainQueue } from './drain-queue.js';
+import type { Wire } from './wire.js';
+
+/** Makes a client of a connection, and sees it off. */
+@Injectable()
+export class ClientLifecycle implements AgentHost {
+  readonly drainQueue = new DrainQueue();
+  private readonly logger = new Logger(ClientLifecycle.name);
+  private readonly heartbeat: Heartbeat;
+  private readonly gate: Caller<SessionContract>;
+  private readonly gateId: string;
+
+  constructor(
+    @Inject(RESOLVED_GATE_OPTIONS) readonly options: ResolvedGateOptions,
+    readonly counters: GateCounters,
+    node: LinkNode,
+    private readonly hub: Hub,
+    private readonly router: TopicRouter,
+    private readonly learner: SessionLearner,
+  ) {
+    this.gateId = node.info.id;
+    this.gate = createCaller(node, sessionContract);
+    this.heartbeat = new Heartbeat(options, agent => {
+      // Nobody is there to answer a close frame.
+      agent.close(CLOSE.heartbeatTimeout.code, CLOSE.heartbeatTimeout.reason);
+    });
+  }
+
+  /** Takes in a client whose handshake has passed. Its frames wait until `SessionLearner.onConnect` is done. */
+  connect(connection: Connection, wire: Wire, handshake: HandshakeResult): ClientAgent {
+    const serial = this.hub.nextSerial();
+    const sessionId = this.hub.clientId(serial);
+    const { ip, network } = connection;
+    const state = new SessionState(
+      { sessionId, serverId: this.gateId, ip, network, connectedAt: Date.now() },
+      this.options.maxSettingsBytes,
+    );
+    if (handshake.settings) state.merge(handshake.settings);
+    const agent = new ClientAgent(this, serial, state, connection, wire);
+    agent.userData = handshake.userData;
+    this.hub.add(agent);
+    this.heartbeat.add(agent);
+    const hello = wire.hello(sessionId, this.options.pingInterval);
+    if (hello) agent.sendFrame(hello);
+    agent.block();
+    void this.welcome(agent, handshake.userId);
+    return agent;
+  }
+
+  /** The session of a client, for hooks. */
+  sessionOf(agent: ClientAgent): Session {
+    return new Session(agent.session.snapshot(), this.gate, agent);
+  }
+
+  route(agent: ClientAgent): void {
+    this.router.route(agent);
+  }
+
+  retire(agent: ClientAgent, code: number, reason: string): void {
+    const session = this.sessionOf(agent);
+    const groups = [...this.hub.groups.namesOf(agent)];
+    this.heartbeat.remove(agent);
+    this.router.forget(agent);
+    this.hub.remove(agent);
+    this.guarded(() => this.learner.onDisconnect(session, { code, reason, groups }));
+  }
+
+  afterCloseTimeout(callback: () => void): () => void {
+    const timer = setTimeout(callback, this.options.closeTimeout);
+    return () => clearTimeout(timer);
+  }
+
+  private async welcome(agent: ClientAgent, userId: string | undefined): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error('SessionLearner.onConnect took too long')), this.options.overTime);
+    });
+    try {
+      await Promise.race([this.greet(agent, userId), late]);
+      agent.unblock();
+    } catch (error) {
+      this.logger.error(error);
+      agent.close(CLOSE.internal.code, CLOSE.internal.reason);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async greet(agent: ClientAgent, userId: string | undefined): Promise<void> {
+    const session = this.sessionOf(agent);
+    if (userId !== undefined) await session.toBind(userId);
+    await this.learner.onConnect(session);
+  }
+
+  private guarded(hook: () => void | Promise<void>): void {
+    new Promise<void>(resolve => resolve(hook())).catch((error: unknown) => this.logger.error(error));
+  }
+}

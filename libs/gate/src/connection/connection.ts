@@ -1,0 +1,32 @@
+/** A client's connection, as its agent sees it: bytes out, frames in. Framing is the wire's business. */
+export interface Connection {
+  /** `ws`, `tcp`, or what a custom acceptor says. */
+  readonly network: string;
+  readonly ip: string;
+  /** Bytes read from the socket so far, whatever they were. */
+  readonly bytesRead: number;
+  /** Bytes written that the operating system has not taken yet. */
+  readonly writableLength: number;
+  /** Writes framed bytes. */
+  write(data: Uint8Array): void;
+  /** Probes whether the client is alive. */
+  ping(): void;
+  pause(): void;
+  resume(): void;
+  /** Says goodbye and closes; whoever does not answer is cut off after a while. */
+  close(code: number, reason: string): void;
+  /** Cuts the connection at once. */
+  destroy(): void;
+}
+
+/** Who is told what happens on a connection. */
+export interface ConnectionEvents {
+  /** A whole frame. The bytes are the receiver's for as long as it keeps them. */
+  onFrame(data: Buffer): void;
+  /** All that was written has been taken by the operating system. */
+  onDrain(): void;
+  /** The client broke a rule of the connection's own protocol. */
+  onViolation(code: number, reason: string): void;
+  /** The connection has ended. Nothing follows. */
+  onClose(code: number, reason: string): void;
+}

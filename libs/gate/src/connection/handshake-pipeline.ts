@@ -1,0 +1,93 @@
+import { HttpException, Injectable, Logger } from '@nestjs/common';
+import { ExternalContextCreator } from '@nestjs/core';
+import { HandshakeHandler, type HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
+import type { Refusal } from './admission.js';
+
+/** The little of a response that exception filters and guards written for HTTP use. */
+class HandshakeResponse {
+  statusCode = 200;
+  body: unknown;
+
+  status(code: number): this {
+    this.statusCode = code;
+    return this;
+  }
+
+  json(body: unknown): this {
+    this.body = body;
+    return this;
+  }
+
+  send(body: unknown): this {
+    return this.json(body);
+  }
+
+  /** Headers of a refused upgrade are the gate's own. */
+  setHeader(): this {
+    return this;
+  }
+}
+
+/** What a handshake ended with. */
+export type HandshakeOutcome = { readonly accepted: HandshakeResult } | { readonly refused: Refusal };
+
+type Run = (request: HandshakeRequest, response: HandshakeResponse) => Promise<unknown>;
+
+/** Runs the {@link HandshakeHandler} with Nest's guards, interceptors and exception filters around it. */
+@Injectable()
+export class HandshakePipeline {
+  private readonly logger = new Logger(HandshakePipeline.name);
+  private run: Run | undefined;
+
+  constructor(
+    private readonly handler: HandshakeHandler,
+    private readonly contexts: ExternalContextCreator,
+  ) {}
+
+  async handshake(request: HandshakeRequest): Promise<HandshakeOutcome> {
+    // Made with the first handshake, when all global guards have been registered.
+    this.run ??= this.createRun();
+    const response = new HandshakeResponse();
+    try {
+      await this.run(request, response);
+    } catch (error) {
+      return { refused: this.refusalOf(error) };
+    }
+    const result = this.passed.get(request);
+    if (result) return { accepted: result };
+    // An exception filter has dealt with a refusal; it remains one.
+    const { statusCode } = response;
+    return { refused: { status: statusCode >= 400 ? statusCode : 403, message: textOf(response.body) } };
+  }
+
+  /** The requests whose handler has run to its end, which is the only thing that lets a client in. */
+  private readonly passed = new WeakMap<HandshakeRequest, HandshakeResult>();
+
+  private createRun(): Run {
+    const { handler, passed } = this;
+    const method = handler.handshake;
+    const callback = async function handshake(...args: unknown[]): Promise<void> {
+      const request = args[0] as HandshakeRequest;
+      passed.set(request, (await method.call(handler, request)) ?? {});
+    };
+    // Decorators of the method are looked up on the function that is called.
+    for (const key of Reflect.getMetadataKeys(method) as string[]) {
+      Reflect.defineMetadata(key, Reflect.getMetadata(key, method), callback);
+    }
+    return this.contexts.create(handler, callback, 'handshake') as Run;
+  }
+
+  private refusalOf(error: unknown): Refusal {
+    if (error instanceof HttpException) {
+      const status = error.getStatus();
+      if (status >= 400 && status < 500) return { status, message: error.message };
+    }
+    this.logger.error(error);
+    return { status: 500, message: 'Internal server error' };
+  }
+}
+
+function textOf(body: unknown): string {
+  const message: unknown = typeof body === 'object' && body !== null ? (body as { message?: unknown }).message : body;
+  return typeof message === 'string' ? message : 'Forbidden';
+}

@@ -1,0 +1,98 @@
+import type { SlowClientPolicy } from '../gate-options.js';
+import type { Connection } from './connection.js';
+import type { Drainable, DrainQueue } from './drain-queue.js';
+
+/** What an outbox needs to know, shared by all of a gate. */
+export interface OutboxLimits {
+  readonly sendPackBuffNum: number;
+  readonly sendBuffBytes: number;
+  readonly slowClientPolicy: SlowClientPolicy;
+}
+
+/** What became of a frame: taken, dropped by the policy (it or an older one), or the reason to disconnect the client. */
+export type EnqueueResult = 'taken' | 'dropped' | 'overflow';
+
+/**
+ * The frames that wait to be written to one client. Bounded by count and bytes, counting what the socket holds and the
+ * operating system has not taken.
+ */
+export class Outbox implements Drainable {
+  private frames: Uint8Array[] = [];
+  private bytes = 0;
+  private writtenPacks = 0;
+  private listed = false;
+
+  constructor(
+    private readonly connection: Connection,
+    private readonly queue: DrainQueue,
+    private readonly limits: OutboxLimits,
+  ) {}
+
+  /** True when all frames are with the socket, taken by the operating system or not. */
+  get isEmpty(): boolean {
+    return this.frames.length === 0;
+  }
+
+  /** Frames not yet taken by the operating system. */
+  get pendingPacks(): number {
+    return this.frames.length + (this.connection.writableLength > 0 ? this.writtenPacks : 0);
+  }
+
+  /** Bytes not yet taken by the operating system. */
+  get pendingBytes(): number {
+    return this.bytes + this.connection.writableLength;
+  }
+
+  add(frame: Uint8Array): EnqueueResult {
+    let result: EnqueueResult = 'taken';
+    if (!this.fits(frame)) {
+      // A burst within one turn is not a slow client: only what the socket will not take counts.
+      this.drain();
+      if (!this.fits(frame)) {
+        const { slowClientPolicy } = this.limits;
+        if (slowClientPolicy === 'disconnect') return 'overflow';
+        if (slowClientPolicy === 'drop-newest' || !this.dropOldest(frame)) return 'dropped';
+        result = 'dropped';
+      }
+    }
+    this.frames.push(frame);
+    this.bytes += frame.length;
+    if (!this.listed) {
+      this.listed = true;
+      this.queue.add(this);
+    }
+    return result;
+  }
+
+  /** Writes everything in one go, unless the socket still holds an earlier write: then at its drain. */
+  drain(): void {
+    this.listed = false;
+    const { frames } = this;
+    if (frames.length === 0 || this.connection.writableLength > 0) return;
+    const data = frames.length === 1 ? (frames[0] as Uint8Array) : Buffer.concat(frames, this.bytes);
+    this.writtenPacks = frames.length;
+    this.frames = [];
+    this.bytes = 0;
+    this.connection.write(data);
+  }
+
+  /** Forgets what waits, and says how many frames that were. */
+  clear(): number {
+    const { length } = this.frames;
+    this.frames = [];
+    this.bytes = 0;
+    return length;
+  }
+
+  private fits(frame: Uint8Array): boolean {
+    return (
+      this.pendingPacks < this.limits.sendPackBuffNum && this.pendingBytes + frame.length <= this.limits.sendBuffBytes
+    );
+  }
+
+  /** Makes room for a frame; false when even an empty outbox has none, because of what the socket holds. */
+  private dropOldest(frame: Uint8Array): boolean {
+    while (this.frames.length > 0 && !this.fits(frame)) this.bytes -= (this.frames.shift() as Uint8Array).length;
+    return this.fits(frame);
+  }
+}

@@ -1,0 +1,25 @@
+/** Lets `rate` tokens per second through, and a burst of `capacity`. Holds two numbers and no timer. */
+export class TokenBucket {
+  private tokens: number;
+  private filledAt: number;
+
+  constructor(
+    private readonly rate: number,
+    private readonly capacity: number,
+    now: number,
+  ) {
+    this.tokens = capacity;
+    this.filledAt = now;
+  }
+
+  /** Takes a token; false when there is none. `now` in milliseconds. */
+  take(now: number): boolean {
+    if (now > this.filledAt) {
+      this.tokens = Math.min(this.capacity, this.tokens + ((now - this.filledAt) * this.rate) / 1000);
+      this.filledAt = now;
+    }
+    if (this.tokens < 1) return false;
+    this.tokens--;
+    return true;
+  }
+}

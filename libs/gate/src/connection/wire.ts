@@ -1,0 +1,21 @@
+import type { Body, DecodedFrame, ErrorBody, FrameFault } from '@nestgate/protocol';
+
+/** How frames look to one kind of client: its codec, framed for its connection. Clients of one kind share a wire. */
+export interface Wire {
+  /** The codec's name: `gate.json`, `gate.pack`, `gate.frame`, or a custom one. */
+  readonly codec: string;
+  /** The frame that the last successful `decode` has read. Reused: copy what must outlive the next call. */
+  readonly frame: DecodedFrame;
+  /** Whether a return value without a request id still goes back to the client. */
+  readonly pushesResults: boolean;
+  /** Reads a frame. Returns why it is refused, or `undefined`. */
+  decode(data: Buffer): FrameFault | undefined;
+  /** The first frame of a connection, or `undefined` when this wire has none. */
+  hello(clientId: string, heartbeatMs: number): Buffer | undefined;
+  push(topic: string, body: Body): Buffer;
+  reply(id: number, body: Body): Buffer;
+  /** An error that answers the request `id`, or, with 0, one that belongs to no request. */
+  error(id: number, error: ErrorBody, topic: string | undefined): Buffer;
+  /** The answer to a ping; with an id as a reply. */
+  pong(id: number): Buffer;
+}

@@ -1,0 +1,182 @@
+import { createServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { WebSocketServer } from 'ws';
+import { GateCounters } from '../gate-counters.js';
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
+import { Admission, type Refusal } from './admission.js';
+import { ClientLifecycle } from './client-lifecycle.js';
+import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
+import { checkOrigin, checkUpgrade, chooseCodec } from './handshake-check.js';
+import { HandshakePipeline } from './handshake-pipeline.js';
+import { JsonWsWire } from './json-ws-wire.js';
+import type { Wire } from './wire.js';
+import { asSocket, WsConnection } from './ws-connection.js';
+
+/** A message in more fragments than this is an attack. */
+const MAX_FRAGMENTS = 64;
+/** How long a client may take to answer a close frame, in milliseconds. */
+const CLOSE_HANDSHAKE_MS = 2_000;
+const DEFAULT_CODEC = 'gate.json';
+
+/** Accepts WebSocket clients, on the HTTP server of the app or on a port of its own. */
+@Injectable()
+export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
+  private readonly logger = new Logger(WsAcceptor.name);
+  private readonly admission: Admission;
+  private readonly wires: ReadonlyMap<string, Wire>;
+  private readonly codecs: ReadonlySet<string>;
+  private ownServer: HttpServer | undefined;
+  private adapter: GateWsAdapter | undefined;
+  private wss: WebSocketServer | undefined;
+  private draining = false;
+
+  constructor(
+    @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
+    private readonly adapterHost: HttpAdapterHost,
+    private readonly pipeline: HandshakePipeline,
+    private readonly clients: ClientLifecycle,
+    private readonly counters: GateCounters,
+  ) {
+    this.admission = new Admission(options);
+    this.wires = new Map([[DEFAULT_CODEC, new JsonWsWire(options.maxJsonDepth)]]);
+    this.codecs = new Set(this.wires.keys());
+  }
+
+  /** Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. */
+  onModuleInit(): void {
+    if (this.options.ws.port !== undefined) return;
+    const http = this.adapterHost.httpAdapter;
+    if (!http) return;
+    const answer = (_request: unknown, response: unknown): void => {
+      this.counters.add('handshakes_refused', 400);
+      http.reply(response, { statusCode: 400, message: 'This is a WebSocket endpoint' }, 400);
+    };
+    http.all(this.options.ws.path, answer);
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const server = this.findServer();
+    // Headers must arrive in time, and Node checks that every 30 s unless told otherwise.
+    server.headersTimeout = this.options.overTime;
+    (server as { connectionsCheckingInterval?: number }).connectionsCheckingInterval = 1_000;
+    this.adapter = new GateWsAdapter(server, this.options.ws.path, (request, socket, head) => {
+      this.upgrade(request, socket, head).catch((error: unknown) => {
+        this.logger.error(error);
+        socket.destroy();
+      });
+    });
+    this.wss = this.adapter.open({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: this.options.maxPackSize,
+      maxFragments: MAX_FRAGMENTS,
+      closeTimeout: CLOSE_HANDSHAKE_MS,
+      handleProtocols: (_offered: Set<string>, request: IncomingMessage) => this.chosen.get(request) ?? false,
+    } as Parameters<GateWsAdapter['open']>[0]);
+    await this.listenOnOwnPort(server);
+  }
+
+  /** The port of the acceptor's own server; `undefined` on the server of the app. */
+  get port(): number | undefined {
+    const address = this.ownServer?.address();
+    return typeof address === 'object' ? address?.port : undefined;
+  }
+
+  /** Refuses new clients from now on. */
+  drain(): void {
+    this.draining = true;
+  }
+
+  async close(): Promise<void> {
+    this.adapter?.release();
+    this.wss?.close();
+    const server = this.ownServer;
+    if (server) await new Promise<void>(resolve => server.close(() => resolve()));
+  }
+
+  private readonly chosen = new WeakMap<IncomingMessage, string>();
+
+  private async upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
+    const socket = asSocket(stream);
+    const ip = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+    const codec = this.check(request);
+    if (typeof codec !== 'string') return this.refuse(stream, codec);
+    const full = this.admission.enter(ip);
+    if (full) return this.refuse(stream, full);
+    socket.once('close', () => this.admission.leave(ip));
+    // Until `ws` takes over, errors of the socket have no other listener.
+    const ignore = (): void => undefined;
+    socket.on('error', ignore);
+
+    const result = await this.authenticate(new HandshakeRequest(request, ip, codec));
+    if (socket.destroyed) return;
+    if ('status' in result) return this.refuse(stream, result);
+    if (this.draining) return this.refuse(stream, DRAINING);
+    if (request.headers['sec-websocket-protocol'] !== undefined) this.chosen.set(request, codec);
+    this.wss?.handleUpgrade(request, stream, head, ws => {
+      socket.off('error', ignore);
+      socket.setNoDelay(true);
+      const connection = new WsConnection(ws, socket, ip);
+      const agent = this.clients.connect(connection, this.wires.get(codec) as Wire, result);
+      connection.listen(agent, codec !== DEFAULT_CODEC);
+    });
+  }
+
+  private check(request: IncomingMessage): string | Refusal {
+    if (this.draining) return DRAINING;
+    return (
+      checkUpgrade(request) ??
+      checkOrigin(request, this.options.ws.origins) ??
+      chooseCodec(request, this.codecs, DEFAULT_CODEC)
+    );
+  }
+
+  private async authenticate(request: HandshakeRequest): Promise<HandshakeResult | Refusal> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Refusal>(resolve => {
+      timer = setTimeout(resolve, this.options.overTime, { status: 408, message: 'The handshake took too long' });
+    });
+    try {
+      const outcome = await Promise.race([this.pipeline.handshake(request), late]);
+      if ('status' in outcome) return outcome;
+      return 'refused' in outcome ? outcome.refused : outcome.accepted;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private refuse(socket: Duplex, refusal: Refusal): void {
+    this.counters.add('handshakes_refused', refusal.status);
+    refuseUpgrade(socket, refusal);
+  }
+
+  private findServer(): HttpServer {
+    if (this.options.ws.port !== undefined) return (this.ownServer = createServer(notFound));
+    const server = this.adapterHost.httpAdapter?.getHttpServer() as HttpServer | undefined;
+    if (!server) throw new Error('GateModule needs an HTTP app (NestFactory.create), or a port of its own: ws.port');
+    return server;
+  }
+
+  private async listenOnOwnPort(server: HttpServer): Promise<void> {
+    const { port, host } = this.options.ws;
+    if (port === undefined) return;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+}
+
+const DRAINING: Refusal = { status: 503, message: 'The gate is shutting down' };
+
+function notFound(_request: IncomingMessage, response: import('node:http').ServerResponse): void {
+  response.writeHead(404).end();
+}

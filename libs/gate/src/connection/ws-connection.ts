@@ -1,0 +1,97 @@
+import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
+import { CLOSE } from '@nestgate/protocol';
+import type { WebSocket } from 'ws';
+import type { Connection, ConnectionEvents } from './connection.js';
+import { TokenBucket } from './token-bucket.js';
+import { PING_FRAME } from './ws-frame.js';
+
+/** Pings a client may send per second, and at once. Browsers send none, libraries one in some seconds. */
+const PING_RATE = 10;
+const PING_BURST = 30;
+/** A reason has at most 123 bytes in a close frame. */
+const MAX_REASON = 120;
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * A client over WebSocket. `ws` speaks the protocol; data frames are written to the socket beside it, framed already,
+ * which keeps the order with what `ws` writes as long as permessage-deflate is off.
+ */
+export class WsConnection implements Connection {
+  readonly network = 'ws';
+  private pings: TokenBucket | undefined;
+
+  constructor(
+    private readonly ws: WebSocket,
+    private readonly socket: Socket,
+    readonly ip: string,
+  ) {}
+
+  get bytesRead(): number {
+    return this.socket.bytesRead;
+  }
+
+  get writableLength(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Starts telling what happens. `binary`: the kind of frames this client's codec uses. */
+  listen(events: ConnectionEvents, binary: boolean): void {
+    const { ws, socket } = this;
+    this.notifyDrain = () => events.onDrain();
+    socket.on('drain', this.notifyDrain);
+    ws.on('message', (data, isBinary) => {
+      if (isBinary === binary) events.onFrame(data as Buffer);
+      else events.onViolation(CLOSE.wrongFrameType.code, isBinary ? 'text frames only' : 'binary frames only');
+    });
+    ws.on('ping', () => {
+      const now = Date.now();
+      if (!(this.pings ??= new TokenBucket(PING_RATE, PING_BURST, now)).take(now)) {
+        events.onViolation(CLOSE.policy.code, 'too many pings');
+      }
+    });
+    // `ws` answers a violation with the close code it calls for, and reports it once more as the close.
+    ws.on('error', () => undefined);
+    ws.on('close', (code, reason) => events.onClose(code, reason.toString()));
+  }
+
+  write(data: Uint8Array): void {
+    const { socket } = this;
+    // A socket below its high-water mark does not announce that it has drained: ask it to.
+    if (socket.write(data) && socket.writableLength > 0) socket.write(NOTHING, this.notifyDrain);
+  }
+
+  ping(): void {
+    this.write(PING_FRAME);
+  }
+
+  pause(): void {
+    this.ws.pause();
+  }
+
+  resume(): void {
+    this.ws.resume();
+  }
+
+  close(code: number, reason: string): void {
+    this.ws.close(
+      code,
+      Buffer.from(reason)
+        .subarray(0, MAX_REASON)
+        .toString()
+        .replace(/\uFFFD+$/, ''),
+    );
+  }
+
+  destroy(): void {
+    this.ws.terminate();
+  }
+
+  private notifyDrain: () => void = () => undefined;
+}
+
+/** The socket of an upgrade. Node types it as a stream because servers may be given other streams; here it is a socket. */
+export function asSocket(stream: Duplex): Socket {
+  return stream as Socket;
+}

@@ -1,0 +1,27 @@
+/** Opcodes of RFC 6455, with the FIN bit. */
+export const WS_TEXT = 0x81;
+export const WS_BINARY = 0x82;
+const WS_PING = 0x89;
+
+/** An empty ping. */
+export const PING_FRAME: Buffer = Buffer.from([WS_PING, 0]);
+
+/** How many bytes stand before a payload of this size in a server's (unmasked) frame. */
+export function wsHeaderBytes(payload: number): number {
+  return payload < 126 ? 2 : payload < 65_536 ? 4 : 10;
+}
+
+/** Writes the header of a frame at the start of `frame`. */
+export function writeWsHeader(frame: Buffer, opcode: number, payload: number): void {
+  frame[0] = opcode;
+  if (payload < 126) {
+    frame[1] = payload;
+  } else if (payload < 65_536) {
+    frame[1] = 126;
+    frame.writeUInt16BE(payload, 2);
+  } else {
+    frame[1] = 127;
+    frame.writeUInt32BE(Math.floor(payload / 2 ** 32), 2);
+    frame.writeUInt32BE(payload >>> 0, 6);
+  }
+}

@@ -1,0 +1,66 @@
+import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import { LinkNode } from '@nestgate/link';
+import { WsAcceptor } from './connection/ws-acceptor.js';
+import { Delegater } from './delegater.js';
+import { GateCounters } from './gate-counters.js';
+import type { ResolvedGateOptions } from './gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
+import { HandshakeHandler } from './hooks/handshake-handler.js';
+import { SessionLearner } from './hooks/session-learner.js';
+
+/** How often a draining gate looks whether its clients are done, in milliseconds. */
+const POLL_MS = 20;
+
+/** The face of the gate module: its parts, and its end. */
+@Injectable()
+export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
+  private draining = false;
+
+  constructor(
+    @Inject(RESOLVED_GATE_OPTIONS) readonly options: ResolvedGateOptions,
+    readonly delegater: Delegater,
+    readonly sessionLearner: SessionLearner,
+    readonly handshakeHandler: HandshakeHandler,
+    readonly counters: GateCounters,
+    private readonly acceptor: WsAcceptor,
+    private readonly node: LinkNode,
+  ) {}
+
+  /** False from the moment the gate is told to stop: health checks should fail then. */
+  get isReady(): boolean {
+    return !this.draining;
+  }
+
+  /** The port of `ws.port`, when the gate has a server of its own. */
+  get wsPort(): number | undefined {
+    return this.acceptor.port;
+  }
+
+  /** Readiness falls first, so that no new clients are sent here. */
+  onModuleDestroy(): void {
+    this.draining = true;
+    this.acceptor.drain();
+    this.node.announce({ draining: true });
+  }
+
+  /** Lets unanswered requests end (bounded), then sends the clients away with 1012 and waits until they are gone. */
+  async beforeApplicationShutdown(): Promise<void> {
+    const { drainTimeout, closeTimeout } = this.options;
+    await until(() => this.isIdle(), drainTimeout);
+    const leaving = [...this.delegater.sessions()];
+    this.delegater.onDestroy();
+    await until(() => leaving.every(agent => agent.isGone), closeTimeout);
+    for (const agent of leaving) if (!agent.isGone) agent.connection.destroy();
+    await this.acceptor.close();
+  }
+
+  private isIdle(): boolean {
+    for (const agent of this.delegater.sessions()) if (agent.unansweredCount > 0) return false;
+    return true;
+  }
+}
+
+async function until(condition: () => boolean, timeoutMs: number): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  while (!condition() && Date.now() < end) await new Promise(resolve => setTimeout(resolve, POLL_MS));
+}

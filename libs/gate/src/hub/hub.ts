@@ -1,0 +1,88 @@
+import { Injectable } from '@nestjs/common';
+import { clientIdPrefix, formatClientId, LinkNode, parseClientId } from '@nestgate/link';
+import { type Body, GateError } from '@nestgate/protocol';
+import type { ClientAgent } from '../connection/client-agent.js';
+import type { Wire } from '../connection/wire.js';
+import { Memberships } from './memberships.js';
+
+/** The live clients of this gate, and the indexes of their uids and groups. */
+@Injectable()
+export class Hub {
+  readonly uids = new Memberships<ClientAgent>();
+  readonly groups = new Memberships<ClientAgent>();
+  private readonly agents = new Map<number, ClientAgent>();
+  private readonly prefix: string;
+  private readonly gateId: string;
+  private readonly epoch: string;
+  private lastSerial = 0;
+
+  constructor(node: LinkNode) {
+    this.gateId = node.info.id;
+    this.epoch = node.info.epoch;
+    this.prefix = clientIdPrefix(this.gateId, this.epoch);
+  }
+
+  get size(): number {
+    return this.agents.size;
+  }
+
+  /** A serial that no client of this boot has had. */
+  nextSerial(): number {
+    return ++this.lastSerial;
+  }
+
+  clientId(serial: number): string {
+    return formatClientId(this.prefix, serial);
+  }
+
+  add(agent: ClientAgent): void {
+    this.agents.set(agent.serial, agent);
+  }
+
+  /** Removes a client and everything that the indexes know of it. */
+  remove(agent: ClientAgent): void {
+    if (!this.agents.delete(agent.serial)) return;
+    this.uids.removeMember(agent);
+    this.groups.removeMember(agent);
+  }
+
+  /** The client of this id, `undefined` when it is not (or no longer) here. */
+  find(clientId: string): ClientAgent | undefined {
+    const parsed = parseClientId(clientId);
+    if (!parsed || parsed.gate !== this.gateId || parsed.epoch !== this.epoch) return undefined;
+    return this.agents.get(parsed.serial);
+  }
+
+  /** @throws {GateError} `SESSION_NOT_FOUND` when the client is not here. */
+  get(clientId: string): ClientAgent {
+    const agent = this.find(clientId);
+    if (!agent) throw new GateError('SESSION_NOT_FOUND');
+    return agent;
+  }
+
+  all(): IterableIterator<ClientAgent> {
+    return this.agents.values();
+  }
+
+  /** The clients in any of the groups, or bound to any of the uids, each once. */
+  union(index: Memberships<ClientAgent>, names: readonly string[]): Iterable<ClientAgent> {
+    if (names.length === 1) return index.members(names[0] as string);
+    const union = new Set<ClientAgent>();
+    for (const name of names) for (const agent of index.members(name)) union.add(agent);
+    return union;
+  }
+
+  /** Sends to many, encoding once per wire. Returns for how many it was queued. */
+  push(targets: Iterable<ClientAgent>, topic: string, body: Body, except?: readonly string[]): number {
+    const excluded = except && except.length > 0 ? new Set(except.map(id => this.find(id))) : undefined;
+    const encoded = new Map<Wire, Buffer>();
+    let queued = 0;
+    for (const agent of targets) {
+      if (excluded?.has(agent)) continue;
+      let frame = encoded.get(agent.wire);
+      if (!frame) encoded.set(agent.wire, (frame = agent.wire.push(topic, body)));
+      if (agent.sendFrame(frame)) queued++;
+    }
+    return queued;
+  }
+}

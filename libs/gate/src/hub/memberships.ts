@@ -1,0 +1,53 @@
+/** Who is in which group (or bound to which uid), kept from both sides by the one class that changes them. */
+export class Memberships<M> {
+  private readonly byName = new Map<string, Set<M>>();
+  private readonly byMember = new Map<M, Set<string>>();
+
+  /** How many names have members. */
+  get size(): number {
+    return this.byName.size;
+  }
+
+  names(): IterableIterator<string> {
+    return this.byName.keys();
+  }
+
+  members(name: string): ReadonlySet<M> {
+    return this.byName.get(name) ?? NOBODY;
+  }
+
+  namesOf(member: M): ReadonlySet<string> {
+    return this.byMember.get(member) ?? NOTHING;
+  }
+
+  /** Adds a member; true when it is the first one of this name. */
+  add(name: string, member: M): boolean {
+    let members = this.byName.get(name);
+    const isFirst = members === undefined;
+    if (!members) this.byName.set(name, (members = new Set()));
+    members.add(member);
+    const names = this.byMember.get(member);
+    if (names) names.add(name);
+    else this.byMember.set(member, new Set([name]));
+    return isFirst;
+  }
+
+  /** Removes a member; a name without members vanishes. True when it was the last one. */
+  remove(name: string, member: M): boolean {
+    const members = this.byName.get(name);
+    if (!members?.delete(member)) return false;
+    if (members.size === 0) this.byName.delete(name);
+    const names = this.byMember.get(member);
+    names?.delete(name);
+    if (names?.size === 0) this.byMember.delete(member);
+    return members.size === 0;
+  }
+
+  /** Removes a member from everything. */
+  removeMember(member: M): void {
+    for (const name of this.namesOf(member)) this.remove(name, member);
+  }
+}
+
+const NOBODY: ReadonlySet<never> = new Set();
+const NOTHING: ReadonlySet<string> = new Set<string>();

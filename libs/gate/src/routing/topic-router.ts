@@ -1,0 +1,189 @@
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { type ClientMessage, DeadlineWheel, LinkNode, type Peer, topicContract } from '@nestgate/link';
+import { type Body, BodyKind, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
+import type { ClientAgent } from '../connection/client-agent.js';
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { ClientRequest } from './client-request.js';
+import { MAX_WAITING, WaitingFrame } from './waiting-room.js';
+import { WorkerDirectory } from './worker-directory.js';
+
+/** Topics whose module is remembered. */
+const MAX_CACHED_TOPICS = 4_096;
+
+/**
+ * Sends client frames to workers. Which one: the session's pinned server for the module (a setting of that name), else the
+ * worker this client used last, so that its frames stay in order across modules too, else the one with the fewest clients.
+ */
+@Injectable()
+export class TopicRouter implements OnApplicationShutdown {
+  private readonly modules = new Map<string, string>();
+  private readonly waiting = new Set<WaitingFrame>();
+  private readonly wheel = new DeadlineWheel();
+  /** Filled anew for each frame: its fields are written to the link before the next one comes. */
+  private readonly message: ClientMessage = {
+    serial: 0,
+    topic: '',
+    body: NO_BODY,
+    wantsResult: false,
+    session: undefined,
+  };
+
+  constructor(
+    private readonly node: LinkNode,
+    private readonly directory: WorkerDirectory,
+    @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
+  ) {
+    directory.onChange(() => this.retryWaiting());
+  }
+
+  /** Routes the frame that the agent's wire has just decoded. */
+  route(agent: ClientAgent): void {
+    const { topic, body, id } = agent.wire.frame;
+    const module = this.moduleOf(topic);
+    const worker = this.choose(agent, module);
+    if (!worker) {
+      this.wait(agent, topic, module, body, id);
+      return;
+    }
+    if (!agent.beginRequest(id)) {
+      this.refuse(agent, topic, body, id, 'DUPLICATE_ID');
+      return;
+    }
+    this.send(agent, worker, topic, body, id, Date.now() + this.options.requestTimeout);
+  }
+
+  /** The session has changed: its worker is told, before it gets the answer to what it may have asked. */
+  tell(agent: ClientAgent): void {
+    const { worker, session } = agent;
+    if (!worker || agent.workerVersion === session.version) return;
+    agent.workerVersion = session.version;
+    this.node.notify(worker, topicContract.update, { serial: agent.serial, session: session.snapshot() });
+  }
+
+  /** The client is gone: so is what waits for it, and its workers drop their copies of the session. */
+  forget(agent: ClientAgent): void {
+    for (const frame of this.waiting) {
+      if (frame.agent !== agent) continue;
+      this.waiting.delete(frame);
+      this.wheel.remove(frame);
+    }
+    if (!agent.worker) return;
+    const args = { serial: agent.serial };
+    this.node.notify(agent.worker, topicContract.forget, args);
+    for (const worker of agent.otherWorkers?.keys() ?? []) this.node.notify(worker, topicContract.forget, args);
+    this.directory.noteMove(agent.worker, undefined);
+    agent.worker = undefined;
+    agent.otherWorkers = undefined;
+  }
+
+  onApplicationShutdown(): void {
+    this.wheel.stop();
+    this.waiting.clear();
+  }
+
+  private choose(agent: ClientAgent, module: string): Peer | undefined {
+    const workers = this.directory.workersOf(module);
+    const { length } = workers;
+    if (length === 0) return undefined;
+    const pinned = agent.session.get(module);
+    if (pinned !== undefined) {
+      const server = workers.find(worker => worker.info.id === pinned);
+      if (server) return server;
+    }
+    if (agent.worker && workers.includes(agent.worker)) return agent.worker;
+    return length === 1 ? workers[0] : this.directory.leastLoaded(workers);
+  }
+
+  private send(agent: ClientAgent, worker: Peer, topic: string, body: Body, id: number, deadline: number): void {
+    const { message } = this;
+    message.serial = agent.serial;
+    message.topic = topic;
+    message.body = body;
+    message.wantsResult = id > 0 || agent.wire.pushesResults;
+    message.session = this.newsFor(agent, worker) ? agent.session.snapshot() : undefined;
+    this.node.request(worker, topicContract.message, message, new ClientRequest(agent, topic, id), deadline);
+  }
+
+  /** Whether the session has changed since the worker was last told; notes that it is told now. */
+  private newsFor(agent: ClientAgent, worker: Peer): boolean {
+    const { version } = agent.session;
+    if (agent.worker !== worker) {
+      if (agent.worker) (agent.otherWorkers ??= new Map()).set(agent.worker, agent.workerVersion);
+      this.directory.noteMove(agent.worker, worker);
+      agent.worker = worker;
+      agent.workerVersion = agent.otherWorkers?.get(worker) ?? 0;
+      agent.otherWorkers?.delete(worker);
+    }
+    if (agent.workerVersion === version) return false;
+    agent.workerVersion = version;
+    return true;
+  }
+
+  /** Nobody serves the module now: wait for a worker, unless there never was one. */
+  private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number): void {
+    if (!this.directory.isKnown(module)) {
+      this.refuse(agent, topic, body, id, 'NO_ROUTE');
+    } else if (agent.waitSpent || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
+      this.refuse(agent, topic, body, id, 'NO_WORKER');
+    } else if (!agent.beginRequest(id)) {
+      this.refuse(agent, topic, body, id, 'DUPLICATE_ID');
+    } else {
+      const now = Date.now();
+      const { requestTimeout, workerWait } = this.options;
+      const frame = new WaitingFrame(agent, topic, module, body, id, now + requestTimeout, late => this.giveUp(late));
+      this.waiting.add(frame);
+      this.wheel.add(frame, now + Math.min(workerWait, requestTimeout));
+      agent.block();
+    }
+  }
+
+  private retryWaiting(): void {
+    for (const frame of this.waiting) {
+      const worker = this.choose(frame.agent, frame.module);
+      if (!worker) continue;
+      this.waiting.delete(frame);
+      this.wheel.remove(frame);
+      this.send(frame.agent, worker, frame.topic, frame.body, frame.id, frame.requestDeadline);
+      frame.agent.unblock();
+    }
+  }
+
+  private giveUp(frame: WaitingFrame): void {
+    const { agent, topic, body, id } = frame;
+    this.waiting.delete(frame);
+    this.refuse(agent, topic, body, id, 'NO_WORKER');
+    agent.waitSpent = true;
+    agent.endRequest(id);
+    agent.unblock();
+    agent.waitSpent = false;
+  }
+
+  /** Answers a frame without a worker. Its body has not been parsed by anybody, so that a broken one is noticed here. */
+  private refuse(agent: ClientAgent, topic: string, body: Body, id: number, code: ErrorCode): void {
+    if (body.kind === BodyKind.json && !isJson(body.bytes)) agent.refuseBadFrame();
+    else agent.sendError(id, errorBody(code), topic);
+  }
+
+  private moduleOf(topic: string): string {
+    let module = this.modules.get(topic);
+    if (module === undefined) {
+      module = moduleOf(topic);
+      if (this.modules.size < MAX_CACHED_TOPICS) this.modules.set(topic, module);
+    }
+    return module;
+  }
+}
+
+function errorBody(code: ErrorCode): ErrorBody {
+  return new GateError(code).toBody();
+}
+
+function isJson(bytes: Uint8Array): boolean {
+  try {
+    JSON.parse((bytes as Buffer).toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
+}

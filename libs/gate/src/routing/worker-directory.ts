@@ -1,0 +1,75 @@
+import { Injectable } from '@nestjs/common';
+import { LinkNode, type Peer } from '@nestgate/link';
+
+/** Modules remembered as ever announced; beyond it, unknown ones are told `NO_ROUTE` where `NO_WORKER` would be right. */
+const MAX_KNOWN_MODULES = 10_000;
+const NONE: readonly Peer[] = [];
+
+/** Who serves which module now, and how many clients each worker has. */
+@Injectable()
+export class WorkerDirectory {
+  private byModule = new Map<string, Peer[]>();
+  private readonly everAnnounced = new Set<string>();
+  private readonly clients = new Map<Peer, number>();
+  private readonly listeners = new Set<() => void>();
+
+  constructor(private readonly node: LinkNode) {
+    node.onPeer(() => this.refresh());
+    this.refresh();
+  }
+
+  workersOf(module: string): readonly Peer[] {
+    return this.byModule.get(module) ?? NONE;
+  }
+
+  /** True when some worker has announced the module since this gate started. */
+  isKnown(module: string): boolean {
+    return this.everAnnounced.has(module);
+  }
+
+  /** Of these workers, the one with the fewest clients of this gate. */
+  leastLoaded(workers: readonly Peer[]): Peer | undefined {
+    let best: Peer | undefined;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const worker of workers) {
+      const clients = this.clients.get(worker) ?? 0;
+      if (clients < fewest) {
+        best = worker;
+        fewest = clients;
+      }
+    }
+    return best;
+  }
+
+  /** A client has moved from one worker to another. */
+  noteMove(from: Peer | undefined, to: Peer | undefined): void {
+    if (from && this.clients.has(from)) {
+      const left = (this.clients.get(from) as number) - 1;
+      if (left > 0) this.clients.set(from, left);
+      else this.clients.delete(from);
+    }
+    if (to) this.clients.set(to, (this.clients.get(to) ?? 0) + 1);
+  }
+
+  /** Calls back whenever workers have come, changed or gone. */
+  onChange(listener: () => void): void {
+    this.listeners.add(listener);
+  }
+
+  private refresh(): void {
+    const byModule = new Map<string, Peer[]>();
+    const present = new Set(this.node.peers.values());
+    for (const peer of present) {
+      if (peer.info.draining) continue;
+      for (const module of peer.info.modules) {
+        const workers = byModule.get(module);
+        if (workers) workers.push(peer);
+        else byModule.set(module, [peer]);
+        if (this.everAnnounced.size < MAX_KNOWN_MODULES) this.everAnnounced.add(module);
+      }
+    }
+    this.byModule = byModule;
+    for (const peer of this.clients.keys()) if (!present.has(peer)) this.clients.delete(peer);
+    for (const listener of this.listeners) listener();
+  }
+}

@@ -1,0 +1,127 @@
+import { GateError } from '@nestgate/protocol';
+
+/** Size of a fresh buffer; most batches of a loop turn fit. */
+const INITIAL_BYTES = 1024;
+/** A writer remembers how large its last batch was up to this size, so that one burst does not pin memory for good. */
+const MAX_REMEMBERED_BYTES = 64 * 1024;
+
+/** Appends little-endian numbers, strings and bytes to a growing buffer. */
+export class ByteWriter {
+  private buffer: Buffer = Buffer.allocUnsafe(0);
+  private nextSize = INITIAL_BYTES;
+  /** Bytes written so far. */
+  length = 0;
+
+  u8(value: number): void {
+    this.reserve(1);
+    this.buffer[this.length++] = value;
+  }
+
+  u16(value: number): void {
+    this.reserve(2);
+    this.length = this.buffer.writeUInt16LE(value, this.length);
+  }
+
+  u32(value: number): void {
+    this.reserve(4);
+    this.length = this.buffer.writeUInt32LE(value, this.length);
+  }
+
+  f64(value: number): void {
+    this.reserve(8);
+    this.length = this.buffer.writeDoubleLE(value, this.length);
+  }
+
+  /** A string as u32 byte length and UTF-8. */
+  str(value: string): void {
+    this.reserve(4 + value.length * 3);
+    const written = this.buffer.write(value, this.length + 4, 'utf8');
+    this.buffer.writeUInt32LE(written, this.length);
+    this.length += 4 + written;
+  }
+
+  /** Bytes as u32 length and content. */
+  bytes(value: Uint8Array): void {
+    this.reserve(4 + value.length);
+    this.length = this.buffer.writeUInt32LE(value.length, this.length);
+    this.buffer.set(value, this.length);
+    this.length += value.length;
+  }
+
+  /** Overwrites the u32 at `at`, a position that was written before. */
+  patchU32(at: number, value: number): void {
+    this.buffer.writeUInt32LE(value, at);
+  }
+
+  /** Forgets what was written after `length`: used when an encoder throws half way. */
+  truncate(length: number): void {
+    this.length = length;
+  }
+
+  /** Hands over what was written and starts anew. The returned buffer is the receiver's: it is never reused. */
+  take(): Buffer {
+    const taken = this.buffer.subarray(0, this.length);
+    this.nextSize = Math.min(Math.max(INITIAL_BYTES, this.length + (this.length >> 2)), MAX_REMEMBERED_BYTES);
+    this.buffer = Buffer.allocUnsafe(0);
+    this.length = 0;
+    return taken;
+  }
+
+  private reserve(bytes: number): void {
+    const needed = this.length + bytes;
+    if (needed <= this.buffer.length) return;
+    const grown = Buffer.allocUnsafe(Math.max(needed, this.buffer.length * 2, this.nextSize));
+    grown.set(this.buffer.subarray(0, this.length));
+    this.buffer = grown;
+  }
+}
+
+/** Reads what a {@link ByteWriter} wrote. Reading past the end throws `LINK_CORRUPT`: a peer's bytes are never trusted. */
+export class ByteReader {
+  at = 0;
+  end: number;
+
+  constructor(private readonly buffer: Buffer) {
+    this.end = buffer.length;
+  }
+
+  get remaining(): number {
+    return this.end - this.at;
+  }
+
+  u8(): number {
+    return this.buffer[this.advance(1)] as number;
+  }
+
+  u16(): number {
+    return this.buffer.readUInt16LE(this.advance(2));
+  }
+
+  u32(): number {
+    return this.buffer.readUInt32LE(this.advance(4));
+  }
+
+  f64(): number {
+    return this.buffer.readDoubleLE(this.advance(8));
+  }
+
+  str(): string {
+    const length = this.u32();
+    const start = this.advance(length);
+    return this.buffer.toString('utf8', start, start + length);
+  }
+
+  /** A view into the frame, valid for as long as the caller keeps it: frames are not reused. */
+  bytes(): Buffer {
+    const length = this.u32();
+    const start = this.advance(length);
+    return this.buffer.subarray(start, start + length);
+  }
+
+  private advance(bytes: number): number {
+    const start = this.at;
+    if (bytes > this.end - start) throw new GateError('LINK_CORRUPT', 'A link frame ended too early');
+    this.at = start + bytes;
+    return start;
+  }
+}

@@ -1,0 +1,46 @@
+import { GateError } from '@nestgate/protocol';
+
+/** Names a client in the whole cluster: `<gate id>.<boot epoch>.<serial>`, epoch and serial in base 36. */
+export type ClientId = string;
+
+/** What a client id says. A gate that restarts has a new epoch, so an old id can never reach a new client. */
+export interface ParsedClientId {
+  readonly gate: string;
+  readonly epoch: string;
+  readonly serial: number;
+}
+
+/** Node ids: 1–64 of `[A-Za-z0-9_-]`. No dots, which divide a client id. */
+const NODE_ID = /^[A-Za-z0-9_-]{1,64}$/;
+/** 48 bits in base 36 need 10 digits; anything longer is not a serial that a gate has given out. */
+const SERIAL = /^[0-9a-z]{1,10}$/;
+
+export function isNodeId(value: unknown): value is string {
+  return typeof value === 'string' && NODE_ID.test(value);
+}
+
+/** @throws {GateError} `BAD_ARGUMENT` for an id that no node can have. */
+export function assertNodeId(id: string): void {
+  if (!isNodeId(id))
+    throw new GateError('BAD_ARGUMENT', `A node id is 1 to 64 of A-Z a-z 0-9 _ -, got ${JSON.stringify(id)}`);
+}
+
+/** What all client ids of one boot of a gate start with. */
+export function clientIdPrefix(gate: string, epoch: string): string {
+  return `${gate}.${epoch}.`;
+}
+
+export function formatClientId(prefix: string, serial: number): ClientId {
+  return prefix + serial.toString(36);
+}
+
+/** The parts of a client id, or `undefined` for what cannot be one. */
+export function parseClientId(id: unknown): ParsedClientId | undefined {
+  if (typeof id !== 'string') return undefined;
+  const dot = id.lastIndexOf('.');
+  const mid = id.lastIndexOf('.', dot - 1);
+  if (mid < 1) return undefined;
+  const serial = id.slice(dot + 1);
+  if (!SERIAL.test(serial)) return undefined;
+  return { gate: id.slice(0, mid), epoch: id.slice(mid + 1, dot), serial: Number.parseInt(serial, 36) };
+}

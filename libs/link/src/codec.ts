@@ -1,0 +1,110 @@
+import { type Body, BodyKind, GateError, NO_BODY } from '@nestgate/protocol';
+import type { ByteReader, ByteWriter } from './bytes.js';
+
+/** How a value travels over a link. */
+export interface Codec<T> {
+  write(writer: ByteWriter, value: T): void;
+  /** @throws {GateError} `LINK_CORRUPT` when the bytes are not such a value. */
+  read(reader: ByteReader): T;
+}
+
+/** What a codec carries. */
+export type CodecValue<C> = C extends Codec<infer T> ? T : never;
+
+export const nothing: Codec<void> = {
+  write: () => undefined,
+  read: () => undefined,
+};
+
+export const text: Codec<string> = {
+  write: (writer, value) => writer.str(value),
+  read: reader => reader.str(),
+};
+
+export const flag: Codec<boolean> = {
+  write: (writer, value) => writer.u8(value ? 1 : 0),
+  read: reader => reader.u8() !== 0,
+};
+
+export const count: Codec<number> = {
+  write: (writer, value) => writer.f64(value),
+  read: reader => reader.f64(),
+};
+
+export const body: Codec<Body> = {
+  write(writer, value) {
+    writer.u8(value.kind);
+    if (value.kind !== BodyKind.none) writer.bytes(value.bytes);
+  },
+  read(reader) {
+    const kind = reader.u8();
+    if (kind === BodyKind.none) return NO_BODY;
+    if (kind !== BodyKind.json && kind !== BodyKind.bytes) throw new GateError('LINK_CORRUPT', 'Unknown body kind');
+    return { kind, bytes: reader.bytes() };
+  },
+};
+
+/** Any JSON value: for what is sent too rarely for its encoding to matter. */
+export function json<T>(): Codec<T> {
+  return {
+    write: (writer, value) => writer.str(JSON.stringify(value)),
+    read(reader) {
+      const encoded = reader.str();
+      try {
+        return JSON.parse(encoded) as T;
+      } catch {
+        throw new GateError('LINK_CORRUPT', 'Malformed JSON in a link frame');
+      }
+    },
+  };
+}
+
+export function list<T>(item: Codec<T>): Codec<readonly T[]> {
+  return {
+    write(writer, values) {
+      writer.u32(values.length);
+      for (const value of values) item.write(writer, value);
+    },
+    read(reader) {
+      const length = reader.u32();
+      // Each item takes at least a byte, so a length beyond that is a lie: refuse it before allocating for it.
+      if (length > reader.remaining) throw new GateError('LINK_CORRUPT', 'A list is longer than its frame');
+      const values: T[] = [];
+      for (let i = 0; i < length; i++) values.push(item.read(reader));
+      return values;
+    },
+  };
+}
+
+export function optional<T>(inner: Codec<T>): Codec<T | undefined> {
+  return {
+    write(writer, value) {
+      writer.u8(value === undefined ? 0 : 1);
+      if (value !== undefined) inner.write(writer, value);
+    },
+    read: reader => (reader.u8() === 0 ? undefined : inner.read(reader)),
+  };
+}
+
+/** Keys whose codec allows `undefined` may be left out. */
+type StructValue<F> = { [K in keyof F as undefined extends CodecValue<F[K]> ? never : K]: CodecValue<F[K]> } & {
+  [K in keyof F as undefined extends CodecValue<F[K]> ? K : never]?: CodecValue<F[K]>;
+};
+
+/** An object with fixed fields, laid one after another without names. */
+export function struct<F extends Record<string, Codec<never>> | Record<string, Codec<unknown>>>(
+  fields: F,
+): Codec<{ [K in keyof StructValue<F>]: StructValue<F>[K] }> {
+  const entries = Object.entries(fields) as [string, Codec<unknown>][];
+  return {
+    write(writer, value) {
+      const record = value as Record<string, unknown>;
+      for (const [name, codec] of entries) codec.write(writer, record[name]);
+    },
+    read(reader) {
+      const record: Record<string, unknown> = {};
+      for (const [name, codec] of entries) record[name] = codec.read(reader);
+      return record as never;
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import type { Body } from '@nestgate/protocol';
+import type { ByteReader, ByteWriter } from '../bytes.js';
+import { body, type Codec, count, json, nothing, struct } from '../codec.js';
+import { nodeOp } from '../operation.js';
+import type { SessionSnapshot } from './session-snapshot.js';
+
+/** A client's frame on its way to a worker. The client is named by its serial: the gate is the one that sends. */
+export interface ClientMessage {
+  serial: number;
+  topic: string;
+  body: Body;
+  /** False when the client will not see the handler's return value, so that nobody needs to encode it. */
+  wantsResult: boolean;
+  /** The session, when it has changed since this worker was last told. */
+  session: SessionSnapshot | undefined;
+}
+
+const WANTS_RESULT = 1;
+const HAS_SESSION = 2;
+const snapshot = json<SessionSnapshot>();
+
+/** Laid by hand: this is written and read for every frame of every client. */
+const clientMessage: Codec<ClientMessage> = {
+  write(writer: ByteWriter, message: ClientMessage) {
+    writer.u8((message.wantsResult ? WANTS_RESULT : 0) | (message.session ? HAS_SESSION : 0));
+    writer.f64(message.serial);
+    writer.str(message.topic);
+    body.write(writer, message.body);
+    if (message.session) snapshot.write(writer, message.session);
+  },
+  read(reader: ByteReader) {
+    const flags = reader.u8();
+    return {
+      serial: reader.f64(),
+      topic: reader.str(),
+      body: body.read(reader),
+      wantsResult: (flags & WANTS_RESULT) !== 0,
+      session: (flags & HAS_SESSION) !== 0 ? snapshot.read(reader) : undefined,
+    };
+  },
+};
+
+/**
+ * The code with which a worker answers a frame whose body is not the JSON that the gate took it for. No handler can throw
+ * it: codes of the application do not start with `$`.
+ */
+export const MALFORMED_BODY = '$malformed-body';
+
+/** What workers do for gates. Ids are never reused. */
+export const topicContract = {
+  /** Runs the handler of a frame. Answered when the handler has settled, with its return value as a body. */
+  message: nodeOp(100, 'required', clientMessage, body),
+  /**
+   * The session has changed. Sent ahead of the answer to whoever changed it, so that the client's next handler sees what
+   * the one before it has written, although its frame may have been on its way already.
+   */
+  update: nodeOp(102, 'never', struct({ serial: count, session: snapshot }), nothing),
+  /** The client is gone: drop its copy of the session. */
+  forget: nodeOp(101, 'never', struct({ serial: count }), nothing),
+} as const;
+
+export type TopicContract = typeof topicContract;

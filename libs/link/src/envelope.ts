@@ -1,0 +1,65 @@
+import { type ErrorBody, GateError } from '@nestgate/protocol';
+import type { ByteReader, ByteWriter } from './bytes.js';
+
+/**
+ * What travels in a link frame: a batch of messages.
+ *
+ *     batch    = u8 version · u32 sequence · f64 sent at (ms) · message…
+ *     message  = u32 length of what follows · u8 kind · …
+ *     request  = u16 operation · u32 correlation (0: no answer) · u32 time left (ms) · arguments
+ *     response = u32 correlation · u8 status · result, or code · message · details as JSON ('' when there are none)
+ *
+ * Numbers are little-endian. A receiver skips kinds it does not know, so that a newer neighbour can send them.
+ */
+export const ENVELOPE_VERSION = 1;
+export const BATCH_HEADER_BYTES = 13;
+
+export const MessageKind = Object.freeze({ request: 1, response: 2 } as const);
+export const Status = Object.freeze({ ok: 0, error: 1 } as const);
+
+export interface BatchHeader {
+  readonly sequence: number;
+  readonly sentAt: number;
+}
+
+export function writeBatchHeader(writer: ByteWriter, sequence: number, sentAt: number): void {
+  writer.u8(ENVELOPE_VERSION);
+  writer.u32(sequence);
+  writer.f64(sentAt);
+}
+
+/** @throws {GateError} `LINK_CORRUPT` for a batch of another major version, or none at all. */
+export function readBatchHeader(reader: ByteReader): BatchHeader {
+  const version = reader.u8();
+  if (version !== ENVELOPE_VERSION) throw new GateError('LINK_CORRUPT', `Unknown envelope version ${version}`);
+  return { sequence: reader.u32(), sentAt: reader.f64() };
+}
+
+/** Starts a message; returns the position that {@link endMessage} needs. */
+export function beginMessage(writer: ByteWriter, kind: number): number {
+  const start = writer.length;
+  writer.u32(0);
+  writer.u8(kind);
+  return start;
+}
+
+export function endMessage(writer: ByteWriter, start: number): void {
+  writer.patchU32(start, writer.length - start - 4);
+}
+
+export function writeError(writer: ByteWriter, error: ErrorBody): void {
+  writer.str(error.code);
+  writer.str(error.message);
+  writer.str(error.details === undefined ? '' : JSON.stringify(error.details));
+}
+
+export function readError(reader: ByteReader): GateError {
+  const code = reader.str();
+  const message = reader.str();
+  const details = reader.str();
+  try {
+    return new GateError(code, message, details === '' ? undefined : JSON.parse(details));
+  } catch {
+    throw new GateError('LINK_CORRUPT', 'Malformed error details in a link frame');
+  }
+}

@@ -1,0 +1,56 @@
+export { ByteReader, ByteWriter } from './bytes.js';
+export {
+  type Caller,
+  type CallOptions,
+  createCaller,
+  DEFAULT_CALL_DEADLINE_MS,
+  type Gathered,
+  ownerOf,
+} from './caller.js';
+export {
+  assertNodeId,
+  type ClientId,
+  clientIdPrefix,
+  formatClientId,
+  isNodeId,
+  parseClientId,
+  type ParsedClientId,
+} from './client-id.js';
+export { type Codec, type CodecValue } from './codec.js';
+export { type MessageArgs, sessionContract, type SessionContract } from './contracts/session-contract.js';
+export { type JsonValue, type SessionSnapshot, type Settings } from './contracts/session-snapshot.js';
+export { type ClientMessage, MALFORMED_BODY, topicContract, type TopicContract } from './contracts/topic-contract.js';
+export { Deadline, DeadlineWheel } from './deadline-wheel.js';
+export { Dispatcher, type Handlers, type IncomingCall } from './dispatcher.js';
+export { MemoryBus } from './drivers/memory-link.js';
+export { type LinkCounters, LinkNode, type LinkNodeOptions } from './link-node.js';
+export {
+  ALL_GATES,
+  type Link,
+  type LinkEvents,
+  type NodeId,
+  type NodeInfo,
+  type NodeRole,
+  type PeerChange,
+  type SendResult,
+} from './link.js';
+export {
+  any,
+  type ArgsOf,
+  castOp,
+  concat,
+  type Contract,
+  type Merge,
+  mergeRecords,
+  nodeOp,
+  type Operation,
+  ownerOp,
+  ownersOp,
+  queryOp,
+  type ReplyRule,
+  type ResultOf,
+  sum,
+  type Target,
+} from './operation.js';
+export { Peer } from './peer.js';
+export { Pending, PendingCall } from './pending.js';

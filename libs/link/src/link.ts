@@ -1,0 +1,61 @@
+/** Names a node in the cluster. */
+export type NodeId = string;
+
+/** What a node is: a gate holds clients (and may host handlers too), a worker hosts handlers, an api node only calls. */
+export type NodeRole = 'gate' | 'worker' | 'api';
+
+/** What a node tells the others about itself. */
+export interface NodeInfo {
+  readonly id: NodeId;
+  readonly role: NodeRole;
+  /** Differs at every boot of the node. */
+  readonly epoch: string;
+  /** The modules whose topics this node has handlers for. */
+  readonly modules: readonly string[];
+  /** True when the node takes no new work any more. */
+  readonly draining: boolean;
+}
+
+/** A change among a node's peers. `change` is told when a peer announces new information about itself. */
+export type PeerChange =
+  { readonly type: 'join' | 'change'; readonly node: NodeInfo } | { readonly type: 'leave'; readonly id: NodeId };
+
+/**
+ * What became of a frame: `sent` (accepted), `congested` (accepted, but the peer is over its high-water mark: wait for
+ * `onDrain`), or `refused` (not accepted: no such peer, or the link is down). A refused frame must be told to its sender.
+ */
+export type SendResult = 'sent' | 'congested' | 'refused';
+
+/** What a link tells its node. */
+export interface LinkEvents {
+  /** A frame of a peer. Frames of one peer come in the order in which they were sent. The buffer is the receiver's. */
+  onFrame(from: NodeId, frame: Buffer): void;
+  onPeer(change: PeerChange): void;
+  /** The peer, or the link as a whole when `undefined`, can take more again. */
+  onDrain(peer: NodeId | undefined): void;
+}
+
+/** Casts to this channel reach every gate. */
+export const ALL_GATES = '*';
+
+/**
+ * Carries frames between nodes. A driver knows nothing of what is in them. Every driver passes
+ * `linkConformance` of `@nestgate/testing`.
+ */
+export interface Link {
+  /** Joins the cluster as `self`. Resolves when frames can be sent. */
+  open(self: NodeInfo, events: LinkEvents): Promise<void>;
+  /** The peers known now, without this node itself. */
+  peers(): ReadonlyMap<NodeId, NodeInfo>;
+  /** Tells the peers what has changed about this node. `id`, `role` and `epoch` stay. */
+  announce(self: NodeInfo): void;
+  /** Sends to one peer, ordered per pair of nodes. */
+  send(to: NodeId, frame: Buffer): SendResult;
+  /** Sends to every gate that has joined the channel, or to all gates for {@link ALL_GATES}; never to this node. */
+  cast(channel: string, frame: Buffer): SendResult;
+  /** Gates: take part in a channel. Resolves when casts of any node reach this one. */
+  join(channel: string): Promise<void>;
+  leave(channel: string): void;
+  /** Leaves the cluster. With `drain`, what was accepted is sent first. */
+  close(options: { readonly drain: boolean }): Promise<void>;
+}

@@ -1,0 +1,118 @@
+import type { Codec } from './codec.js';
+
+/**
+ * Where an operation goes:
+ * `owner`: to the gate that owns the `clientId` of the arguments;
+ * `owners`: to each gate that owns some of the `clientIds`, with its share of them;
+ * `all-gates`: to every gate, the answers merged;
+ * `node`: to one node that the caller names.
+ */
+export type Target = 'owner' | 'owners' | 'all-gates' | 'node';
+
+/** Whether the caller waits: always, only when it wants to, or never. */
+export type ReplyRule = 'required' | 'optional' | 'never';
+
+/** One entry of an operations table. */
+export interface Operation<A, R, T extends Target = Target, P extends ReplyRule = ReplyRule> {
+  /** Stands for the operation on the link. Never reused, so that neighbouring versions understand each other. */
+  readonly id: number;
+  readonly to: T;
+  readonly reply: P;
+  readonly args: Codec<A>;
+  readonly result: Codec<R>;
+  /** Joins the answers of several gates. */
+  merge?(one: R, other: R): R;
+  /** The answer of a cluster without gates, and the start of every merge. */
+  empty?(): R;
+}
+
+/** A table of operations: name → entry. */
+export type Contract = Readonly<Record<string, Operation<unknown, unknown>>>;
+
+export type ArgsOf<O> = O extends Operation<infer A, infer _R> ? A : never;
+export type ResultOf<O> = O extends Operation<infer _A, infer R> ? R : never;
+
+/** How the answers of several gates become one. */
+export interface Merge<R> {
+  readonly merge: (one: R, other: R) => R;
+  readonly empty: () => R;
+}
+
+export const sum: Merge<number> = { merge: (one, other) => one + other, empty: () => 0 };
+export const any: Merge<boolean> = { merge: (one, other) => one || other, empty: () => false };
+
+/** Joins lists; with `distinct`, what stands in several of them is kept once. */
+export function concat<T>(distinct = false): Merge<readonly T[]> {
+  return {
+    merge: (one, other) => (distinct ? [...new Set([...one, ...other])] : [...one, ...other]),
+    empty: () => [],
+  };
+}
+
+/** Joins records of lists or counts key by key. */
+export function mergeRecords<T>(inner: Merge<T>): Merge<Record<string, T>> {
+  return {
+    merge(one, other) {
+      // A Map between the two: keys are free text, `__proto__` included.
+      const merged = new Map<string, T>(Object.entries(one));
+      for (const [key, value] of Object.entries(other)) {
+        const known = merged.get(key);
+        merged.set(key, known === undefined ? value : inner.merge(known, value));
+      }
+      return Object.fromEntries(merged);
+    },
+    empty: () => ({}),
+  };
+}
+
+type OwnerArgs = { readonly clientId: string };
+type OwnersArgs = { readonly clientIds: readonly string[] };
+
+/** An operation on the gate that owns one client. */
+export function ownerOp<A extends OwnerArgs, R>(
+  id: number,
+  args: Codec<A>,
+  result: Codec<R>,
+): Operation<A, R, 'owner', 'required'> {
+  return { id, to: 'owner', reply: 'required', args, result };
+}
+
+/** A push to a list of clients, split by owner. */
+export function ownersOp<A extends OwnersArgs, R>(
+  id: number,
+  args: Codec<A>,
+  result: Codec<R>,
+  merge: Merge<R>,
+): Operation<A, R, 'owners', 'optional'> {
+  return { id, to: 'owners', reply: 'optional', args, result, ...merge };
+}
+
+/** A question to all gates. */
+export function queryOp<A, R>(
+  id: number,
+  args: Codec<A>,
+  result: Codec<R>,
+  merge: Merge<R>,
+): Operation<A, R, 'all-gates', 'required'> {
+  return { id, to: 'all-gates', reply: 'required', args, result, ...merge };
+}
+
+/** A push through all gates, whose outcome is reported when asked for. */
+export function castOp<A, R>(
+  id: number,
+  args: Codec<A>,
+  result: Codec<R>,
+  merge: Merge<R>,
+): Operation<A, R, 'all-gates', 'optional'> {
+  return { id, to: 'all-gates', reply: 'optional', args, result, ...merge };
+}
+
+/** An operation on one named node. */
+export function nodeOp<A, R, P extends ReplyRule>(
+  id: number,
+  reply: P,
+  args: Codec<A>,
+  result: Codec<R>,
+): Operation<A, R, 'node', P> {
+  return { id, to: 'node', reply, args, result };
+}

@@ -1,0 +1,36 @@
+/** What a close code means, and whether a client should come back by itself. */
+export interface CloseCodeInfo {
+  readonly code: number;
+  /** Short text, sent as the reason when the application gives none. */
+  readonly reason: string;
+  /** True when a client may reconnect (with backoff) without asking anybody. */
+  readonly reconnect: boolean;
+}
+
+function info(code: number, reason: string, reconnect: boolean): CloseCodeInfo {
+  return Object.freeze({ code, reason, reconnect });
+}
+
+/** The WebSocket close codes that a gate uses or understands. Numbers are never reused for another meaning. */
+export const CLOSE = Object.freeze({
+  normal: info(1000, 'closed by the application', false),
+  goingAway: info(1001, 'client went away', true),
+  protocolError: info(1002, 'protocol error', false),
+  wrongFrameType: info(1003, 'wrong frame type', false),
+  badText: info(1007, 'bad UTF-8', false),
+  policy: info(1008, 'policy violation', false),
+  tooLarge: info(1009, 'too large', false),
+  internal: info(1011, 'internal error', true),
+  restarting: info(1012, 'gate restarting', true),
+  overloaded: info(1013, 'overloaded', true),
+  replaced: info(4001, 'replaced by a newer login', false),
+  kicked: info(4002, 'closed by the application', false),
+  heartbeatTimeout: info(4003, 'heartbeat timeout', true),
+});
+
+const BY_CODE: ReadonlyMap<number, CloseCodeInfo> = new Map(Object.values(CLOSE).map(entry => [entry.code, entry]));
+
+/** What is known of a close code, or `undefined` for a foreign one. */
+export function closeCodeInfo(code: number): CloseCodeInfo | undefined {
+  return BY_CODE.get(code);
+}

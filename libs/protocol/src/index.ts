@@ -1,0 +1,7 @@
+export { CLOSE, closeCodeInfo, type CloseCodeInfo } from './close-codes.js';
+export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode } from './errors.js';
+export { type DecodedFrame, type FrameFault, JsonFrameDecoder, MAX_JSON_DEPTH } from './json-decoder.js';
+export { isDeeperThan } from './json-scan.js';
+export { isName, MAX_NAME_BYTES, nameFault } from './name.js';
+export { type Body, BodyKind, NO_BODY, type Pack } from './pack.js';
+export { GATE_TOPICS, isTopic, MAX_TOPIC_BYTES, moduleOf, RESERVED_TOPIC_PREFIX } from './topic.js';

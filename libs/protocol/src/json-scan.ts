@@ -1,0 +1,69 @@
+/**
+ * Byte-level helpers that walk over JSON text without parsing it. They trust nothing: every function stops at the end of
+ * the data, and none of them says that the text is valid JSON. Whoever parses the slice finds that out.
+ */
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const COMMA = 0x2c;
+
+/** The index after the closing quote of the string whose opening quote stands at `start`; -1 when it never closes. */
+export function skipString(data: Uint8Array, start: number): number {
+  for (let i = start + 1; i < data.length; i++) {
+    const byte = data[i];
+    if (byte === QUOTE) return i + 1;
+    if (byte === BACKSLASH) i++;
+  }
+  return -1;
+}
+
+/**
+ * The index after the value that starts at `start`: of an object or array its closing bracket, of a string its closing
+ * quote, of anything else the next `,`, `}` or `]`. -1 when the value does not end or nests deeper than `maxDepth`.
+ */
+export function skipValue(data: Uint8Array, start: number, maxDepth: number): number {
+  const first = data[start];
+  if (first === QUOTE) return skipString(data, start);
+  if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) {
+    let i = start;
+    for (; i < data.length; i++) {
+      const byte = data[i];
+      if (byte === COMMA || byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) break;
+    }
+    return i;
+  }
+  let depth = 0;
+  for (let i = start; i < data.length; i++) {
+    const byte = data[i];
+    if (byte === QUOTE) {
+      i = skipString(data, i) - 1;
+      if (i < 0) return -1;
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      if (++depth > maxDepth) return -1;
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
+      if (--depth === 0) return i + 1;
+    }
+  }
+  return -1;
+}
+
+/** True when brackets outside of strings nest deeper than `maxDepth` anywhere in the text. */
+export function isDeeperThan(data: Uint8Array, maxDepth: number): boolean {
+  let depth = 0;
+  for (let i = 0; i < data.length; i++) {
+    const byte = data[i];
+    if (byte === QUOTE) {
+      i = skipString(data, i) - 1;
+      if (i < 0) return false;
+    } else if (byte === OPEN_OBJECT || byte === OPEN_ARRAY) {
+      if (++depth > maxDepth) return true;
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
+      depth--;
+    }
+  }
+  return false;
+}

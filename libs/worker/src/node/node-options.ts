@@ -1,0 +1,29 @@
+import { randomBytes } from 'node:crypto';
+import { type Link, MemoryBus } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
+
+/** How an app takes part in the cluster. */
+export interface NodeOptions {
+  /**
+   * The link: a URL, or a `Link` of your own. `memory:` connects nothing but this process.
+   * @defaultValue 'memory:'
+   */
+  readonly link?: string | Link;
+  /**
+   * The id of this node: 1–64 of `[A-Za-z0-9_-]`, unique in the cluster.
+   * @defaultValue generated at each start
+   */
+  readonly nodeId?: string;
+}
+
+/** Makes the link that the options name. @throws {GateError} `BAD_ARGUMENT` for a URL that no driver knows. */
+export function createLink(link: string | Link = 'memory:'): Link {
+  if (typeof link !== 'string') return link;
+  const scheme = /^([a-z]+):/.exec(link)?.[1];
+  if (scheme === 'memory') return new MemoryBus().link();
+  throw new GateError('BAD_ARGUMENT', `link: ${JSON.stringify(link)} is not supported; allowed: memory:, or a Link`);
+}
+
+export function generateNodeId(role: string): string {
+  return `${role}-${randomBytes(5).toString('hex')}`;
+}

@@ -1,0 +1,215 @@
+import type { Caller, ClientId, JsonValue, SessionContract, SessionSnapshot, Settings } from '@nestgate/link';
+import { encodeMessage } from '../gateway/message.js';
+
+/** Unsigned decimal, as far as it fits a uint64. */
+const DECIMAL = /^[0-9]{1,20}$/;
+const MAX_UINT64 = 2n ** 64n - 1n;
+
+/** What outlives one copy of a session in a process. */
+export interface SessionHome {
+  /** See {@link Session.userData}. */
+  userData: unknown;
+}
+
+/**
+ * One client connection, as a handler or hook sees it: a copy of what its gate knows. Reading and the plain setters are
+ * local. The `to…` methods go to the gate, and refresh the copy with what the gate answers; settings changed locally and
+ * not pushed are dropped by that.
+ *
+ * Every `to…` method rejects with `SESSION_NOT_FOUND` when the client is gone (except {@link toConnected}), with
+ * `STORAGE_UNAVAILABLE` when the gate could not persist the change, and with `TIMEOUT` when the gate does not answer.
+ */
+export class Session {
+  private draft: Map<string, JsonValue> | undefined;
+
+  constructor(
+    private copy: SessionSnapshot,
+    private readonly gate: Caller<SessionContract>,
+    private readonly home: SessionHome = { userData: undefined },
+  ) {}
+
+  /**
+   * Anything the application wants to keep. It never leaves the process, and lives there as long as the client is
+   * connected.
+   */
+  get userData(): unknown {
+    return this.home.userData;
+  }
+
+  set userData(value: unknown) {
+    this.home.userData = value;
+  }
+
+  /** The client id. */
+  get sessionId(): ClientId {
+    return this.copy.sessionId;
+  }
+
+  /** The same as {@link sessionId}, under the name that `GatewayApi` uses. */
+  get clientId(): ClientId {
+    return this.copy.sessionId;
+  }
+
+  /** The id of the gate that holds the client. */
+  get serverId(): string {
+    return this.copy.serverId;
+  }
+
+  get ip(): string {
+    return this.copy.ip;
+  }
+
+  /** How the client is connected: `ws`, `tcp`, or what a custom acceptor says. */
+  get network(): string {
+    return this.copy.network;
+  }
+
+  /** When the client connected, in milliseconds since the epoch. */
+  get connectedAt(): number {
+    return this.copy.connectedAt;
+  }
+
+  /** The uid this client is bound to; `''` for a guest. */
+  get userId(): string {
+    return this.copy.userId;
+  }
+
+  /** The uid as a number; `0n` when it is not an unsigned decimal of 64 bits. */
+  get userIdUint(): bigint {
+    if (!DECIMAL.test(this.userId)) return 0n;
+    const value = BigInt(this.userId);
+    return value <= MAX_UINT64 ? value : 0n;
+  }
+
+  /** True while the client is bound to no uid. */
+  get isGuest(): boolean {
+    return this.userId === '';
+  }
+
+  /** Grows with every change on the gate. */
+  get version(): number {
+    return this.copy.version;
+  }
+
+  /** The value under a key, `undefined` when there is none. The type is the caller's claim; nothing checks it. */
+  get<T extends JsonValue = string>(key: string): T | undefined {
+    if (this.draft) return this.draft.get(key) as T | undefined;
+    const { settings } = this.copy;
+    return Object.hasOwn(settings, key) ? (settings[key] as T) : undefined;
+  }
+
+  /** Sets a value in this copy only; {@link toPush} sends it. */
+  set(key: string, value: JsonValue): void {
+    this.edit().set(key, value);
+  }
+
+  /** Removes a value from this copy only. */
+  del(key: string): void {
+    this.edit().delete(key);
+  }
+
+  /** Replaces all settings of this copy. */
+  setSettings(settings: Settings): void {
+    this.draft = new Map(Object.entries(settings));
+  }
+
+  /** Adds settings to this copy; keys that exist keep their value. */
+  importSettings(settings: Settings): void {
+    const draft = this.edit();
+    for (const [key, value] of Object.entries(settings)) if (!draft.has(key)) draft.set(key, value);
+  }
+
+  /** The settings of this copy, key by key. */
+  settings(): IterableIterator<[string, JsonValue]> {
+    return (this.draft ?? new Map(Object.entries(this.copy.settings))).entries();
+  }
+
+  /** A shallow copy of the settings as a plain object. */
+  cloneSettings(): Record<string, JsonValue> {
+    return Object.fromEntries(this.settings());
+  }
+
+  /** An independent copy; `userData` is not carried over. */
+  clone(): Session {
+    const clone = new Session(this.copy, this.gate);
+    if (this.draft) clone.draft = new Map(this.draft);
+    return clone;
+  }
+
+  /** Fetches what the gate knows now. */
+  async toUpdate(): Promise<void> {
+    this.refresh(await this.gate.load.call({ clientId: this.sessionId }));
+  }
+
+  /**
+   * Binds the client to a uid.
+   * @throws {GateError} `BAD_ARGUMENT` for a uid that is not 1–128 bytes of text.
+   */
+  async toBind(userId: string): Promise<void> {
+    this.refresh(await this.gate.bind.call({ clientId: this.sessionId, userId }));
+  }
+
+  /** Releases the client from its uid. Stored data stays. */
+  async toUnbind(): Promise<void> {
+    this.refresh(await this.gate.unbind.call({ clientId: this.sessionId }));
+  }
+
+  /** Sets one value on the gate. */
+  async toSet(key: string, value: JsonValue): Promise<void> {
+    this.refresh(await this.gate.set.call({ clientId: this.sessionId, key, value }));
+  }
+
+  /** Sets several values on the gate; other keys stay. */
+  async toSetBatch(settings: Settings): Promise<void> {
+    this.refresh(await this.gate.push.call({ clientId: this.sessionId, settings }));
+  }
+
+  /** Sends all settings of this copy to the gate; keys that only the gate has stay. */
+  async toPush(): Promise<void> {
+    await this.toSetBatch(this.cloneSettings());
+  }
+
+  /** Removes a value on the gate. */
+  async toDel(key: string): Promise<void> {
+    this.refresh(await this.gate.del.call({ clientId: this.sessionId, key }));
+  }
+
+  /**
+   * Sends a message to the client. Resolves when it is queued there.
+   * @throws {GateError} `SESSION_NOT_FOUND` when the client is gone, `BAD_ARGUMENT` for a topic or body that cannot be sent.
+   */
+  async toSend(topic: string, body?: unknown): Promise<void> {
+    const sent = await this.gate.send.call({ clientIds: [this.sessionId], ...encodeMessage(topic, body) });
+    if (sent === 0) await this.toUpdate();
+  }
+
+  /** True while the client is connected; false, not an error, when it is gone. */
+  async toConnected(): Promise<boolean> {
+    return orFalse(this.gate.connected.call({ clientId: this.sessionId }));
+  }
+
+  /** Closes the connection, after what is queued for it has been sent. */
+  async toClose(): Promise<void> {
+    await this.gate.close.call({ clientId: this.sessionId });
+  }
+
+  /** Takes over a newer state of the gate. An older one is ignored, so answers may come in any order. */
+  private refresh(snapshot: SessionSnapshot): void {
+    this.draft = undefined;
+    if (snapshot.version >= this.copy.version) this.copy = snapshot;
+  }
+
+  private edit(): Map<string, JsonValue> {
+    return (this.draft ??= new Map(Object.entries(this.copy.settings)));
+  }
+}
+
+/** Turns `SESSION_NOT_FOUND` into `false`, for questions whose answer that is. */
+export async function orFalse(answer: Promise<boolean>): Promise<boolean> {
+  try {
+    return await answer;
+  } catch (error) {
+    if ((error as { code?: unknown }).code === 'SESSION_NOT_FOUND') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+import {
+  type Caller,
+  type ClientId,
+  clientIdPrefix,
+  formatClientId,
+  type Peer,
+  type SessionContract,
+  type SessionSnapshot,
+} from '@nestgate/link';
+import { Session, type SessionHome } from '../session/session.js';
+import type { TopicTask } from './topic-task.js';
+
+/** One client as a worker sees it: its session's last known state, and its frames, which are handled one by one. */
+export class ClientLane implements SessionHome {
+  userData: unknown;
+  /** The frame whose handler runs now. */
+  running: TopicTask | undefined;
+  private waiting: TopicTask[] | undefined;
+  private snapshot: SessionSnapshot | undefined;
+
+  constructor(
+    readonly peer: Peer,
+    readonly serial: number,
+    private readonly gate: Caller<SessionContract>,
+  ) {}
+
+  get clientId(): ClientId {
+    const { id, epoch } = this.peer.info;
+    return formatClientId(clientIdPrefix(id, epoch), this.serial);
+  }
+
+  /** Takes over what the gate sent along. An older state never replaces a newer one. */
+  learn(snapshot: SessionSnapshot): void {
+    if (!this.snapshot || snapshot.version > this.snapshot.version) this.snapshot = snapshot;
+  }
+
+  /** A copy of the session for one frame. */
+  createSession(): Session {
+    if (!this.snapshot) throw new Error('The gate sent a frame before its session');
+    return new Session(this.snapshot, this.gate, this);
+  }
+
+  wait(task: TopicTask): void {
+    (this.waiting ??= []).push(task);
+  }
+
+  next(): TopicTask | undefined {
+    const task = this.waiting?.shift();
+    if (this.waiting?.length === 0) this.waiting = undefined;
+    return task;
+  }
+}

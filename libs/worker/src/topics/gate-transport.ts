@@ -1,0 +1,122 @@
+import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
+import { LinkNode, topicContract } from '@nestgate/link';
+import { moduleOf } from '@nestgate/protocol';
+import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
+import { TopicExplorer } from './topic-explorer.js';
+import { TopicHandler } from './topic-handler.js';
+import { TopicRunner } from './topic-runner.js';
+
+/** How long `close()` waits for handlers that still run, in milliseconds. */
+const DRAIN_MS = 5_000;
+
+/** `status` of the transport: whether it takes frames. */
+export type GateTransportStatus = 'listening' | 'closed';
+
+/** The events of {@link GateTransport.on}. */
+export type GateTransportEvents = {
+  listening: () => void;
+  close: () => void;
+};
+
+/**
+ * The Nest transport strategy that hands client frames to `@OnTopic` methods.
+ *
+ * ```ts
+ * app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });
+ * await app.startAllMicroservices();
+ * ```
+ */
+@Injectable()
+export class GateTransport
+  extends Server<GateTransportEvents, GateTransportStatus>
+  implements CustomTransportStrategy, OnApplicationBootstrap
+{
+  override readonly transportId = GATE_TRANSPORT_ID;
+  private readonly listeners: { [K in keyof GateTransportEvents]: GateTransportEvents[K][] } = {
+    listening: [],
+    close: [],
+  };
+  private runner: TopicRunner | undefined;
+  private stopListening: (() => void) | undefined;
+
+  constructor(
+    private readonly node: LinkNode,
+    private readonly explorer: TopicExplorer,
+  ) {
+    super();
+  }
+
+  /**
+   * Starts taking frames: joins the link and announces the modules of the handlers.
+   * @throws {Error} when two methods handle one topic.
+   */
+  async listen(callback: (error?: unknown) => void): Promise<void> {
+    try {
+      this.explorer.explore();
+      const runner = new TopicRunner(this.node, this.collectHandlers());
+      this.runner = runner;
+      this.node.dispatcher.serve(topicContract, {
+        message: (message, call) => runner.accept(message, call),
+        update: ({ serial, session }, call) => runner.learn(call.peer, serial, session),
+        forget: ({ serial }, call) => runner.forget(call.peer, serial),
+      });
+      this.stopListening = this.node.onPeer(change => {
+        if (change.type === 'leave') runner.forgetPeer(change.id);
+      });
+      await this.node.open();
+      this.node.announce({ modules: [...new Set([...this.messageHandlers.keys()].map(moduleOf))] });
+    } catch (error) {
+      callback(error);
+      return;
+    }
+    this._status$.next('listening');
+    for (const listener of this.listeners.listening) listener();
+    callback();
+  }
+
+  /** Takes no new frames, and waits (at most 5 s) for the handlers that still run. */
+  async close(): Promise<void> {
+    const { runner } = this;
+    if (!runner) return;
+    this.runner = undefined;
+    this.node.announce({ modules: [] });
+    await runner.whenIdle(DRAIN_MS);
+    this.node.flush();
+    this.stopListening?.();
+    this._status$.next('closed');
+    for (const listener of this.listeners.close) listener();
+  }
+
+  on<K extends keyof GateTransportEvents>(event: K, callback: GateTransportEvents[K]): void {
+    this.listeners[event].push(callback);
+  }
+
+  /** The node of the link, as `LinkNode`. */
+  unwrap<T = LinkNode>(): T {
+    return this.node as T;
+  }
+
+  /**
+   * Handlers that nobody will ever call are a mistake that is hard to see later.
+   * @throws {Error} when the app has topic handlers and this strategy was never connected.
+   */
+  onApplicationBootstrap(): void {
+    const topics = this.explorer.explore();
+    if (topics.length === 0 || this.messageHandlers.size > 0) return;
+    throw new Error(
+      `${topics.map(topic => topic.name).join(', ')} handle topics, but the GateTransport is not connected. ` +
+        'Add these two lines before app.listen():\n' +
+        '  app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });\n' +
+        '  await app.startAllMicroservices();',
+    );
+  }
+
+  private collectHandlers(): Map<string, TopicHandler> {
+    const handlers = new Map<string, TopicHandler>();
+    for (const [topic, callback] of this.messageHandlers) {
+      handlers.set(topic, new TopicHandler(callback, callback.extras?.['topic'] as TopicMetadata | undefined));
+    }
+    return handlers;
+  }
+}

@@ -1,0 +1,190 @@
+import { Logger } from '@nestjs/common';
+import {
+  type Caller,
+  type ClientMessage,
+  createCaller,
+  DeadlineWheel,
+  type IncomingCall,
+  type LinkNode,
+  type Peer,
+  sessionContract,
+  type SessionContract,
+  type SessionSnapshot,
+  topicContract,
+} from '@nestgate/link';
+import { type Body, type ErrorBody, GateError, NO_BODY } from '@nestgate/protocol';
+import { isObservable, type Observable } from 'rxjs';
+import { encodeBody } from '../gateway/message.js';
+import { ClientLane } from './client-lane.js';
+import { pipelineErrorBody } from './error-mapping.js';
+import { TopicContext } from './topic-context.js';
+import type { TopicHandler } from './topic-handler.js';
+import { TopicTask } from './topic-task.js';
+
+/**
+ * Runs the handlers of client frames: those of one client one after another in the order in which they came, those of
+ * different clients without waiting for each other. Each frame is answered once; a handler that has not settled by its
+ * deadline is left behind, and its late result is dropped.
+ */
+export class TopicRunner {
+  private readonly logger = new Logger('GateTransport');
+  private readonly lanes = new Map<Peer, Map<number, ClientLane>>();
+  private readonly wheel = new DeadlineWheel();
+  private readonly gate: Caller<SessionContract>;
+  private running = 0;
+  private onIdle: (() => void) | undefined;
+
+  constructor(
+    private readonly node: LinkNode,
+    private readonly handlers: ReadonlyMap<string, TopicHandler>,
+  ) {
+    this.gate = createCaller(node, sessionContract);
+  }
+
+  /** Takes a frame from a gate. */
+  accept(message: ClientMessage, call: IncomingCall): void {
+    const lane = this.laneOf(call.peer, message.serial);
+    if (message.session) lane.learn(message.session);
+    const handler = this.handlers.get(message.topic);
+    if (!handler) {
+      this.node.fail(call.peer, call.correlation, new GateError('NO_HANDLER'));
+      return;
+    }
+    const task = new TopicTask(this, lane, handler, message, call);
+    this.running++;
+    if (handler.concurrent) this.start(task);
+    else if (lane.running) lane.wait(task);
+    else this.startNext(lane, task);
+  }
+
+  /** A session has changed. */
+  learn(peer: Peer, serial: number, session: SessionSnapshot): void {
+    this.lanes.get(peer)?.get(serial)?.learn(session);
+  }
+
+  /** A client is gone: its frames still run to their end, but nothing is kept for it. */
+  forget(peer: Peer, serial: number): void {
+    const lanes = this.lanes.get(peer);
+    lanes?.delete(serial);
+    if (lanes?.size === 0) this.lanes.delete(peer);
+  }
+
+  /** A gate is gone, and its clients with it. */
+  forgetPeer(id: string): void {
+    for (const peer of this.lanes.keys()) if (peer.info.id === id) this.lanes.delete(peer);
+  }
+
+  /** Leaves a handler behind that has not settled in time. */
+  abandon(task: TopicTask): void {
+    this.logger.warn(`The handler of ${task.message.topic} has not settled by its deadline`);
+    this.finish(task);
+  }
+
+  /** Resolves when no handler runs any more, or after `timeoutMs`. */
+  async whenIdle(timeoutMs: number): Promise<void> {
+    if (this.running > 0) {
+      let timer: NodeJS.Timeout | undefined;
+      await new Promise<void>(resolve => {
+        this.onIdle = resolve;
+        timer = setTimeout(resolve, timeoutMs);
+      });
+      clearTimeout(timer);
+    }
+    this.wheel.stop();
+  }
+
+  private laneOf(peer: Peer, serial: number): ClientLane {
+    let lanes = this.lanes.get(peer);
+    if (!lanes) this.lanes.set(peer, (lanes = new Map()));
+    let lane = lanes.get(serial);
+    if (!lane) lanes.set(serial, (lane = new ClientLane(peer, serial, this.gate)));
+    return lane;
+  }
+
+  /** Starts the lane's next frame, over those whose time has passed while they waited: they are never started late. */
+  private startNext(lane: ClientLane, first?: TopicTask): void {
+    const now = Date.now();
+    let task = first ?? lane.next();
+    while (task && task.call.deadline <= now) {
+      task.done = true;
+      this.noteEnd();
+      task = lane.next();
+    }
+    lane.running = task;
+    if (task) this.start(task);
+  }
+
+  private start(task: TopicTask): void {
+    const { handler, message, lane } = task;
+    this.wheel.add(task, task.call.deadline);
+    let result: unknown;
+    try {
+      const payload = handler.decode(message.body);
+      result = handler.callback(payload, new TopicContext(message.topic, message.wantsResult, lane));
+    } catch (error) {
+      this.fail(task, error instanceof GateError ? error.toBody() : this.defect(error));
+      return;
+    }
+    if (result instanceof Promise) {
+      result.then(
+        value => this.settle(task, value),
+        (error: unknown) => this.fail(task, pipelineErrorBody(error)),
+      );
+    } else {
+      this.settle(task, result);
+    }
+  }
+
+  private settle(task: TopicTask, value: unknown): void {
+    if (isObservable(value)) this.settleStream(task, value);
+    else this.succeed(task, value);
+  }
+
+  /** The reply of a stream is its last value, as with Nest's HTTP routes. */
+  private settleStream(task: TopicTask, stream: Observable<unknown>): void {
+    let last: unknown;
+    stream.subscribe({
+      next: value => (last = value),
+      error: (error: unknown) => this.fail(task, pipelineErrorBody(error)),
+      complete: () => this.succeed(task, last),
+    });
+  }
+
+  private succeed(task: TopicTask, value: unknown): void {
+    if (task.done) return;
+    let body: Body;
+    try {
+      body = task.message.wantsResult ? encodeBody(value) : NO_BODY;
+    } catch (error) {
+      this.fail(task, this.defect(error));
+      return;
+    }
+    const { peer, correlation } = task.call;
+    this.node.reply(peer, correlation, topicContract.message, body);
+    this.finish(task);
+  }
+
+  private fail(task: TopicTask, error: ErrorBody): void {
+    if (task.done) return;
+    const { peer, correlation } = task.call;
+    this.node.fail(peer, correlation, new GateError(error.code, error.message, error.details));
+    this.finish(task);
+  }
+
+  private defect(error: unknown): ErrorBody {
+    this.logger.error(error);
+    return new GateError('INTERNAL').toBody();
+  }
+
+  private finish(task: TopicTask): void {
+    if (task.done) return;
+    task.done = true;
+    this.wheel.remove(task);
+    this.noteEnd();
+    if (task.lane.running === task) this.startNext(task.lane);
+  }
+
+  private noteEnd(): void {
+    if (--this.running === 0) this.onIdle?.();
+  }
+}

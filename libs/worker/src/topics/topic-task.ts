@@ -1,0 +1,25 @@
+import { type ClientMessage, Deadline, type IncomingCall } from '@nestgate/link';
+import type { ClientLane } from './client-lane.js';
+import type { TopicHandler } from './topic-handler.js';
+import type { TopicRunner } from './topic-runner.js';
+
+/** One frame of a client on its way through its handler. */
+export class TopicTask extends Deadline {
+  /** True once it has ended, so that nothing ends it again. */
+  done = false;
+
+  constructor(
+    private readonly runner: TopicRunner,
+    readonly lane: ClientLane,
+    readonly handler: TopicHandler,
+    readonly message: ClientMessage,
+    readonly call: IncomingCall,
+  ) {
+    super();
+  }
+
+  /** The gate has told the client already; what is left is to let its next frame go on. */
+  override expire(): void {
+    this.runner.abandon(this);
+  }
+}

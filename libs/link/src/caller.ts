@@ -95,7 +95,8 @@ function* targets(node: LinkNode, operation: AnyOperation, args: unknown): Itera
 function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<void> | undefined {
   let congested: Promise<void> | undefined;
   for (const [peer, share] of targets(node, operation, args)) {
-    const drained = node.notify(peer, operation, share);
+    node.notify(peer, operation, share);
+    const drained = peer.whenDrained();
     if (drained) congested = congested ? Promise.all([congested, drained]).then(() => undefined) : drained;
   }
   return congested;

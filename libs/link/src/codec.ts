@@ -95,7 +95,7 @@ type StructValue<F> = { [K in keyof F as undefined extends CodecValue<F[K]> ? ne
 export function struct<F extends Record<string, Codec<never>> | Record<string, Codec<unknown>>>(
   fields: F,
 ): Codec<{ [K in keyof StructValue<F>]: StructValue<F>[K] }> {
-  const entries = Object.entries(fields) as [string, Codec<unknown>][];
+  const entries = Object.entries<Codec<unknown>>(fields);
   return {
     write(writer, value) {
       const record = value as Record<string, unknown>;

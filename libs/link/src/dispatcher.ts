@@ -1,6 +1,5 @@
 import { GateError } from '@nestgate/protocol';
 import type { ByteReader } from './bytes.js';
-import type { LinkNode } from './link-node.js';
 import type { Contract, Operation } from './operation.js';
 import type { Peer } from './peer.js';
 
@@ -25,6 +24,13 @@ export type Handlers<C extends Contract> = {
     : never;
 };
 
+/** How answers leave. */
+export interface Replier {
+  reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void;
+  fail(peer: Peer, correlation: number, error: GateError): void;
+  reportDefect(error: unknown): void;
+}
+
 interface Entry {
   readonly operation: Operation<unknown, unknown>;
   readonly handle: (args: unknown, call: IncomingCall) => unknown;
@@ -34,12 +40,12 @@ interface Entry {
 export class Dispatcher {
   private readonly entries = new Map<number, Entry>();
 
-  constructor(private readonly node: LinkNode) {}
+  constructor(private readonly node: Replier) {}
 
   /** Serves a contract. Operations that another call has registered are replaced. */
   serve<C extends Contract>(contract: C, handlers: Handlers<C>): void {
     for (const [name, operation] of Object.entries(contract)) {
-      const handle = handlers[name as keyof C] as unknown as Entry['handle'];
+      const handle = handlers[name as keyof C];
       this.entries.set(operation.id, { operation, handle });
     }
   }

@@ -1,7 +1,7 @@
 import { GateError } from '@nestgate/protocol';
 import { ByteReader } from './bytes.js';
 import { DeadlineWheel } from './deadline-wheel.js';
-import { Dispatcher } from './dispatcher.js';
+import { Dispatcher, type Replier } from './dispatcher.js';
 import { beginMessage, endMessage, MessageKind, readBatchHeader, readError, Status, writeError } from './envelope.js';
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
 import type { Operation } from './operation.js';
@@ -31,7 +31,7 @@ export interface LinkNodeOptions {
  * A node of the cluster: its peers, the requests that wait for an answer, and the batches that gather. All messages to
  * one peer in one turn of the event loop leave as one frame. The node is a peer of its own, over the same envelope.
  */
-export class LinkNode {
+export class LinkNode implements Replier {
   readonly dispatcher = new Dispatcher(this);
   readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, late: 0 };
   /** The node itself as a peer. */
@@ -112,10 +112,9 @@ export class LinkNode {
     this.wheel.add(pending, deadline);
   }
 
-  /** Sends a request that nobody waits for. Returns what to wait for when the peer is congested. */
-  notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): Promise<void> | undefined {
+  /** Sends a request that nobody waits for. */
+  notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
     this.writeRequest(peer, operation, args, 0, 0);
-    return peer.whenDrained();
   }
 
   /** Forgets a request: its answer will be counted as late. */

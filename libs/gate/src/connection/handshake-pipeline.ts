@@ -65,12 +65,12 @@ export class HandshakePipeline {
 
   private createRun(): Run {
     const { handler, passed } = this;
-    const method = handler.handshake;
     const callback = async function handshake(...args: unknown[]): Promise<void> {
       const request = args[0] as HandshakeRequest;
-      passed.set(request, (await method.call(handler, request)) ?? {});
+      passed.set(request, (await handler.handshake(request)) ?? {});
     };
     // Decorators of the method are looked up on the function that is called.
+    const method: object = Reflect.get(handler, 'handshake');
     for (const key of Reflect.getMetadataKeys(method) as string[]) {
       Reflect.defineMetadata(key, Reflect.getMetadata(key, method), callback);
     }

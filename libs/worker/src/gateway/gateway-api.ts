@@ -10,7 +10,7 @@ import {
 import type { Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { orFalse } from '../session/session.js';
-import { assertName, encodeMessage, nameList } from './message.js';
+import { assertName, assertSettings, encodeMessage, nameList } from './message.js';
 
 /** Options of a push. */
 export interface SendOptions {
@@ -178,11 +178,13 @@ export class GatewayApi {
 
   /** Replaces the settings of a client's session. */
   async setSession(clientId: ClientId, settings: Settings): Promise<void> {
+    assertSettings(Object.entries(settings));
     await this.gates.replace.call({ clientId, settings });
   }
 
   /** Merges settings into a client's session, key by key. */
   async updateSession(clientId: ClientId, settings: Settings): Promise<void> {
+    assertSettings(Object.entries(settings));
     await this.gates.push.call({ clientId, settings });
   }
 

@@ -48,3 +48,11 @@ export function nameList(what: string, value: string | readonly string[]): reado
   for (const name of names) assertName(what, name);
   return names as readonly string[];
 }
+
+/** @throws {GateError} `BAD_ARGUMENT` when a key or value cannot be kept in a session. */
+export function assertSettings(entries: readonly (readonly [string, unknown])[]): void {
+  for (const [key, value] of entries) {
+    assertName('session key', key);
+    if (encodeBody(value).kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
+  }
+}

@@ -1,5 +1,5 @@
 import type { Caller, ClientId, JsonValue, SessionContract, SessionSnapshot, Settings } from '@nestgate/link';
-import { encodeMessage } from '../gateway/message.js';
+import { assertName, assertSettings, encodeMessage } from '../gateway/message.js';
 
 /** Unsigned decimal, as far as it fits a uint64. */
 const DECIMAL = /^[0-9]{1,20}$/;
@@ -146,6 +146,7 @@ export class Session {
    * @throws {GateError} `BAD_ARGUMENT` for a uid that is not 1–128 bytes of text.
    */
   async toBind(userId: string): Promise<void> {
+    assertName('uid', userId);
     this.refresh(await this.gate.bind.call({ clientId: this.sessionId, userId }));
   }
 
@@ -154,13 +155,19 @@ export class Session {
     this.refresh(await this.gate.unbind.call({ clientId: this.sessionId }));
   }
 
-  /** Sets one value on the gate. */
+  /**
+   * Sets one value on the gate.
+   * @throws {GateError} `BAD_ARGUMENT` for a key that is not 1–128 bytes of text or a value that is not JSON,
+   * `LIMIT_EXCEEDED` when the settings grow too large.
+   */
   async toSet(key: string, value: JsonValue): Promise<void> {
+    assertSettings([[key, value]]);
     this.refresh(await this.gate.set.call({ clientId: this.sessionId, key, value }));
   }
 
-  /** Sets several values on the gate; other keys stay. */
+  /** Sets several values on the gate; other keys stay. Throws as {@link toSet} does. */
   async toSetBatch(settings: Settings): Promise<void> {
+    assertSettings(Object.entries(settings));
     this.refresh(await this.gate.push.call({ clientId: this.sessionId, settings }));
   }
 

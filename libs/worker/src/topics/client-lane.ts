@@ -8,14 +8,13 @@ import {
   type SessionSnapshot,
 } from '@nestgate/link';
 import { Session, type SessionHome } from '../session/session.js';
-import type { TopicTask } from './topic-task.js';
 
 /** One client as a worker sees it: its session's last known state, and its frames, which are handled one by one. */
-export class ClientLane implements SessionHome {
+export class ClientLane<Task = unknown> implements SessionHome {
   userData: unknown;
   /** The frame whose handler runs now. */
-  running: TopicTask | undefined;
-  private waiting: TopicTask[] | undefined;
+  running: Task | undefined;
+  private waiting: Task[] | undefined;
   private snapshot: SessionSnapshot | undefined;
 
   constructor(
@@ -40,11 +39,11 @@ export class ClientLane implements SessionHome {
     return new Session(this.snapshot, this.gate, this);
   }
 
-  wait(task: TopicTask): void {
+  wait(task: Task): void {
     (this.waiting ??= []).push(task);
   }
 
-  next(): TopicTask | undefined {
+  next(): Task | undefined {
     const task = this.waiting?.shift();
     if (this.waiting?.length === 0) this.waiting = undefined;
     return task;

@@ -22,6 +22,7 @@ export class GateExceptionFilter implements ExceptionFilter {
 
   catch(exception: HttpException | GateError, host: ArgumentsHost): unknown {
     const globalFilter = this.globalFilterFor(exception);
+    // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
     if (globalFilter) return globalFilter.catch(exception, host);
     // A controller may serve HTTP routes beside its topics: those get what they would get without this filter.
     if (host.getType() === 'http') return new BaseExceptionFilter(this.adapterHost.httpAdapter).catch(exception, host);

@@ -19,16 +19,16 @@ import { ClientLane } from './client-lane.js';
 import { pipelineErrorBody } from './error-mapping.js';
 import { TopicContext } from './topic-context.js';
 import type { TopicHandler } from './topic-handler.js';
-import { TopicTask } from './topic-task.js';
+import { type TaskOwner, TopicTask } from './topic-task.js';
 
 /**
  * Runs the handlers of client frames: those of one client one after another in the order in which they came, those of
  * different clients without waiting for each other. Each frame is answered once; a handler that has not settled by its
  * deadline is left behind, and its late result is dropped.
  */
-export class TopicRunner {
+export class TopicRunner implements TaskOwner {
   private readonly logger = new Logger('GateTransport');
-  private readonly lanes = new Map<Peer, Map<number, ClientLane>>();
+  private readonly lanes = new Map<Peer, Map<number, ClientLane<TopicTask>>>();
   private readonly wheel = new DeadlineWheel();
   private readonly gate: Caller<SessionContract>;
   private running = 0;
@@ -93,7 +93,7 @@ export class TopicRunner {
     this.wheel.stop();
   }
 
-  private laneOf(peer: Peer, serial: number): ClientLane {
+  private laneOf(peer: Peer, serial: number): ClientLane<TopicTask> {
     let lanes = this.lanes.get(peer);
     if (!lanes) this.lanes.set(peer, (lanes = new Map()));
     let lane = lanes.get(serial);
@@ -102,7 +102,7 @@ export class TopicRunner {
   }
 
   /** Starts the lane's next frame, over those whose time has passed while they waited: they are never started late. */
-  private startNext(lane: ClientLane, first?: TopicTask): void {
+  private startNext(lane: ClientLane<TopicTask>, first?: TopicTask): void {
     const now = Date.now();
     let task = first ?? lane.next();
     while (task && task.call.deadline <= now) {

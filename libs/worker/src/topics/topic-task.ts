@@ -1,7 +1,11 @@
 import { type ClientMessage, Deadline, type IncomingCall } from '@nestgate/link';
 import type { ClientLane } from './client-lane.js';
 import type { TopicHandler } from './topic-handler.js';
-import type { TopicRunner } from './topic-runner.js';
+
+/** Who goes on when a task's time is over. */
+export interface TaskOwner {
+  abandon(task: TopicTask): void;
+}
 
 /** One frame of a client on its way through its handler. */
 export class TopicTask extends Deadline {
@@ -9,8 +13,8 @@ export class TopicTask extends Deadline {
   done = false;
 
   constructor(
-    private readonly runner: TopicRunner,
-    readonly lane: ClientLane,
+    private readonly owner: TaskOwner,
+    readonly lane: ClientLane<TopicTask>,
     readonly handler: TopicHandler,
     readonly message: ClientMessage,
     readonly call: IncomingCall,
@@ -20,6 +24,6 @@ export class TopicTask extends Deadline {
 
   /** The gate has told the client already; what is left is to let its next frame go on. */
   override expire(): void {
-    this.runner.abandon(this);
+    this.owner.abandon(this);
   }
 }

@@ -1,0 +1,16 @@
+export {
+  type ClosedWith,
+  FakeClient,
+  type FakeClientOptions,
+  type ReceivedFrame,
+  UpgradeRefused,
+} from './fake-client.js';
+export { linkConformance, type TestRunner } from './link-conformance.js';
+export {
+  createTestCluster,
+  TestCluster,
+  type TestClusterOptions,
+  type TestGate,
+  type TestWorker,
+} from './test-cluster.js';
+export { DEFAULT_WAIT_MS, waitUntil } from './wait-until.js';

@@ -1,0 +1,59 @@
+/**
+ * All checks and tests, in one command. Each step prints one line and, when it fails, what it said; all steps run, so that
+ * one run shows everything. The last line counts the tests.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ensureTools } from './ensure-tools.mjs';
+
+const bin = name => join('node_modules', '.bin', name);
+const scratch = mkdtempSync(join(tmpdir(), 'nestgate-test-'));
+const totals = { passed: 0, failed: 0 };
+let failedSteps = 0;
+
+function step(name, command, args, env = {}) {
+  const started = Date.now();
+  const result = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 });
+  const ok = result.status === 0;
+  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  if (!ok) {
+    failedSteps++;
+    console.log(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`);
+  }
+  return ok;
+}
+
+function jest(project) {
+  const report = join(scratch, `${project}.json`);
+  // A browser and several processes share two cores with the browser tests: those run one file at a time.
+  const workers = project === 'browser' ? '1' : '2';
+  const args = [bin('jest'), '--selectProjects', project, '--json', `--outputFile=${report}`, `--maxWorkers=${workers}`, '--silent'];
+  step(`jest: ${project}`, process.execPath, args, { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' });
+  try {
+    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8'));
+    totals.passed += numPassedTests;
+    totals.failed += numFailedTests + numRuntimeErrorTestSuites;
+  } catch {
+    totals.failed++;
+  }
+}
+
+try {
+  ensureTools();
+  if (step('build', bin('tsc'), ['-b'])) {
+    step('types of the tests', bin('tsc'), ['-p', 'tsconfig.test.json']);
+    step('lint', bin('oxlint'), ['--type-aware', '--deny-warnings']);
+    step('imports', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'libs', 'apps', 'test']);
+    step('format', bin('prettier'), ['--check', '.']);
+    for (const project of ['unit', 'e2e', 'browser']) jest(project);
+  }
+} catch (error) {
+  failedSteps++;
+  console.error(error.message);
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+console.log(`${totals.passed} passed, ${totals.failed} failed`);
+process.exitCode = failedSteps > 0 || totals.failed > 0 || totals.passed === 0 ? 1 : 0;

@@ -53,7 +53,7 @@ export class JsonFrameDecoder {
     let at = HEAD.length;
     let segment = 0;
     let hash = 0;
-    const topicEnd = Math.min(data.length, at + MAX_TOPIC_BYTES + 1);
+    const topicEnd = Math.min(data.length, at + MAX_TOPIC_BYTES);
     for (; at < topicEnd; at++) {
       const byte = data[at] as number;
       if (isSegmentByte(byte)) segment++;

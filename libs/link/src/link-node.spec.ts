@@ -1,0 +1,221 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { GateError } from '@nestgate/protocol';
+import { ByteWriter } from './bytes.js';
+import { createCaller } from './caller.js';
+import { count, nothing, struct, text } from './codec.js';
+import { MemoryBus } from './drivers/memory-link.js';
+import { writeBatchHeader } from './envelope.js';
+import { LinkNode } from './link-node.js';
+import type { Link, NodeRole, PeerChange } from './link.js';
+import { castOp, ownerOp, queryOp, sum } from './operation.js';
+import type { Peer } from './peer.js';
+import { PendingCall } from './pending.js';
+
+const contract = {
+  echo: ownerOp(1, struct({ clientId: text, word: text }), text),
+  total: queryOp(2, struct({ by: count }), count, sum),
+  poke: castOp(3, struct({ word: text }), count, sum),
+  hang: queryOp(4, nothing, count, sum),
+} as const;
+
+describe('LinkNode', () => {
+  let bus = new MemoryBus();
+  let nodes: LinkNode[] = [];
+  const defects: unknown[] = [];
+
+  afterEach(async () => {
+    for (const node of nodes) await node.close();
+    nodes = [];
+    bus = new MemoryBus();
+    defects.length = 0;
+  });
+
+  async function start(id: string, role: NodeRole = 'gate', link: Link = bus.link(), epoch = 'e1'): Promise<LinkNode> {
+    const node = new LinkNode({
+      link,
+      self: { id, role, epoch, modules: [], draining: false },
+      onDefect: error => defects.push(error),
+    });
+    nodes.push(node);
+    const pokes: string[] = [];
+    node.dispatcher.serve(contract, {
+      echo: ({ word }) => {
+        if (word === 'coded') throw new GateError('FORBIDDEN', 'no', { why: 1 });
+        if (word === 'defect') throw new Error('secret');
+        return word === 'late' ? Promise.resolve(`${id}:${word}`) : `${id}:${word}`;
+      },
+      total: ({ by }) => by,
+      poke: ({ word }) => pokes.push(word),
+      hang: () => new Promise(() => undefined),
+    });
+    await node.open();
+    return node;
+  }
+
+  it('calls the owner of a client, itself included', async () => {
+    const g1 = await start('g1');
+    await start('g2');
+    const caller = createCaller(g1, contract);
+    expect(await caller.echo.call({ clientId: 'g1.e1.1', word: 'a' })).toBe('g1:a');
+    expect(await caller.echo.call({ clientId: 'g2.e1.1', word: 'late' })).toBe('g2:late');
+  });
+
+  it.each(['g2.e0.1', 'g9.e1.1', 'w1.e1.1', 'nonsense', ''])('finds no owner for %j', async clientId => {
+    const g1 = await start('g1');
+    await start('g2');
+    await start('w1', 'worker');
+    await expect(createCaller(g1, contract).echo.call({ clientId, word: 'a' })).rejects.toMatchObject({
+      code: 'SESSION_NOT_FOUND',
+    });
+  });
+
+  it('carries coded errors whole, and masks the others', async () => {
+    const g1 = await start('g1');
+    await start('g2');
+    const caller = createCaller(g1, contract);
+    await expect(caller.echo.call({ clientId: 'g2.e1.1', word: 'coded' })).rejects.toMatchObject({
+      code: 'FORBIDDEN',
+      message: 'no',
+      details: { why: 1 },
+    });
+    await expect(caller.echo.call({ clientId: 'g2.e1.1', word: 'defect' })).rejects.toMatchObject({
+      code: 'INTERNAL',
+      message: 'Internal server error',
+    });
+    expect(defects).toEqual([new Error('secret')]);
+  });
+
+  it('merges the answers of all gates, and of no one else', async () => {
+    const api = await start('a1', 'api');
+    for (const id of ['g1', 'g2', 'g3']) await start(id);
+    await start('w1', 'worker');
+    expect(await createCaller(api, contract).total.call({ by: 2 })).toBe(6);
+  });
+
+  it('answers at once when there is no gate', async () => {
+    const api = await start('a1', 'api');
+    expect(await createCaller(api, contract).total.call({ by: 2 })).toBe(0);
+  });
+
+  it('names the gates that did not answer', async () => {
+    const api = await start('a1', 'api');
+    await start('g1');
+    await expect(createCaller(api, contract).hang.call(undefined, { deadlineMs: 50 })).rejects.toMatchObject({
+      code: 'PARTIAL_RESULT',
+      details: { result: 0, missing: ['g1'] },
+    });
+    expect(await createCaller(api, contract).hang.gather(undefined, { deadlineMs: 50 })).toEqual({
+      result: 0,
+      missing: ['g1'],
+    });
+  });
+
+  it('ends what waits for a node that leaves, at once', async () => {
+    const api = await start('a1', 'api');
+    const gate = await start('g1');
+    const asked = createCaller(api, contract).hang.gather(undefined, { deadlineMs: 60_000 });
+    await gate.close();
+    expect(await asked).toEqual({ result: 0, missing: ['g1'] });
+    expect(api.waitingCount).toBe(0);
+  });
+
+  it('takes a new boot of a node for another node', async () => {
+    const api = await start('a1', 'api');
+    const old = await start('g1');
+    await old.close();
+    await start('g1', 'gate', bus.link(), 'e2');
+    await expect(createCaller(api, contract).echo.call({ clientId: 'g1.e1.1', word: 'a' })).rejects.toMatchObject({
+      code: 'SESSION_NOT_FOUND',
+    });
+    expect(await createCaller(api, contract).echo.call({ clientId: 'g1.e2.1', word: 'a' })).toBe('g1:a');
+  });
+
+  it('sends all messages of one turn to one peer as one frame', async () => {
+    const frames: number[] = [];
+    const link = bus.link();
+    const send = link.send.bind(link);
+    link.send = (to, frame) => {
+      frames.push(frame.length);
+      return send(to, frame);
+    };
+    const g1 = await start('g1', 'gate', link);
+    await start('g2');
+    const caller = createCaller(g1, contract);
+    const words = ['a', 'b', 'c'];
+    expect(await Promise.all(words.map(word => caller.echo.call({ clientId: 'g2.e1.1', word })))).toEqual(
+      words.map(word => `g2:${word}`),
+    );
+    expect(frames).toHaveLength(1);
+  });
+
+  it('answers an operation it does not know', async () => {
+    const g1 = await start('g1');
+    const node = new LinkNode({
+      link: bus.link(),
+      self: { id: 'g0', role: 'gate', epoch: 'e1', modules: [], draining: false },
+    });
+    nodes.push(node);
+    await node.open();
+    const foreign = { ...contract.total, id: 999 };
+    const pending = new PendingCall<{ by: number }, number>(foreign);
+    g1.request(g1.peers.get('g0') as Peer, foreign, { by: 1 }, pending, Date.now() + 1_000);
+    await expect(pending.promise).rejects.toMatchObject({ code: 'UNKNOWN_OPERATION' });
+  });
+
+  it('fails what a driver refuses, and counts it', async () => {
+    const link = bus.link();
+    link.send = () => 'refused';
+    const g1 = await start('g1', 'gate', link);
+    await start('g2');
+    await expect(createCaller(g1, contract).echo.call({ clientId: 'g2.e1.1', word: 'a' })).rejects.toMatchObject({
+      code: 'LINK_UNAVAILABLE',
+    });
+    expect(g1.counters.refused).toBe(1);
+  });
+
+  it('counts batches that are missing, malformed or from nobody', async () => {
+    const g1 = await start('g1');
+    const raw = bus.link();
+    await raw.open(
+      { id: 'x', role: 'api', epoch: '1', modules: [], draining: false },
+      { onFrame: () => undefined, onPeer: () => undefined, onDrain: () => undefined },
+    );
+    const batch = (sequence: number): Buffer => {
+      const writer = new ByteWriter();
+      writeBatchHeader(writer, sequence, 0);
+      return writer.take();
+    };
+    for (const sequence of [1, 2, 5, 6]) raw.send('g1', batch(sequence));
+    expect(g1.counters.gaps).toBe(2);
+    for (const bytes of [[], [9], [1, 0, 0], [...batch(7), 255, 255, 255, 255], [...batch(8), 1, 0, 0, 0, 1]])
+      raw.send('g1', Buffer.from(bytes));
+    expect(g1.counters.corrupt).toBe(5);
+    expect(g1.counters.gaps).toBe(2);
+    expect(await createCaller(g1, contract).total.call({ by: 1 })).toBe(1);
+    await raw.close({ drain: false });
+  });
+
+  it('tells listeners of its own changes and those of others', async () => {
+    const g1 = await start('g1');
+    const changes: PeerChange[] = [];
+    const stop = g1.onPeer(change => changes.push(change));
+    const w1 = await start('w1', 'worker');
+    w1.announce({ modules: ['chat'] });
+    g1.announce({ draining: true });
+    await w1.close();
+    stop();
+    g1.announce({ draining: false });
+    expect(
+      changes.map(change => (change.type === 'leave' ? `-${change.id}` : `${change.type}:${change.node.id}`)),
+    ).toEqual(['join:w1', 'change:w1', 'change:g1', '-w1']);
+  });
+
+  it('fails what still waits when it closes, and everything after', async () => {
+    const api = await start('a1', 'api');
+    await start('g1');
+    const asked = createCaller(api, contract).hang.gather(undefined, { deadlineMs: 60_000 });
+    await api.close();
+    expect((await asked).missing).toEqual(['g1']);
+    expect((await createCaller(api, contract).total.gather({ by: 1 })).missing).toEqual(['g1']);
+  });
+});

@@ -12,10 +12,18 @@ const bin = name => join('node_modules', '.bin', name);
 const scratch = mkdtempSync(join(tmpdir(), 'nestgate-test-'));
 const totals = { passed: 0, failed: 0 };
 let failedSteps = 0;
+/** A step that takes longer hangs. */
+const STEP_MS = 9 * 60_000;
 
 function step(name, command, args, env = {}) {
   const started = Date.now();
-  const result = spawnSync(command, args, { encoding: 'utf8', env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 });
+  const result = spawnSync(command, args, {
+    encoding: 'utf8',
+    timeout: STEP_MS,
+    killSignal: 'SIGKILL',
+    env: { ...process.env, ...env },
+    maxBuffer: 64 * 1024 * 1024,
+  });
   const ok = result.status === 0;
   console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
   if (!ok) {
@@ -29,7 +37,15 @@ function jest(project) {
   const report = join(scratch, `${project}.json`);
   // A browser and several processes share two cores with the browser tests: those run one file at a time.
   const workers = project === 'browser' ? '1' : '2';
-  const args = [bin('jest'), '--selectProjects', project, '--json', `--outputFile=${report}`, `--maxWorkers=${workers}`, '--silent'];
+  const args = [
+    bin('jest'),
+    '--selectProjects',
+    project,
+    '--json',
+    `--outputFile=${report}`,
+    `--maxWorkers=${workers}`,
+    '--silent',
+  ];
   step(`jest: ${project}`, process.execPath, args, { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' });
   try {
     const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8'));

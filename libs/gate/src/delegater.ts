@@ -7,7 +7,10 @@ import type { ResolvedGateOptions } from './gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
 import { Hub } from './hub/hub.js';
 import type { Memberships } from './hub/memberships.js';
+import { Pusher } from './hub/pusher.js';
 import { TopicRouter } from './routing/topic-router.js';
+import { SessionKeeper } from './session/session-keeper.js';
+import { StorageHandler } from './storage/storage-handler.js';
 
 /** Ids an error's details may list. */
 type Named = { readonly clientId: string };
@@ -22,6 +25,9 @@ export class Delegater implements OnModuleInit {
     private readonly node: LinkNode,
     private readonly hub: Hub,
     private readonly router: TopicRouter,
+    private readonly keeper: SessionKeeper,
+    private readonly pusher: Pusher,
+    private readonly storage: StorageHandler,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {}
 
@@ -44,6 +50,15 @@ export class Delegater implements OnModuleInit {
     return this.hub.all();
   }
 
+  /**
+   * Forgets what is stored of a user. Sessions that are bound to the uid stay as they are.
+   * @throws {GateError} `STORAGE_UNAVAILABLE`.
+   */
+  async forgetUser(userId: string): Promise<void> {
+    assertName('uid', userId);
+    await this.storage.delete(userId);
+  }
+
   /** Closes all clients with 1012: they should reconnect, to another gate. */
   onDestroy(): void {
     const { code, reason } = CLOSE.restarting;
@@ -51,16 +66,16 @@ export class Delegater implements OnModuleInit {
   }
 
   private handlers(): Handlers<SessionContract> {
-    const { hub } = this;
+    const { hub, keeper, pusher } = this;
     const { uids, groups } = hub;
     return {
       load: args => this.read(args),
-      bind: args => this.change(args, agent => this.bind(agent, args.userId)),
-      unbind: args => this.change(args, agent => this.unbind(agent, args.userId)),
-      push: args => this.change(args, agent => agent.session.merge(args.settings)),
-      set: args => this.change(args, agent => agent.session.merge(Object.fromEntries([[args.key, args.value]]))),
-      del: args => this.change(args, agent => agent.session.delete(args.key)),
-      replace: args => this.change(args, agent => agent.session.replace(args.settings)),
+      bind: args => this.change(args, agent => keeper.bind(agent, args.userId)),
+      unbind: args => this.change(args, agent => keeper.unbind(agent, args.userId)),
+      push: args => this.change(args, agent => keeper.merge(agent, args.settings)),
+      set: args => this.change(args, agent => keeper.merge(agent, Object.fromEntries([[args.key, args.value]]))),
+      del: args => this.change(args, agent => keeper.delete(agent, args.key)),
+      replace: args => this.change(args, agent => keeper.replace(agent, args.settings)),
       connected: ({ clientId }) => hub.find(clientId) !== undefined,
       close: ({ clientId, message }) => {
         const agent = hub.get(clientId);
@@ -75,11 +90,12 @@ export class Delegater implements OnModuleInit {
       joinGroup: ({ clientId, group }) => this.join(hub.get(clientId), group),
       leaveGroup: ({ clientId, group }) => void groups.remove(group, hub.get(clientId)),
 
-      send: ({ clientIds, topic, body }) => hub.push(this.present(clientIds), topic, body),
+      send: ({ clientIds, topic, body }) => pusher.push(hub.present(clientIds), topic, body),
       broadcast: ({ topic, body, clientIds, except }) =>
-        hub.push(clientIds ? this.present(clientIds) : hub.all(), topic, body, except),
-      sendToUid: args => hub.push(hub.union(uids, args.uids), args.topic, args.body),
-      sendToGroup: args => hub.push(hub.union(groups, args.groups), args.topic, args.body, args.except),
+        pusher.push(clientIds ? hub.present(clientIds) : hub.all(), topic, body, except && hub.present(except)),
+      sendToUid: args => pusher.push(hub.union(uids, args.uids), args.topic, args.body),
+      sendToGroup: args =>
+        pusher.push(hub.union(groups, args.groups), args.topic, args.body, args.except && hub.present(args.except)),
       ungroup: ({ group }) => {
         const members = [...groups.members(group)];
         for (const agent of members) groups.remove(group, agent);
@@ -100,27 +116,15 @@ export class Delegater implements OnModuleInit {
     return this.hub.get(clientId).session.snapshot();
   }
 
-  private change(args: Named, apply: (agent: ClientAgent) => void): SessionSnapshot {
-    const agent = this.hub.get(args.clientId);
-    apply(agent);
-    this.router.tell(agent);
+  private async change({ clientId }: Named, apply: (agent: ClientAgent) => Promise<void>): Promise<SessionSnapshot> {
+    const agent = this.hub.get(clientId);
+    try {
+      await apply(agent);
+    } finally {
+      // Also when it could not be stored: the session has changed all the same.
+      this.router.tell(agent);
+    }
     return agent.session.snapshot();
-  }
-
-  private bind(agent: ClientAgent, userId: string): void {
-    assertName('uid', userId);
-    const { userId: before } = agent.session;
-    if (before === userId) return;
-    if (before !== '') this.hub.uids.remove(before, agent);
-    agent.session.setUserId(userId);
-    this.hub.uids.add(userId, agent);
-  }
-
-  private unbind(agent: ClientAgent, userId: string | undefined): void {
-    const { userId: bound } = agent.session;
-    if (bound === '' || (userId !== undefined && userId !== bound)) return;
-    this.hub.uids.remove(bound, agent);
-    agent.session.setUserId('');
   }
 
   private join(agent: ClientAgent, group: string): void {
@@ -131,16 +135,6 @@ export class Delegater implements OnModuleInit {
       throw new GateError('LIMIT_EXCEEDED', `A client may be in ${this.options.maxGroups} groups`);
     }
     groups.add(group, agent);
-  }
-
-  /** The clients of these ids that are here, each once. */
-  private present(clientIds: readonly string[]): Iterable<ClientAgent> {
-    const agents = new Set<ClientAgent>();
-    for (const id of clientIds) {
-      const agent = this.hub.find(id);
-      if (agent) agents.add(agent);
-    }
-    return agents;
   }
 }
 

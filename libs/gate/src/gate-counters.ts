@@ -10,6 +10,8 @@ export type GateCounter =
   | 'frames_refused'
   /** Packs not sent to their client, by reason. */
   | 'packs_dropped'
+  /** Calls of the storage that failed, by code. */
+  | 'storage_failures'
   /** Answers of workers for which nobody waited any more, by reason. */
   | 'answers_dropped';
 

@@ -7,19 +7,36 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { NODE_OPTIONS, nodeExports, nodeProviders } from '@nestgate/worker';
+import { Admission } from './connection/admission.js';
 import { ClientLifecycle } from './connection/client-lifecycle.js';
+import { Codecs, type CustomCodecs } from './connection/codec.js';
 import { HandshakePipeline } from './connection/handshake-pipeline.js';
+import { TcpAcceptor } from './connection/tcp-acceptor.js';
 import { WsAcceptor } from './connection/ws-acceptor.js';
 import { Delegater } from './delegater.js';
 import { GateCounters } from './gate-counters.js';
 import { type GateOptions, resolveGateOptions } from './gate-options.js';
-import { GATE_OPTIONS, RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
+import { CUSTOM_CODECS, GATE_OPTIONS, RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
 import { Gate } from './gate.js';
+import { AgentLearner, SilentAgentLearner } from './hooks/agent-learner.js';
 import { HandshakeHandler, OpenHandshakeHandler } from './hooks/handshake-handler.js';
+import {
+  ForwardingRecvPackHandler,
+  OpenRouteHandler,
+  OpenSendMessageHook,
+  RecvPackHandler,
+  RouteHandler,
+  SendMessageHook,
+} from './hooks/pack-hooks.js';
 import { SessionLearner, SilentSessionLearner } from './hooks/session-learner.js';
 import { Hub } from './hub/hub.js';
+import { Pusher } from './hub/pusher.js';
+import { PackIntake } from './routing/pack-intake.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { WorkerDirectory } from './routing/worker-directory.js';
+import { SessionKeeper } from './session/session-keeper.js';
+import { MemoryStorage } from './storage/memory-storage.js';
+import { StorageHandler } from './storage/storage-handler.js';
 
 /** Extras that stand beside the options of `GateModule.forRoot`. */
 export interface GateModuleExtras {
@@ -27,6 +44,8 @@ export interface GateModuleExtras {
   readonly isGlobal?: boolean;
   /** Providers that replace parts of the gate, such as `{ provide: HandshakeHandler, useClass: MyHandshake }`. */
   readonly providers?: readonly Provider[];
+  /** Codecs of your own for TCP clients; `tcp.codec` names the one in use. */
+  readonly codecs?: CustomCodecs;
   /** Modules whose exports those providers need. */
   readonly imports?: NonNullable<ModuleMetadata['imports']>;
 }
@@ -36,6 +55,17 @@ const PROVIDERS: readonly Provider[] = [
   { provide: NODE_OPTIONS, useExisting: RESOLVED_GATE_OPTIONS },
   { provide: HandshakeHandler, useClass: OpenHandshakeHandler },
   { provide: SessionLearner, useClass: SilentSessionLearner },
+  { provide: AgentLearner, useClass: SilentAgentLearner },
+  { provide: RouteHandler, useClass: OpenRouteHandler },
+  { provide: SendMessageHook, useClass: OpenSendMessageHook },
+  { provide: RecvPackHandler, useClass: ForwardingRecvPackHandler },
+  { provide: StorageHandler, useFactory: () => new MemoryStorage() },
+  Admission,
+  Codecs,
+  PackIntake,
+  Pusher,
+  SessionKeeper,
+  TcpAcceptor,
   ClientLifecycle,
   Delegater,
   Gate,
@@ -50,12 +80,18 @@ const PROVIDERS: readonly Provider[] = [
 const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<GateOptions>({ optionsInjectionToken: GATE_OPTIONS })
   .setClassMethodName('forRoot')
   .setExtras<GateModuleExtras>(
-    { isGlobal: true, providers: [], imports: [] },
-    (definition, { isGlobal, providers, imports }): DynamicModule => ({
+    { isGlobal: true, providers: [], imports: [], codecs: {} },
+    (definition, { isGlobal, providers, imports, codecs }): DynamicModule => ({
       ...definition,
       global: isGlobal ?? true,
       imports: [...(definition.imports ?? []), ...(imports ?? []), DiscoveryModule],
-      providers: [...(definition.providers ?? []), ...nodeProviders('gate'), ...PROVIDERS, ...(providers ?? [])],
+      providers: [
+        ...(definition.providers ?? []),
+        ...nodeProviders('gate'),
+        ...PROVIDERS,
+        { provide: CUSTOM_CODECS, useValue: codecs ?? {} },
+        ...(providers ?? []),
+      ],
       exports: [...(nodeExports('gate') as NonNullable<DynamicModule['exports']>), Delegater, Gate, GateCounters],
     }),
   )

@@ -1,12 +1,16 @@
 import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
 import { LinkNode } from '@nestgate/link';
+import { TcpAcceptor } from './connection/tcp-acceptor.js';
 import { WsAcceptor } from './connection/ws-acceptor.js';
 import { Delegater } from './delegater.js';
 import { GateCounters } from './gate-counters.js';
 import type { ResolvedGateOptions } from './gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
+import { AgentLearner } from './hooks/agent-learner.js';
 import { HandshakeHandler } from './hooks/handshake-handler.js';
+import { RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
 import { SessionLearner } from './hooks/session-learner.js';
+import { StorageHandler } from './storage/storage-handler.js';
 
 /** How often a draining gate looks whether its clients are done, in milliseconds. */
 const POLL_MS = 20;
@@ -19,10 +23,16 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) readonly options: ResolvedGateOptions,
     readonly delegater: Delegater,
+    readonly agentLearner: AgentLearner,
     readonly sessionLearner: SessionLearner,
+    readonly storageHandler: StorageHandler,
+    readonly routeHandler: RouteHandler,
+    readonly sendMessageHook: SendMessageHook,
+    readonly recvPackHandler: RecvPackHandler,
     readonly handshakeHandler: HandshakeHandler,
     readonly counters: GateCounters,
     private readonly acceptor: WsAcceptor,
+    private readonly tcpAcceptor: TcpAcceptor,
     private readonly node: LinkNode,
   ) {}
 
@@ -36,10 +46,16 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
     return this.acceptor.port;
   }
 
+  /** The port of TCP clients; `undefined` when there is none. */
+  get tcpPort(): number | undefined {
+    return this.tcpAcceptor.port;
+  }
+
   /** Readiness falls first, so that no new clients are sent here. */
   onModuleDestroy(): void {
     this.draining = true;
     this.acceptor.drain();
+    this.tcpAcceptor.drain();
     this.node.announce({ draining: true });
   }
 
@@ -51,7 +67,7 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
     this.delegater.onDestroy();
     await until(() => leaving.every(agent => agent.isGone), closeTimeout);
     for (const agent of leaving) if (!agent.isGone) agent.connection.destroy();
-    await this.acceptor.close();
+    await Promise.all([this.acceptor.close(), this.tcpAcceptor.close()]);
   }
 
   private isIdle(): boolean {

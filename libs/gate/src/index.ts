@@ -1,17 +1,27 @@
 export { type AgentHost, ClientAgent } from './connection/client-agent.js';
+export { type CustomCodecs, type StreamCodec } from './connection/codec.js';
 export { type Connection, type ConnectionEvents } from './connection/connection.js';
 export { GateWsAdapter } from './connection/gate-ws-adapter.js';
+export { type EncryptMode } from './connection/pack-cipher.js';
+export { type Splitter, type SplitFault } from './connection/stream-splitter.js';
 export { type Wire } from './connection/wire.js';
 export { Delegater } from './delegater.js';
 export { type GateCounter, GateCounters } from './gate-counters.js';
 export {
   type GateOptions,
+  type LoginRule,
   type ResolvedGateOptions,
   resolveGateOptions,
   type SlowClientPolicy,
+  type TcpOptions,
+  type TlsOptions,
   type WsOptions,
 } from './gate-options.js';
 export { GateModule, type GateModuleExtras } from './gate.module.js';
 export { Gate } from './gate.js';
+export { AgentLearner } from './hooks/agent-learner.js';
 export { HandshakeHandler, HandshakeRequest, type HandshakeResult } from './hooks/handshake-handler.js';
 export { type DisconnectReason, SessionLearner } from './hooks/session-learner.js';
+export { type IncomingPack, RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
+export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js';
+export { type SettingsChange, StorageHandler } from './storage/storage-handler.js';

@@ -4,14 +4,14 @@ import { Deadline, DeadlineWheel } from './deadline-wheel.js';
 class Probe extends Deadline {
   expiredAt: number | undefined;
 
-  constructor(private readonly then: () => void = () => undefined) {
+  constructor(private readonly after: () => void = () => undefined) {
     super();
   }
 
   override expire(): void {
     expect(this.expiredAt).toBeUndefined();
     this.expiredAt = Date.now();
-    this.then();
+    this.after();
   }
 }
 

@@ -22,6 +22,9 @@ export class DeadlineWheel {
   private cursor = 0;
   private size_ = 0;
 
+  /** `expired` is called with each item whose time is over; unless given, the item's own `expire`. */
+  constructor(private readonly expired: (item: Deadline) => void = item => item.expire()) {}
+
   /** How many deadlines are pending. */
   get size(): number {
     return this.size_;
@@ -76,7 +79,7 @@ export class DeadlineWheel {
         const next: Deadline | undefined = item.wheelNext;
         if (item.deadline <= now) {
           this.remove(item);
-          item.expire();
+          this.expired(item);
           // An expiry may have removed the neighbour too: start the slot again then.
           if (next && next.wheelSlot < 0) {
             item = this.slots[this.cursor % SLOTS];

@@ -39,7 +39,7 @@ export class LinkNode implements Replier {
   private readonly link: Link;
   private readonly peerMap = new Map<NodeId, Peer>();
   private readonly waiting = new Map<number, Pending>();
-  private readonly wheel = new DeadlineWheel();
+  private readonly wheel = new DeadlineWheel(item => this.abort(item as Pending, new GateError('TIMEOUT')));
   private readonly listeners = new Set<(change: PeerChange) => void>();
   private readonly flushList: Peer[] = [];
   private flushScheduled = false;
@@ -128,9 +128,17 @@ export class LinkNode implements Replier {
     const { writer } = peer;
     peer.prepare();
     const start = beginMessage(writer, MessageKind.response);
-    writer.u32(correlation);
-    writer.u8(Status.ok);
-    operation.result.write(writer, result);
+    try {
+      writer.u32(correlation);
+      writer.u8(Status.ok);
+      operation.result.write(writer, result);
+    } catch (error) {
+      // Half a message would break the whole batch.
+      writer.truncate(start);
+      this.reportDefect(error);
+      this.fail(peer, correlation, new GateError('INTERNAL'));
+      return;
+    }
     this.finish(peer, start);
   }
 
@@ -138,9 +146,17 @@ export class LinkNode implements Replier {
     const { writer } = peer;
     peer.prepare();
     const start = beginMessage(writer, MessageKind.response);
-    writer.u32(correlation);
-    writer.u8(Status.error);
-    writeError(writer, error.toBody());
+    try {
+      writer.u32(correlation);
+      writer.u8(Status.error);
+      writeError(writer, error.toBody());
+    } catch (defect) {
+      // Details that JSON cannot carry: the error itself must arrive all the same.
+      writer.truncate(start);
+      this.reportDefect(defect);
+      this.fail(peer, correlation, new GateError('INTERNAL'));
+      return;
+    }
     this.finish(peer, start);
   }
 

@@ -14,6 +14,7 @@ export abstract class Pending extends Deadline {
   abstract succeed(reader: ByteReader): void;
   abstract fail(error: GateError): void;
 
+  /** The node ends what is late, since it must forget it too. */
   override expire(): void {
     this.fail(new GateError('TIMEOUT'));
   }

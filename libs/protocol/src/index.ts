@@ -3,5 +3,16 @@ export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode 
 export { type DecodedFrame, type FrameFault, JsonFrameDecoder, MAX_JSON_DEPTH } from './json-decoder.js';
 export { isDeeperThan } from './json-scan.js';
 export { isName, MAX_NAME_BYTES, nameFault } from './name.js';
+export {
+  FRAME_LENGTH_BYTES,
+  FrameKind,
+  frameKindHasId,
+  MAX_PACK_BYTES,
+  PACK_LENGTH_BYTES,
+  PACK_TOPIC_LENGTH_BYTES,
+  type PackParts,
+  readPackParts,
+  readU32,
+} from './pack-layout.js';
 export { type Body, BodyKind, NO_BODY, type Pack } from './pack.js';
 export { GATE_TOPICS, isTopic, MAX_TOPIC_BYTES, moduleOf, RESERVED_TOPIC_PREFIX } from './topic.js';

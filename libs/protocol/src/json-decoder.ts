@@ -12,10 +12,15 @@ export interface DecodedFrame extends Pack {
   id: number;
   /** False when the body was sliced out unparsed, so that its JSON may still turn out to be broken. */
   checked: boolean;
+  /** Set when the frame is the connection's own business, and no message. */
+  control: 'ping' | 'pong' | undefined;
 }
 
-/** Why a frame was refused. `id` of the frame is set for `BAD_TOPIC`, and 0 for `BAD_FRAME`, which belongs to no id. */
-export type FrameFault = 'BAD_FRAME' | 'BAD_TOPIC';
+/**
+ * Why a frame was refused. The frame's `id` is set for `BAD_TOPIC`, and 0 for `BAD_FRAME`, which belongs to no id. After a
+ * `VIOLATION` the two sides no longer agree on where frames begin and end.
+ */
+export type FrameFault = 'BAD_FRAME' | 'BAD_TOPIC' | 'VIOLATION';
 
 const HEAD = bytesOf('{"topic":"');
 const BODY = bytesOf(',"body":');
@@ -35,7 +40,7 @@ const MAX_INTERNED_TOPICS = 1024;
  * whole. Both roads give the same outcome for the same bytes; `json-decoder.spec.ts` holds them to it.
  */
 export class JsonFrameDecoder {
-  readonly frame: DecodedFrame = { topic: '', body: NO_BODY, id: 0, checked: true };
+  readonly frame: DecodedFrame = { topic: '', body: NO_BODY, id: 0, checked: true, control: undefined };
   private readonly topics = new Map<number, string>();
   // A byte order mark is not JSON, so it must not be stripped.
   private readonly text = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -90,6 +95,7 @@ export class JsonFrameDecoder {
     frame.body = body;
     frame.id = id;
     frame.checked = body === NO_BODY;
+    frame.control = undefined;
     return true;
   }
 
@@ -100,6 +106,7 @@ export class JsonFrameDecoder {
     frame.topic = '';
     frame.body = NO_BODY;
     frame.checked = true;
+    frame.control = undefined;
     if (isDeeperThan(data, this.maxDepth)) return 'BAD_FRAME';
     let value: unknown;
     try {
@@ -116,7 +123,8 @@ export class JsonFrameDecoder {
     }
     frame.topic = topic;
     if (Object.hasOwn(value, 'body')) frame.body = { kind: BodyKind.json, bytes: this.sliceBody(data) };
-    return isTopic(topic) || topic === GATE_TOPICS.ping ? undefined : 'BAD_TOPIC';
+    frame.control = topic === GATE_TOPICS.ping ? 'ping' : undefined;
+    return frame.control || isTopic(topic) ? undefined : 'BAD_TOPIC';
   }
 
   /** The raw text of the last top-level `body` (the one `JSON.parse` keeps). The data is known to be a JSON object. */

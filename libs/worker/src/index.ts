@@ -6,6 +6,7 @@ export { createLink, type NodeOptions } from './node/node-options.js';
 export { LINK, NODE_OPTIONS, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
 export { Session } from './session/session.js';
 export { ClientSession } from './topics/client-session.decorator.js';
+export { clientErrorBody } from './topics/error-mapping.js';
 export { GateExceptionFilter } from './topics/gate-exception.filter.js';
 export { GateTransport, type GateTransportEvents, type GateTransportStatus } from './topics/gate-transport.js';
 export { GATE_TRANSPORT_ID, OnTopic, type OnTopicOptions } from './topics/on-topic.decorator.js';

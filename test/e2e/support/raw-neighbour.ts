@@ -28,6 +28,10 @@ class Neighbour {
     expect(answer).toEqual({ id: seq, body: { seq } });
   }
 
+  async askAtOnce(count: number): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.ask()));
+  }
+
   async keepAsking(everyMs: number): Promise<void> {
     while (this.running) {
       await this.ask();
@@ -60,7 +64,7 @@ export async function withNeighbour(
   const client = await cluster.connect(connect);
   const neighbour = new Neighbour(client);
   try {
-    for (let i = 0; i < AROUND; i++) await neighbour.ask();
+    await neighbour.askAtOnce(AROUND);
     const during = neighbour.keepAsking(everyMs).then(
       () => undefined,
       (error: unknown) => ({ error }),
@@ -73,7 +77,7 @@ export async function withNeighbour(
     }
     const failure = await during;
     if (failure) throw failure.error;
-    for (let i = 0; i < AROUND; i++) await neighbour.ask();
+    await neighbour.askAtOnce(AROUND);
     neighbour.check();
     expect(await cluster.api.isOnline(client.clientId as never)).toBe(true);
   } finally {

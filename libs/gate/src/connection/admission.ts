@@ -1,4 +1,8 @@
+import type { BlockList } from 'node:net';
+import { Inject, Injectable } from '@nestjs/common';
 import type { ResolvedGateOptions } from '../gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { clientAddress, compileProxies } from './client-address.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Why a connection is not admitted, as an HTTP status and a text. */
@@ -7,21 +11,32 @@ export interface Refusal {
   readonly message: string;
 }
 
-type Limits = Pick<ResolvedGateOptions, 'maxConnections' | 'maxConnectionsPerIp' | 'maxConnectionRate'>;
+type Limits = Pick<
+  ResolvedGateOptions,
+  'maxConnections' | 'maxConnectionsPerIp' | 'maxConnectionRate' | 'trustedProxies'
+>;
 
 const FULL: Refusal = { status: 503, message: 'The gate is full' };
 const TOO_FAST: Refusal = { status: 503, message: 'Too many new connections' };
 const TOO_MANY: Refusal = { status: 429, message: 'Too many connections from this address' };
 
-/** Counts connections, those in their handshake included, and refuses what is over the limits. */
+/** Counts connections of all acceptors, those in their handshake included, and refuses what is over the limits. */
+@Injectable()
 export class Admission {
   private readonly perIp = new Map<string, number>();
   private readonly rate: TokenBucket | undefined;
+  private readonly proxies: BlockList;
   private total = 0;
 
-  constructor(private readonly limits: Limits) {
+  constructor(@Inject(RESOLVED_GATE_OPTIONS) private readonly limits: Limits) {
+    this.proxies = compileProxies(limits.trustedProxies);
     const { maxConnectionRate } = limits;
     if (maxConnectionRate > 0) this.rate = new TokenBucket(maxConnectionRate, maxConnectionRate, Date.now());
+  }
+
+  /** The client's address, as far as it can be trusted. */
+  addressOf(socketAddress: string | undefined, forwardedFor: string | undefined): string {
+    return clientAddress(socketAddress, forwardedFor, this.proxies);
   }
 
   /** Lets a connection in, or says why not. Who is let in must {@link leave}. */

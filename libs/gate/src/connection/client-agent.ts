@@ -1,9 +1,11 @@
 import type { Peer } from '@nestgate/link';
-import { type Body, CLOSE, type ErrorBody, GateError, GATE_TOPICS, RESERVED_TOPIC_PREFIX } from '@nestgate/protocol';
+import { type Body, CLOSE, type ErrorBody, GateError } from '@nestgate/protocol';
+import { isWellFormed } from '../body-value.js';
 import type { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import type { SessionState } from '../session/session-state.js';
 import type { Connection, ConnectionEvents } from './connection.js';
+import { DeferredSends } from './deferred-sends.js';
 import type { DrainQueue } from './drain-queue.js';
 import { FrameHold } from './frame-hold.js';
 import { MessageRate } from './message-rate.js';
@@ -19,7 +21,7 @@ export interface AgentHost {
   readonly counters: GateCounters;
   readonly drainQueue: DrainQueue;
   /** Takes the frame that the agent's wire has just decoded. */
-  route(agent: ClientAgent): void;
+  take(agent: ClientAgent): void;
   /** The agent ends: forget it. Called once. */
   retire(agent: ClientAgent, code: number, reason: string): void;
   /** Calls back after `closeTimeout`, unless the returned function is called first. */
@@ -49,10 +51,12 @@ export class ClientAgent implements ConnectionEvents {
   private readonly rate: MessageRate | undefined;
   private readonly ids = new LazyIdSet();
   private hold: FrameHold | undefined;
+  private deferred: DeferredSends | undefined;
   private state: 'open' | 'closing' | 'closed' = 'open';
   private unanswered = 0;
   private blocks = 0;
   private paused = false;
+  private halfClosed = false;
   private badFrames = 0;
   private lastBytes = 0;
   private lastHeard: number;
@@ -99,11 +103,24 @@ export class ClientAgent implements ConnectionEvents {
 
   onDrain(): void {
     this.outbox.drain();
-    if (this.farewell && this.outbox.isEmpty) this.sayFarewell();
+    this.sayFarewellWhenSent();
   }
 
   onViolation(code: number, reason: string): void {
     this.close(code, reason);
+  }
+
+  onBroken(code: number, reason: string): void {
+    if (this.state !== 'open') return;
+    this.state = 'closing';
+    this.host.counters.add('connections_closed', code);
+    this.dropQueued('closed');
+    this.host.retire(this, code, reason);
+  }
+
+  onHalfClose(): void {
+    this.halfClosed = true;
+    this.closeWhenDone();
   }
 
   onClose(code: number, reason: string): void {
@@ -112,8 +129,7 @@ export class ClientAgent implements ConnectionEvents {
     this.farewell?.cancel();
     this.farewell = undefined;
     this.hold = undefined;
-    const lost = this.outbox.clear();
-    if (lost > 0) this.host.counters.add('packs_dropped', 'closed', lost);
+    this.dropQueued('closed');
     if (wasOpen) this.host.retire(this, code, reason);
   }
 
@@ -146,37 +162,44 @@ export class ClientAgent implements ConnectionEvents {
     this.pump();
   }
 
-  /** A frame goes to its handler. False when its id is still unanswered: nothing has begun then. */
-  beginRequest(id: number): boolean {
-    if (id > 0 && !this.ids.add(id)) return false;
+  /** A frame goes to its handler. Its id is known to be free: frames with another's id do not come so far. */
+  beginRequest(id: number): void {
+    if (id > 0) this.ids.add(id);
     this.unanswered++;
-    return true;
   }
 
   /** A frame's handler has settled. */
   endRequest(id: number): void {
     this.ids.delete(id);
     this.unanswered--;
-    if (this.hold || this.paused) this.pump();
+    if (this.hold || this.paused || this.halfClosed) this.pump();
   }
 
   // What goes to the client.
 
-  /** Queues a framed message; false when it was not taken. */
-  sendFrame(frame: Uint8Array): boolean {
+  /** Queues a message that is still being made; those after it wait for it. */
+  deferFrame(making: Promise<Uint8Array | undefined>): boolean {
     if (this.state !== 'open') return false;
-    const result = this.outbox.add(frame);
-    if (result === 'taken') {
-      this.sendNum++;
-      return true;
+    this.deferred ??= new DeferredSends(
+      frame => this.enqueue(frame),
+      () => this.sayFarewellWhenSent(),
+    );
+    if (!this.canDefer()) return false;
+    this.deferred.defer(making);
+    return true;
+  }
+
+  /** Queues a framed message; false when it was not taken. `undefined` is one that this wire cannot carry. */
+  sendFrame(frame: Uint8Array | undefined): boolean {
+    if (this.state !== 'open') return false;
+    if (!frame) {
+      this.host.counters.add('packs_dropped', 'too_large');
+      return false;
     }
-    const { counters, options } = this.host;
-    counters.add('packs_dropped', options.slowClientPolicy);
-    if (result === 'overflow') {
-      counters.add('packs_dropped', 'disconnect', this.outbox.clear());
-      this.close(CLOSE.overloaded.code, 'slow reader');
-    }
-    return result === 'dropped' && options.slowClientPolicy === 'drop-oldest';
+    if (!this.isDeferring) return this.enqueue(frame);
+    if (!this.canDefer()) return false;
+    this.deferred?.add(frame);
+    return true;
   }
 
   /** Queues a message. */
@@ -196,6 +219,12 @@ export class ClientAgent implements ConnectionEvents {
     if (++this.badFrames >= MAX_BAD_FRAMES) this.close(CLOSE.policy.code, 'too many malformed frames');
   }
 
+  /** A frame with the id of a request that is still unanswered. A malformed one is that first of all. */
+  private refuseDuplicate(id: number, topic: string): void {
+    if (isWellFormed(this.wire.frame.body)) this.sendError(id, DUPLICATE_ID, topic);
+    else this.refuseBadFrame();
+  }
+
   /** Closes the connection, after what is queued has been sent or `closeTimeout` is over. */
   close(code: number, reason: string): void {
     if (this.state !== 'open') return;
@@ -206,7 +235,7 @@ export class ClientAgent implements ConnectionEvents {
     this.outbox.drain();
     const cancel = this.host.afterCloseTimeout(() => this.connection.destroy());
     this.farewell = { code, reason, cancel };
-    if (this.outbox.isEmpty) this.sayFarewell();
+    this.sayFarewellWhenSent();
   }
 
   /** Cuts the connection at once; what is queued is dropped. */
@@ -219,13 +248,58 @@ export class ClientAgent implements ConnectionEvents {
     this.connection.destroy();
   }
 
+  private enqueue(frame: Uint8Array): boolean {
+    if (this.state === 'closed') return false;
+    const { outbox } = this;
+    const result = outbox.add(frame);
+    if (result === 'taken' || result === 'dropped') {
+      this.sendNum++;
+      if (outbox.dropped > 0) this.host.counters.add('packs_dropped', 'drop-oldest', outbox.dropped);
+      return true;
+    }
+    this.host.counters.add('packs_dropped', this.host.options.slowClientPolicy);
+    if (result === 'overflow') this.overflow();
+    return false;
+  }
+
+  /** The client reads too slowly: what waits for it is dropped, and it is sent away. */
+  private overflow(): void {
+    this.dropQueued('disconnect');
+    this.deferred = undefined;
+    this.close(CLOSE.overloaded.code, 'slow reader');
+  }
+
+  private get isDeferring(): boolean {
+    return this.deferred !== undefined && this.deferred.length > 0;
+  }
+
+  /** What waits for a message that is being made counts as queued, and is bounded as that is. */
+  private canDefer(): boolean {
+    if ((this.deferred?.length ?? 0) < this.host.options.sendPackBuffNum) return true;
+    this.overflow();
+    return false;
+  }
+
+  private dropQueued(why: string): void {
+    const dropped = this.outbox.clear();
+    if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
+  }
+
   private get isBusy(): boolean {
     return this.blocks > 0 || this.unanswered >= this.host.options.concurrentTasks;
   }
 
-  private sayFarewell(): void {
+  /** A client that sends nothing more is closed when it has got all its answers. */
+  private closeWhenDone(): void {
+    if (this.unanswered === 0 && this.blocks === 0 && !this.hold)
+      this.close(CLOSE.goingAway.code, CLOSE.goingAway.reason);
+  }
+
+  private sayFarewellWhenSent(): void {
     const { farewell } = this;
-    if (!farewell) return;
+    if (!farewell || this.isDeferring) return;
+    this.outbox.drain();
+    if (!this.outbox.isEmpty) return;
     this.farewell = undefined;
     farewell.cancel();
     // A client that stopped reading must not keep its paused socket for ever: the close frame needs it to flow.
@@ -251,6 +325,7 @@ export class ClientAgent implements ConnectionEvents {
       this.paused = false;
       this.connection.resume();
     }
+    if (this.halfClosed) this.closeWhenDone();
   }
 
   private take(data: Buffer): void {
@@ -258,22 +333,27 @@ export class ClientAgent implements ConnectionEvents {
     const { wire } = this;
     const verdict = this.rate ? this.rate.check(Date.now()) : 'pass';
     const fault = wire.decode(data);
-    const { id, topic } = wire.frame;
-    if (verdict !== 'pass') {
+    const { id, topic, control } = wire.frame;
+    if (fault === 'VIOLATION') {
+      this.close(CLOSE.protocolError.code, 'malformed frame');
+    } else if (verdict !== 'pass') {
       this.sendError(fault === 'BAD_FRAME' ? 0 : id, RATE_LIMITED, fault ? undefined : topic);
       if (verdict === 'close') this.close(CLOSE.policy.code, 'message rate');
     } else if (fault === 'BAD_FRAME') {
       this.refuseBadFrame();
     } else if (fault === 'BAD_TOPIC') {
       this.sendError(id, BAD_TOPIC, topic);
-    } else if (topic.startsWith(RESERVED_TOPIC_PREFIX)) {
-      this.sendFrame(wire.pong(topic === GATE_TOPICS.ping ? id : 0));
+    } else if (id > 0 && this.ids.has(id)) {
+      this.refuseDuplicate(id, topic);
+    } else if (control) {
+      if (control === 'ping') this.sendFrame(wire.pong(id));
     } else {
-      this.host.route(this);
+      this.host.take(this);
     }
   }
 }
 
+const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();
 const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
 const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();
 const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();
@@ -282,12 +362,12 @@ const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();
 class LazyIdSet {
   private ids: Set<number> | undefined;
 
-  /** False when it is there already. */
-  add(id: number): boolean {
-    const ids = (this.ids ??= new Set());
-    if (ids.has(id)) return false;
-    ids.add(id);
-    return true;
+  has(id: number): boolean {
+    return this.ids?.has(id) ?? false;
+  }
+
+  add(id: number): void {
+    (this.ids ??= new Set()).add(id);
   }
 
   delete(id: number): void {

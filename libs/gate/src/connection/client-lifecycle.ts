@@ -9,7 +9,10 @@ import type { HandshakeResult } from '../hooks/handshake-handler.js';
 import { SessionLearner } from '../hooks/session-learner.js';
 import { Heartbeat } from '../hub/heartbeat.js';
 import { Hub } from '../hub/hub.js';
+import { PackIntake } from '../routing/pack-intake.js';
 import { TopicRouter } from '../routing/topic-router.js';
+import { SessionKeeper } from '../session/session-keeper.js';
+import { AgentLearner } from '../hooks/agent-learner.js';
 import { SessionState } from '../session/session-state.js';
 import { type AgentHost, ClientAgent } from './client-agent.js';
 import type { Connection } from './connection.js';
@@ -31,7 +34,10 @@ export class ClientLifecycle implements AgentHost {
     node: LinkNode,
     private readonly hub: Hub,
     private readonly router: TopicRouter,
+    private readonly intake: PackIntake,
+    private readonly keeper: SessionKeeper,
     private readonly learner: SessionLearner,
+    private readonly agentLearner: AgentLearner,
   ) {
     this.gateId = node.info.id;
     this.gate = createCaller(node, sessionContract);
@@ -58,6 +64,7 @@ export class ClientLifecycle implements AgentHost {
     const hello = wire.hello(sessionId, this.options.pingInterval);
     if (hello) agent.sendFrame(hello);
     agent.block();
+    this.guarded(() => this.agentLearner.connect(agent));
     void this.welcome(agent, handshake.userId);
     return agent;
   }
@@ -67,8 +74,8 @@ export class ClientLifecycle implements AgentHost {
     return new Session(agent.session.snapshot(), this.gate, agent);
   }
 
-  route(agent: ClientAgent): void {
-    this.router.route(agent);
+  take(agent: ClientAgent): void {
+    this.intake.take(agent);
   }
 
   retire(agent: ClientAgent, code: number, reason: string): void {
@@ -76,7 +83,9 @@ export class ClientLifecycle implements AgentHost {
     const groups = [...this.hub.groups.namesOf(agent)];
     this.heartbeat.remove(agent);
     this.router.forget(agent);
+    this.keeper.forget(agent);
     this.hub.remove(agent);
+    this.guarded(() => this.agentLearner.disconnect(agent));
     this.guarded(() => this.learner.onDisconnect(session, { code, reason, groups }));
   }
 

@@ -27,6 +27,10 @@ export interface ConnectionEvents {
   onDrain(): void;
   /** The client broke a rule of the connection's own protocol. */
   onViolation(code: number, reason: string): void;
+  /** The connection itself has been told off and is being closed by what speaks its protocol. Nothing can be sent. */
+  onBroken(code: number, reason: string): void;
+  /** The client sends nothing more, but may still read. */
+  onHalfClose(): void;
   /** The connection has ended. Nothing follows. */
   onClose(code: number, reason: string): void;
 }

@@ -16,6 +16,8 @@ export class GateWsAdapter extends WsAdapter {
     private readonly server: HttpServer,
     private readonly path: string,
     private readonly onUpgrade: UpgradeHandler,
+    /** Answers an upgrade on a path where nobody is. */
+    private readonly onStray: (socket: Duplex) => void,
   ) {
     super(server);
   }
@@ -31,7 +33,7 @@ export class GateWsAdapter extends WsAdapter {
     const dispatch: UpgradeHandler = (request, socket, head) => {
       if (pathOf(request.url) === this.path) this.onUpgrade(request, socket, head);
       else if (others.length > 0) for (const other of others) other.call(this.server, request, socket, head);
-      else refuseUpgrade(socket, { status: 404, message: 'Not found' });
+      else this.onStray(socket);
     };
     this.server.on('upgrade', dispatch);
     this.release = () => {
@@ -45,10 +47,17 @@ export class GateWsAdapter extends WsAdapter {
   release: () => void = () => undefined;
 }
 
+/** How long a client whose upgrade was refused may take to close its side, in milliseconds. */
+const REFUSED_MS = 500;
+
 /** Answers an upgrade with an HTTP error, and closes. */
 export function refuseUpgrade(socket: Duplex, { status, message }: Refusal): void {
   const body = JSON.stringify({ statusCode: status, message });
   socket.on('error', () => socket.destroy());
+  // Nobody reads this socket any more, so its end would never be seen behind what the client still sends.
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), REFUSED_MS);
+  socket.once('close', () => clearTimeout(timer));
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n` +
       'Connection: close\r\nContent-Type: application/json; charset=utf-8\r\n' +

@@ -14,7 +14,12 @@ function malformed(message: string): Refusal {
 
 /** Whether a request is a WebSocket upgrade as RFC 6455 wants it. */
 export function checkUpgrade(request: IncomingMessage): Refusal | undefined {
-  const { method, headers } = request;
+  const { method, headers, httpVersionMajor, httpVersionMinor, rawHeaders } = request;
+  if (httpVersionMajor !== 1 || httpVersionMinor < 1) return malformed('The version must be HTTP/1.1');
+  // Node keeps only the first Host; two of them would let the Origin be compared with one and the proxy route by another.
+  if (rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length !== 1) {
+    return malformed('There must be one Host');
+  }
   if (method !== 'GET') return malformed('The method must be GET');
   if (headers.upgrade?.toLowerCase() !== 'websocket') return malformed('Upgrade must be websocket');
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) return malformed('Sec-WebSocket-Key is missing or malformed');

@@ -9,8 +9,11 @@ export interface OutboxLimits {
   readonly slowClientPolicy: SlowClientPolicy;
 }
 
-/** What became of a frame: taken, dropped by the policy (it or an older one), or the reason to disconnect the client. */
-export type EnqueueResult = 'taken' | 'dropped' | 'overflow';
+/**
+ * What became of a frame: `taken`; `dropped`: taken in the place of older ones; `refused`: it was not taken; `overflow`: it
+ * was not taken, and the client has to go.
+ */
+export type EnqueueResult = 'taken' | 'dropped' | 'refused' | 'overflow';
 
 /**
  * The frames that wait to be written to one client. Bounded by count and bytes, counting what the socket holds and the
@@ -21,6 +24,8 @@ export class Outbox implements Drainable {
   private bytes = 0;
   private writtenPacks = 0;
   private listed = false;
+  /** How many frames the last `add` has thrown away to make room. */
+  dropped = 0;
 
   constructor(
     private readonly connection: Connection,
@@ -44,6 +49,7 @@ export class Outbox implements Drainable {
   }
 
   add(frame: Uint8Array): EnqueueResult {
+    this.dropped = 0;
     let result: EnqueueResult = 'taken';
     if (!this.fits(frame)) {
       // A burst within one turn is not a slow client: only what the socket will not take counts.
@@ -51,7 +57,7 @@ export class Outbox implements Drainable {
       if (!this.fits(frame)) {
         const { slowClientPolicy } = this.limits;
         if (slowClientPolicy === 'disconnect') return 'overflow';
-        if (slowClientPolicy === 'drop-newest' || !this.dropOldest(frame)) return 'dropped';
+        if (slowClientPolicy === 'drop-newest' || !this.dropOldest(frame)) return 'refused';
         result = 'dropped';
       }
     }
@@ -85,14 +91,25 @@ export class Outbox implements Drainable {
   }
 
   private fits(frame: Uint8Array): boolean {
-    return (
-      this.pendingPacks < this.limits.sendPackBuffNum && this.pendingBytes + frame.length <= this.limits.sendBuffBytes
-    );
+    return this.hasRoom(frame, this.frames.length, this.bytes);
   }
 
-  /** Makes room for a frame; false when even an empty outbox has none, because of what the socket holds. */
+  /** Whether there is room beside so much in the queue. An empty outbox takes any one frame, however large. */
+  private hasRoom(frame: Uint8Array, packs: number, bytes: number): boolean {
+    const { writableLength } = this.connection;
+    if (packs === 0 && writableLength === 0) return true;
+    const held = writableLength > 0 ? this.writtenPacks : 0;
+    const { sendPackBuffNum, sendBuffBytes } = this.limits;
+    return packs + held < sendPackBuffNum && bytes + writableLength + frame.length <= sendBuffBytes;
+  }
+
+  /** Makes room for a frame; false, and nothing is dropped, when the socket alone holds too much. */
   private dropOldest(frame: Uint8Array): boolean {
-    while (this.frames.length > 0 && !this.fits(frame)) this.bytes -= (this.frames.shift() as Uint8Array).length;
-    return this.fits(frame);
+    if (!this.hasRoom(frame, 0, 0)) return false;
+    while (!this.fits(frame)) {
+      this.bytes -= (this.frames.shift() as Uint8Array).length;
+      this.dropped++;
+    }
+    return true;
   }
 }

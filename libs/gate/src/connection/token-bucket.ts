@@ -14,10 +14,10 @@ export class TokenBucket {
 
   /** Takes a token; false when there is none. `now` in milliseconds. */
   take(now: number): boolean {
-    if (now > this.filledAt) {
-      this.tokens = Math.min(this.capacity, this.tokens + ((now - this.filledAt) * this.rate) / 1000);
-      this.filledAt = now;
-    }
+    // A clock that was set back adds nothing, and the bucket fills from there.
+    const elapsed = Math.max(0, now - this.filledAt);
+    this.tokens = Math.min(this.capacity, this.tokens + (elapsed * this.rate) / 1000);
+    this.filledAt = now;
     if (this.tokens < 1) return false;
     this.tokens--;
     return true;

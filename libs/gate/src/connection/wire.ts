@@ -12,10 +12,11 @@ export interface Wire {
   decode(data: Buffer): FrameFault | undefined;
   /** The first frame of a connection, or `undefined` when this wire has none. */
   hello(clientId: string, heartbeatMs: number): Buffer | undefined;
-  push(topic: string, body: Body): Buffer;
-  reply(id: number, body: Body): Buffer;
+  /** A message, or `undefined` when this wire has no frame so large. */
+  push(topic: string, body: Body): Buffer | undefined;
+  reply(id: number, body: Body): Buffer | undefined;
   /** An error that answers the request `id`, or, with 0, one that belongs to no request. */
-  error(id: number, error: ErrorBody, topic: string | undefined): Buffer;
+  error(id: number, error: ErrorBody, topic: string | undefined): Buffer | undefined;
   /** The answer to a ping; with an id as a reply. */
-  pong(id: number): Buffer;
+  pong(id: number): Buffer | undefined;
 }

@@ -1,4 +1,6 @@
-import { createServer, type IncomingMessage, type Server as HttpServer } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
@@ -9,10 +11,11 @@ import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
 import { Admission, type Refusal } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
+import { Codecs } from './codec.js';
 import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
 import { checkOrigin, checkUpgrade, chooseCodec } from './handshake-check.js';
 import { HandshakePipeline } from './handshake-pipeline.js';
-import { JsonWsWire } from './json-ws-wire.js';
+import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
 import { asSocket, WsConnection } from './ws-connection.js';
 
@@ -26,9 +29,9 @@ const DEFAULT_CODEC = 'gate.json';
 @Injectable()
 export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private readonly logger = new Logger(WsAcceptor.name);
-  private readonly admission: Admission;
-  private readonly wires: ReadonlyMap<string, Wire>;
-  private readonly codecs: ReadonlySet<string>;
+  private readonly subprotocols: ReadonlySet<string>;
+  private stopReload: (() => void) | undefined;
+  private server: HttpServer | undefined;
   private ownServer: HttpServer | undefined;
   private adapter: GateWsAdapter | undefined;
   private wss: WebSocketServer | undefined;
@@ -39,11 +42,11 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     private readonly adapterHost: HttpAdapterHost,
     private readonly pipeline: HandshakePipeline,
     private readonly clients: ClientLifecycle,
+    private readonly admission: Admission,
+    private readonly codecs: Codecs,
     private readonly counters: GateCounters,
   ) {
-    this.admission = new Admission(options);
-    this.wires = new Map([[DEFAULT_CODEC, new JsonWsWire(options.maxJsonDepth)]]);
-    this.codecs = new Set(this.wires.keys());
+    this.subprotocols = new Set(codecs.ws.keys());
   }
 
   /** Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. */
@@ -60,15 +63,22 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
   async onApplicationBootstrap(): Promise<void> {
     const server = this.findServer();
+    this.server = server;
     // Headers must arrive in time, and Node checks that every 30 s unless told otherwise.
     server.headersTimeout = this.options.overTime;
     (server as { connectionsCheckingInterval?: number }).connectionsCheckingInterval = 1_000;
-    this.adapter = new GateWsAdapter(server, this.options.ws.path, (request, socket, head) => {
-      this.upgrade(request, socket, head).catch((error: unknown) => {
-        this.logger.error(error);
-        socket.destroy();
-      });
-    });
+    this.adapter = new GateWsAdapter(
+      server,
+      this.options.ws.path,
+      (request, socket, head) => {
+        this.upgrade(request, socket, head).catch((error: unknown) => {
+          this.logger.error(error);
+          socket.destroy();
+        });
+      },
+      socket => this.refuse(socket, NOT_FOUND),
+    );
+    server.on('clientError', this.onClientError);
     this.wss = this.adapter.open({
       noServer: true,
       clientTracking: false,
@@ -93,17 +103,25 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   }
 
   async close(): Promise<void> {
+    this.stopReload?.();
     this.adapter?.release();
+    this.server?.off('clientError', this.onClientError);
     this.wss?.close();
     const server = this.ownServer;
     if (server) await new Promise<void>(resolve => server.close(() => resolve()));
   }
 
+  /** What Node's parser refuses never becomes a request: it is answered and counted here. */
+  private readonly onClientError = (error: Error & { code?: string }, socket: Duplex): void => {
+    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    else this.refuse(socket, { status: STATUS_OF_PARSER[error.code ?? ''] ?? 400, message: 'Malformed request' });
+  };
+
   private readonly chosen = new WeakMap<IncomingMessage, string>();
 
   private async upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
     const socket = asSocket(stream);
-    const ip = (socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+    const ip = this.admission.addressOf(socket.remoteAddress, request.headers['x-forwarded-for'] as string | undefined);
     const codec = this.check(request);
     if (typeof codec !== 'string') return this.refuse(stream, codec);
     const full = this.admission.enter(ip);
@@ -113,7 +131,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     const ignore = (): void => undefined;
     socket.on('error', ignore);
 
-    const result = await this.authenticate(new HandshakeRequest(request, ip, codec));
+    const result = await this.authenticate(new HandshakeRequest(request, ip, codec), socket);
     if (socket.destroyed) return;
     if ('status' in result) return this.refuse(stream, result);
     if (this.draining) return this.refuse(stream, DRAINING);
@@ -122,7 +140,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       socket.off('error', ignore);
       socket.setNoDelay(true);
       const connection = new WsConnection(ws, socket, ip);
-      const agent = this.clients.connect(connection, this.wires.get(codec) as Wire, result);
+      const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result);
       connection.listen(agent, codec !== DEFAULT_CODEC);
     });
   }
@@ -132,14 +150,16 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     return (
       checkUpgrade(request) ??
       checkOrigin(request, this.options.ws.origins) ??
-      chooseCodec(request, this.codecs, DEFAULT_CODEC)
+      chooseCodec(request, this.subprotocols, DEFAULT_CODEC)
     );
   }
 
-  private async authenticate(request: HandshakeRequest): Promise<HandshakeResult | Refusal> {
+  private async authenticate(request: HandshakeRequest, socket: Socket): Promise<HandshakeResult | Refusal> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Refusal>(resolve => {
-      timer = setTimeout(resolve, this.options.overTime, { status: 408, message: 'The handshake took too long' });
+      timer = setTimeout(resolve, this.options.overTime, TOO_SLOW);
+      // A client that is gone needs no answer, and no timer.
+      socket.once('close', () => resolve(TOO_SLOW));
     });
     try {
       const outcome = await Promise.race([this.pipeline.handshake(request), late]);
@@ -156,9 +176,17 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   }
 
   private findServer(): HttpServer {
-    if (this.options.ws.port !== undefined) return (this.ownServer = createServer(notFound));
+    if (this.options.ws.port !== undefined) return (this.ownServer = this.createOwnServer());
     const server = this.adapterHost.httpAdapter?.getHttpServer() as HttpServer | undefined;
     if (!server) throw new Error('GateModule needs an HTTP app (NestFactory.create), or a port of its own: ws.port');
+    return server;
+  }
+
+  private createOwnServer(): HttpServer {
+    const { tls } = this.options;
+    if (!tls) return createServer(notFound);
+    const server = createHttpsServer(loadTls(tls), notFound);
+    this.stopReload = reloadOnHangup(tls, server, this.logger);
     return server;
   }
 
@@ -175,8 +203,14 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   }
 }
 
+const STATUS_OF_PARSER: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+const TOO_SLOW: Refusal = { status: 408, message: 'The handshake took too long' };
+const NOT_FOUND: Refusal = { status: 404, message: 'Not found' };
 const DRAINING: Refusal = { status: 503, message: 'The gate is shutting down' };
 
-function notFound(_request: IncomingMessage, response: import('node:http').ServerResponse): void {
+function notFound(_request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(404).end();
 }

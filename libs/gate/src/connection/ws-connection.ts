@@ -12,6 +12,16 @@ const PING_BURST = 30;
 /** A reason has at most 123 bytes in a close frame. */
 const MAX_REASON = 120;
 
+/** What `ws` closes with, by its error. Anything else of its receiver is a protocol error. */
+const CLOSE_CODE_OF: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: CLOSE.badText.code,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CLOSE.tooLarge.code,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: CLOSE.tooLarge.code,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: CLOSE.policy.code,
+  ECONNRESET: CLOSE.goingAway.code,
+  EPIPE: CLOSE.goingAway.code,
+};
+
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -51,8 +61,10 @@ export class WsConnection implements Connection {
         events.onViolation(CLOSE.policy.code, 'too many pings');
       }
     });
-    // `ws` answers a violation with the close code it calls for, and reports it once more as the close.
-    ws.on('error', () => undefined);
+    // `ws` has answered the violation already, with the close code that it calls for.
+    ws.on('error', (error: Error & { code?: string }) => {
+      events.onBroken(CLOSE_CODE_OF[error.code ?? ''] ?? CLOSE.protocolError.code, error.message);
+    });
     ws.on('close', (code, reason) => events.onClose(code, reason.toString()));
   }
 

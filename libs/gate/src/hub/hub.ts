@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { clientIdPrefix, formatClientId, LinkNode, parseClientId } from '@nestgate/link';
-import { type Body, GateError } from '@nestgate/protocol';
+import { GateError } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
-import type { Wire } from '../connection/wire.js';
 import { Memberships } from './memberships.js';
 
 /** The live clients of this gate, and the indexes of their uids and groups. */
@@ -60,6 +59,16 @@ export class Hub {
     return agent;
   }
 
+  /** The clients of these ids that are here, each once. */
+  present(clientIds: readonly string[]): Set<ClientAgent> {
+    const agents = new Set<ClientAgent>();
+    for (const id of clientIds) {
+      const agent = this.find(id);
+      if (agent) agents.add(agent);
+    }
+    return agents;
+  }
+
   all(): IterableIterator<ClientAgent> {
     return this.agents.values();
   }
@@ -70,19 +79,5 @@ export class Hub {
     const union = new Set<ClientAgent>();
     for (const name of names) for (const agent of index.members(name)) union.add(agent);
     return union;
-  }
-
-  /** Sends to many, encoding once per wire. Returns for how many it was queued. */
-  push(targets: Iterable<ClientAgent>, topic: string, body: Body, except?: readonly string[]): number {
-    const excluded = except && except.length > 0 ? new Set(except.map(id => this.find(id))) : undefined;
-    const encoded = new Map<Wire, Buffer>();
-    let queued = 0;
-    for (const agent of targets) {
-      if (excluded?.has(agent)) continue;
-      let frame = encoded.get(agent.wire);
-      if (!frame) encoded.set(agent.wire, (frame = agent.wire.push(topic, body)));
-      if (agent.sendFrame(frame)) queued++;
-    }
-    return queued;
   }
 }

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type ClientMessage, DeadlineWheel, LinkNode, type Peer, topicContract } from '@nestgate/link';
-import { type Body, BodyKind, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
+import { type Body, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
+import { isWellFormed } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -37,19 +38,15 @@ export class TopicRouter implements OnApplicationShutdown {
     directory.onChange(() => this.retryWaiting());
   }
 
-  /** Routes the frame that the agent's wire has just decoded. */
-  route(agent: ClientAgent): void {
-    const { topic, body, id } = agent.wire.frame;
+  /** Routes a client's frame to a worker. */
+  route(agent: ClientAgent, topic: string, body: Body, id: number): void {
     const module = this.moduleOf(topic);
     const worker = this.choose(agent, module);
     if (!worker) {
       this.wait(agent, topic, module, body, id);
       return;
     }
-    if (!agent.beginRequest(id)) {
-      this.refuse(agent, topic, body, id, 'DUPLICATE_ID');
-      return;
-    }
+    agent.beginRequest(id);
     this.send(agent, worker, topic, body, id, Date.now() + this.options.requestTimeout);
   }
 
@@ -126,9 +123,8 @@ export class TopicRouter implements OnApplicationShutdown {
       this.refuse(agent, topic, body, id, 'NO_ROUTE');
     } else if (agent.waitSpent || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
       this.refuse(agent, topic, body, id, 'NO_WORKER');
-    } else if (!agent.beginRequest(id)) {
-      this.refuse(agent, topic, body, id, 'DUPLICATE_ID');
     } else {
+      agent.beginRequest(id);
       const now = Date.now();
       const { requestTimeout, workerWait } = this.options;
       const frame = new WaitingFrame(agent, topic, module, body, id, now + requestTimeout, late => this.giveUp(late));
@@ -161,7 +157,7 @@ export class TopicRouter implements OnApplicationShutdown {
 
   /** Answers a frame without a worker. Its body has not been parsed by anybody, so that a broken one is noticed here. */
   private refuse(agent: ClientAgent, topic: string, body: Body, id: number, code: ErrorCode): void {
-    if (body.kind === BodyKind.json && !isJson(body.bytes)) agent.refuseBadFrame();
+    if (!isWellFormed(body)) agent.refuseBadFrame();
     else agent.sendError(id, errorBody(code), topic);
   }
 
@@ -177,13 +173,4 @@ export class TopicRouter implements OnApplicationShutdown {
 
 function errorBody(code: ErrorCode): ErrorBody {
   return new GateError(code).toBody();
-}
-
-function isJson(bytes: Uint8Array): boolean {
-  try {
-    JSON.parse((bytes as Buffer).toString('utf8'));
-    return true;
-  } catch {
-    return false;
-  }
 }

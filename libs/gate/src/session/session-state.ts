@@ -47,12 +47,34 @@ export class SessionState {
    * changed then.
    */
   merge(settings: Settings): void {
-    this.adopt(new Map([...(this.settings_ ?? []), ...Object.entries(settings)]), Object.keys(settings));
+    const merged = Object.fromEntries([...(this.settings_ ?? []), ...Object.entries(settings)]);
+    this.check(merged, Object.keys(settings));
+    this.adopt(merged);
   }
 
   /** Replaces all settings. Throws as {@link merge} does. */
   replace(settings: Settings): void {
-    this.adopt(new Map(Object.entries(settings)), Object.keys(settings));
+    this.check(settings, Object.keys(settings));
+    this.adopt(settings);
+  }
+
+  /**
+   * This session with what is stored of its user: keys of the connection win.
+   * @throws {GateError} `STORAGE_UNAVAILABLE` when what is stored cannot be settings.
+   */
+  withStored(stored: unknown): SessionSnapshot {
+    if (stored === undefined || stored === null) return this.snapshot();
+    if (typeof stored !== 'object' || Array.isArray(stored))
+      throw new GateError('STORAGE_UNAVAILABLE', 'The storage gave no settings');
+    const settings = Object.fromEntries([...Object.entries(stored as Settings), ...(this.settings_ ?? [])]);
+    this.check(settings, Object.keys(stored));
+    return { ...this.snapshot(), settings };
+  }
+
+  /** Takes over settings that have been checked. */
+  adopt(settings: Settings): void {
+    this.settings_ = new Map(Object.entries(settings));
+    this.touch();
   }
 
   delete(key: string): void {
@@ -69,14 +91,12 @@ export class SessionState {
     });
   }
 
-  private adopt(settings: Map<string, JsonValue>, newKeys: readonly string[]): void {
+  private check(settings: Settings, newKeys: readonly string[]): void {
     for (const key of newKeys) assertName('session key', key);
-    const size = Buffer.byteLength(JSON.stringify(Object.fromEntries(settings)));
+    const size = Buffer.byteLength(JSON.stringify(settings));
     if (size > this.maxSettingsBytes) {
       throw new GateError('LIMIT_EXCEEDED', `Settings of ${size} bytes are over the limit of ${this.maxSettingsBytes}`);
     }
-    this.settings_ = settings;
-    this.touch();
   }
 
   private touch(): void {

@@ -186,8 +186,12 @@ export class Session {
    * @throws {GateError} `SESSION_NOT_FOUND` when the client is gone, `BAD_ARGUMENT` for a topic or body that cannot be sent.
    */
   async toSend(topic: string, body?: unknown): Promise<void> {
-    const sent = await this.gate.send.call({ clientIds: [this.sessionId], ...encodeMessage(topic, body) });
-    if (sent === 0) await this.toUpdate();
+    const args = { clientIds: [this.sessionId], ...encodeMessage(topic, body) };
+    const { result, missing } = await this.gate.send.gather(args);
+    // Nobody has taken it: asking the owner says why.
+    if (result > 0) return;
+    const options = missing.length > 0 ? { deadlineMs: 1 } : undefined;
+    this.refresh(await this.gate.load.call({ clientId: this.sessionId }, options));
   }
 
   /** True while the client is connected; false, not an error, when it is gone. */

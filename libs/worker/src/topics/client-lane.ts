@@ -14,6 +14,8 @@ export class ClientLane<Task = unknown> implements SessionHome {
   userData: unknown;
   /** The frame whose handler runs now. */
   running: Task | undefined;
+  /** True while its next frame is being started. */
+  starting = false;
   private waiting: Task[] | undefined;
   private snapshot: SessionSnapshot | undefined;
 

@@ -1,4 +1,5 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
+import { RpcException } from '@nestjs/microservices';
 import { type ErrorBody, GateError, isErrorCode } from '@nestgate/protocol';
 
 /** Codes for HTTP exceptions, which guards and pipes of Nest throw whatever the transport. */
@@ -40,7 +41,7 @@ export function httpErrorBody(exception: HttpException): ErrorBody {
 
 /** What a client is told of an error of nestgate. Details stay inside: they may name nodes. */
 export function gateErrorBody(error: GateError): ErrorBody {
-  const code = API_CODES[error.code] ?? error.code;
+  const code = (Object.hasOwn(API_CODES, error.code) ? API_CODES[error.code] : undefined) ?? error.code;
   return code === 'INTERNAL' ? INTERNAL : { code, message: error.message };
 }
 
@@ -60,6 +61,13 @@ export function pipelineErrorBody(error: unknown): ErrorBody {
     if (status === 'error' && typeof message === 'string') return { code: 'INTERNAL', message };
   }
   return INTERNAL;
+}
+
+/** What a client is told of an error that application code threw outside of Nest's pipeline, in a hook of the gate. */
+export function clientErrorBody(error: unknown): ErrorBody {
+  if (error instanceof GateError) return gateErrorBody(error);
+  if (error instanceof HttpException) return httpErrorBody(error);
+  return error instanceof RpcException ? pipelineErrorBody(error.getError()) : INTERNAL;
 }
 
 const FORBIDDEN_RESOURCE = 'Forbidden resource';

@@ -35,9 +35,12 @@ export class TopicHandler {
   }
 }
 
+/** Bytes that are not UTF-8 are refused, not repaired; a byte order mark is not JSON. */
+const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 function parse(bytes: Uint8Array, code: string): unknown {
   try {
-    return JSON.parse((bytes as Buffer).toString('utf8'));
+    return JSON.parse(STRICT_UTF8.decode(bytes));
   } catch {
     throw new GateError(code, 'The body is not JSON');
   }

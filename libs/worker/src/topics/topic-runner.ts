@@ -52,9 +52,12 @@ export class TopicRunner implements TaskOwner {
     }
     const task = new TopicTask(this, lane, handler, message, call);
     this.running++;
-    if (handler.concurrent) this.start(task);
-    else if (lane.running) lane.wait(task);
-    else this.startNext(lane, task);
+    if (!handler.concurrent) {
+      lane.wait(task);
+      this.startNext(lane);
+    } else if (!this.skipLate(task)) {
+      this.start(task);
+    }
   }
 
   /** A session has changed. */
@@ -101,17 +104,26 @@ export class TopicRunner implements TaskOwner {
     return lane;
   }
 
-  /** Starts the lane's next frame, over those whose time has passed while they waited: they are never started late. */
-  private startNext(lane: ClientLane<TopicTask>, first?: TopicTask): void {
-    const now = Date.now();
-    let task = first ?? lane.next();
-    while (task && task.call.deadline <= now) {
-      task.done = true;
-      this.noteEnd();
-      task = lane.next();
+  /** Starts the lane's next frame, unless one runs. A loop, because frames that fail at once end within their start. */
+  private startNext(lane: ClientLane<TopicTask>): void {
+    if (lane.starting) return;
+    lane.starting = true;
+    while (!lane.running) {
+      const task = lane.next();
+      if (!task) break;
+      if (this.skipLate(task)) continue;
+      lane.running = task;
+      this.start(task);
     }
-    lane.running = task;
-    if (task) this.start(task);
+    lane.starting = false;
+  }
+
+  /** A frame whose time passed while it waited is never started: its client has been told. */
+  private skipLate(task: TopicTask): boolean {
+    if (task.call.deadline > Date.now()) return false;
+    task.done = true;
+    this.noteEnd();
+    return true;
   }
 
   private start(task: TopicTask): void {
@@ -143,11 +155,14 @@ export class TopicRunner implements TaskOwner {
   /** The reply of a stream is its last value, as with Nest's HTTP routes. */
   private settleStream(task: TopicTask, stream: Observable<unknown>): void {
     let last: unknown;
-    stream.subscribe({
+    const subscription = stream.subscribe({
       next: value => (last = value),
       error: (error: unknown) => this.fail(task, pipelineErrorBody(error)),
       complete: () => this.succeed(task, last),
     });
+    // One that has ended within `subscribe` has nothing left to let go of.
+    if (task.done) subscription.unsubscribe();
+    else task.stream = subscription;
   }
 
   private succeed(task: TopicTask, value: unknown): void {
@@ -181,7 +196,10 @@ export class TopicRunner implements TaskOwner {
     task.done = true;
     this.wheel.remove(task);
     this.noteEnd();
-    if (task.lane.running === task) this.startNext(task.lane);
+    task.stream?.unsubscribe();
+    if (task.lane.running !== task) return;
+    task.lane.running = undefined;
+    this.startNext(task.lane);
   }
 
   private noteEnd(): void {

@@ -11,6 +11,8 @@ export interface TaskOwner {
 export class TopicTask extends Deadline {
   /** True once it has ended, so that nothing ends it again. */
   done = false;
+  /** What the handler's result comes from, when it is a stream. */
+  stream: { unsubscribe(): void } | undefined = undefined;
 
   constructor(
     private readonly owner: TaskOwner,

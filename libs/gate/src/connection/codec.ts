@@ -1,0 +1,68 @@
+import { GateError } from '@nestgate/protocol';
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { CUSTOM_CODECS, RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { FrameWire } from './frame-wire.js';
+import { BINARY_WS_FRAMING, STREAM_FRAMING } from './framing.js';
+import { JsonWsWire } from './json-ws-wire.js';
+import { createPackCipher } from './pack-cipher.js';
+import { PackWire } from './pack-wire.js';
+import { FRAME_STREAM, PACK_STREAM, type Splitter, StreamSplitter } from './stream-splitter.js';
+import type { Wire } from './wire.js';
+
+/** A codec as acceptors use it: its wire, shared by all its clients, and how its messages are found in a stream. */
+export interface StreamCodec {
+  readonly wire: Wire;
+  /** Makes a splitter for one connection. It calls `onMessage` with each whole message, as `Wire.decode` wants it. */
+  createSplitter(maxSize: number, onMessage: (message: Buffer) => void): Splitter;
+  /** What keeps a silent connection alive, when the codec has such a thing. */
+  readonly ping?: Buffer;
+}
+
+/** A codec of the application's own for TCP clients, by name. See `GateModule.forRoot({…, codecs})`. */
+export type CustomCodecs = Readonly<Record<string, StreamCodec>>;
+
+/** All wires of a gate, one of each kind. */
+@Injectable()
+export class Codecs {
+  /** Wires by WebSocket subprotocol. */
+  readonly ws: ReadonlyMap<string, Wire>;
+  private readonly stream: ReadonlyMap<string, StreamCodec>;
+
+  constructor(
+    @Inject(RESOLVED_GATE_OPTIONS) options: ResolvedGateOptions,
+    @Optional() @Inject(CUSTOM_CODECS) custom: CustomCodecs = {},
+  ) {
+    const { encryptKey, encryptMode, maxJsonDepth } = options;
+    const cipher = encryptKey === undefined ? undefined : createPackCipher(encryptKey, encryptMode);
+    const wires: Wire[] = [
+      new JsonWsWire(maxJsonDepth),
+      new PackWire(BINARY_WS_FRAMING, cipher),
+      new FrameWire(BINARY_WS_FRAMING),
+    ];
+    this.ws = new Map(wires.map(wire => [wire.codec, wire]));
+    const frameWire = new FrameWire(STREAM_FRAMING);
+    const builtIn: Record<string, StreamCodec> = {
+      pack: {
+        wire: new PackWire(STREAM_FRAMING, cipher),
+        createSplitter: (maxSize, onMessage) => new StreamSplitter(PACK_STREAM, maxSize, onMessage),
+      },
+      frame: {
+        wire: frameWire,
+        createSplitter: (maxSize, onMessage) => new StreamSplitter(FRAME_STREAM, maxSize, onMessage),
+        ping: frameWire.ping(),
+      },
+    };
+    this.stream = new Map([...Object.entries(builtIn), ...Object.entries(custom)]);
+  }
+
+  /** @throws {GateError} `BAD_ARGUMENT` for a codec that does not exist. */
+  streamCodec(name: string): StreamCodec {
+    const codec = this.stream.get(name);
+    if (codec) return codec;
+    throw new GateError(
+      'BAD_ARGUMENT',
+      `Option tcp.codec: ${JSON.stringify(name)} is not allowed; allowed: ${[...this.stream.keys()].join(', ')}`,
+    );
+  }
+}

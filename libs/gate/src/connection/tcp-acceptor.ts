@@ -1,0 +1,113 @@
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { GateCounters } from '../gate-counters.js';
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { Admission } from './admission.js';
+import { ClientLifecycle } from './client-lifecycle.js';
+import { Codecs, type StreamCodec } from './codec.js';
+import { TcpConnection } from './tcp-connection.js';
+import { loadTls, reloadOnHangup } from './tls-files.js';
+
+/** Accepts TCP and TLS clients, when the options name a port for them. */
+@Injectable()
+export class TcpAcceptor implements OnApplicationBootstrap {
+  private readonly logger = new Logger(TcpAcceptor.name);
+  private server: Server | undefined;
+  private stopReload: (() => void) | undefined;
+  private draining = false;
+
+  constructor(
+    @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
+    private readonly admission: Admission,
+    private readonly codecs: Codecs,
+    private readonly clients: ClientLifecycle,
+    private readonly counters: GateCounters,
+  ) {}
+
+  /** The port in use; `undefined` when TCP is off. */
+  get port(): number | undefined {
+    return (this.server?.address() as AddressInfo | null | undefined)?.port;
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    const { tcp, tls } = this.options;
+    if (!tcp) return;
+    const codec = this.codecs.streamCodec(tcp.codec);
+    const server = tls ? this.createTlsServer(codec) : this.createPlainServer(codec);
+    server.on('error', error => this.logger.error(error));
+    this.server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(tcp.port, tcp.host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  /** Refuses new clients from now on. */
+  drain(): void {
+    this.draining = true;
+  }
+
+  async close(): Promise<void> {
+    this.stopReload?.();
+    const { server } = this;
+    if (server) await new Promise<void>(resolve => server.close(() => resolve()));
+  }
+
+  private createPlainServer(codec: StreamCodec): Server {
+    const { bufSize } = this.options;
+    return createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: bufSize }, socket => {
+      if (this.admit(socket, socket)) this.accept(socket, codec);
+    });
+  }
+
+  private createTlsServer(codec: StreamCodec): Server {
+    const tls = this.options.tls as NonNullable<ResolvedGateOptions['tls']>;
+    const { overTime, bufSize } = this.options;
+    const server = createTlsServer({
+      ...loadTls(tls),
+      allowHalfOpen: true,
+      noDelay: true,
+      highWaterMark: bufSize,
+      handshakeTimeout: overTime,
+    });
+    // Admitted before its TLS handshake, which is the expensive part.
+    server.on('connection', (socket: Socket) => {
+      this.admit(socket, socket);
+    });
+    server.on('secureConnection', (socket: TLSSocket) => this.accept(socket, codec));
+    server.on('tlsClientError', () => this.counters.add('handshakes_refused', 'tls'));
+    this.stopReload = reloadOnHangup(tls, server, this.logger);
+    return server;
+  }
+
+  private admit(socket: Socket, events: Socket): boolean {
+    const ip = this.admission.addressOf(socket.remoteAddress, undefined);
+    // An error without a listener would end the process; what follows is always a close.
+    events.on('error', () => undefined);
+    const refusal = this.draining ? 'draining' : this.admission.enter(ip)?.status;
+    if (refusal !== undefined) {
+      this.counters.add('handshakes_refused', refusal);
+      socket.destroy();
+      return false;
+    }
+    events.once('close', () => this.admission.leave(ip));
+    return true;
+  }
+
+  private accept(socket: Socket, codec: StreamCodec): void {
+    if (socket.destroyed) return;
+    const ip = this.admission.addressOf(socket.remoteAddress, undefined);
+    socket.on('error', () => undefined);
+    const connection = new TcpConnection(socket, ip, codec.ping);
+    const agent = this.clients.connect(connection, codec.wire, {});
+    connection.listen(
+      agent,
+      codec.createSplitter(this.options.maxPackSize, message => agent.onFrame(message)),
+    );
+  }
+}

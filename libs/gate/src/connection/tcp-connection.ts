@@ -1,0 +1,82 @@
+import type { Socket } from 'node:net';
+import { CLOSE } from '@nestgate/protocol';
+import type { Connection, ConnectionEvents } from './connection.js';
+import type { Splitter } from './stream-splitter.js';
+
+/** How long a client may take to close its side, in milliseconds. */
+const CLOSE_MS = 2_000;
+const NOTHING = Buffer.alloc(0);
+
+/** A client over TCP (or TLS). There are no close codes on this wire: the gate only closes. */
+export class TcpConnection implements Connection {
+  readonly network = 'tcp';
+  private closing: { readonly code: number; readonly reason: string } | undefined;
+  private notifyDrain: () => void = () => undefined;
+
+  constructor(
+    private readonly socket: Socket,
+    readonly ip: string,
+    private readonly pingFrame: Buffer | undefined,
+  ) {}
+
+  get bytesRead(): number {
+    return this.socket.bytesRead;
+  }
+
+  get writableLength(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Starts telling what happens. */
+  listen(events: ConnectionEvents, splitter: Splitter): void {
+    const { socket } = this;
+    this.notifyDrain = () => events.onDrain();
+    socket.on('drain', this.notifyDrain);
+    socket.on('data', chunk => {
+      if (this.closing) return;
+      const fault = splitter.push(chunk);
+      if (fault === 'too-large') events.onViolation(CLOSE.tooLarge.code, CLOSE.tooLarge.reason);
+      else if (fault) events.onViolation(CLOSE.protocolError.code, 'a message without content');
+    });
+    // The client has said all it had to say; it may still read what it has asked for.
+    socket.on('end', () => events.onHalfClose());
+    socket.on('close', () => {
+      const { code, reason } = this.closing ?? CLOSE.goingAway;
+      events.onClose(code, reason);
+    });
+  }
+
+  write(data: Uint8Array): void {
+    const { socket } = this;
+    if (!socket.writable) return;
+    // A socket below its high-water mark does not announce that it has drained: ask it to.
+    if (socket.write(data) && socket.writableLength > 0) socket.write(NOTHING, this.notifyDrain);
+  }
+
+  ping(): void {
+    if (this.pingFrame) this.write(this.pingFrame);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  close(code: number, reason: string): void {
+    if (this.closing) return;
+    this.closing = { code, reason };
+    const { socket } = this;
+    socket.end();
+    // What the client still sends is read and thrown away, so that its side can close properly.
+    socket.resume();
+    const timer = setTimeout(() => socket.destroy(), CLOSE_MS);
+    socket.once('close', () => clearTimeout(timer));
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+}

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { createSecureContext, type SecureContextOptions, type TlsOptions as NodeTlsOptions } from 'node:tls';
+import { Logger } from '@nestjs/common';
+import type { TlsOptions } from '../gate-options.js';
+
+/** A server whose certificate can be changed while it runs. */
+interface SecureServer {
+  setSecureContext(options: SecureContextOptions): void;
+}
+
+/**
+ * Reads the certificate and key.
+ * @throws {Error} naming the option when a file cannot be read or the two do not belong together. The gate must not start
+ * then: serving plaintext instead would be worse than not serving.
+ */
+export function loadTls(options: TlsOptions): NodeTlsOptions {
+  const { certFile, keyFile, caFile } = options;
+  const loaded: NodeTlsOptions = {
+    cert: read('tls.certFile', certFile),
+    key: read('tls.keyFile', keyFile),
+    minVersion: 'TLSv1.2',
+    ...(caFile === undefined ? {} : { ca: read('tls.caFile', caFile), requestCert: true, rejectUnauthorized: true }),
+  };
+  try {
+    createSecureContext(loaded);
+  } catch (error) {
+    throw new Error(`tls.certFile ${certFile} and tls.keyFile ${keyFile} cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return loaded;
+}
+
+/** Reads the files again on SIGHUP. New connections get the new certificate; when it is broken, the old one stays. */
+export function reloadOnHangup(options: TlsOptions, server: SecureServer, logger: Logger): () => void {
+  const reload = (): void => {
+    try {
+      server.setSecureContext(loadTls(options));
+      logger.log('The TLS certificate was loaded again');
+    } catch (error) {
+      logger.error(`The TLS certificate was not changed: ${(error as Error).message}`);
+    }
+  };
+  process.on('SIGHUP', reload);
+  return () => process.off('SIGHUP', reload);
+}
+
+function read(option: string, file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new Error(`Option ${option}: ${JSON.stringify(file)} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}

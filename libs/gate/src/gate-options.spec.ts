@@ -1,0 +1,217 @@
+import { describe, expect, it } from '@jest/globals';
+import { GateError } from '@nestgate/protocol';
+import { type GateOptions, resolveGateOptions } from './gate-options.js';
+
+/** Every number: its default, its smallest and its largest value. */
+const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, max: number])[] = [
+  ['maxPackSize', 65_535, 64, 16_777_216],
+  ['maxJsonDepth', 32, 2, 512],
+  ['concurrentTasks', 20, 1, 10_000],
+  ['sendPackBuffNum', 1_000, 1, 1_000_000],
+  ['sendBuffBytes', 1_048_576, 1_024, 1_073_741_824],
+  ['overTime', 10_000, 10, 600_000],
+  ['pingInterval', 25_000, 50, 3_600_000],
+  ['heartOverTimer', 60_000, 100, 86_400_000],
+  ['requestTimeout', 30_000, 10, 3_600_000],
+  ['workerWait', 3_000, 0, 600_000],
+  ['messageRate', 100, 0, 1_000_000],
+  ['maxConnections', 0, 0, 10_000_000],
+  ['maxConnectionsPerIp', 100, 0, 10_000_000],
+  ['maxConnectionRate', 1_000, 0, 1_000_000],
+  ['maxGroups', 128, 1, 1_000_000],
+  ['maxSettingsBytes', 16_384, 2, 16_777_216],
+  ['closeTimeout', 5_000, 10, 600_000],
+  ['drainTimeout', 4_000, 0, 600_000],
+  ['storageHeartbeat', 10_000, 1_000, 3_600_000],
+  ['bufSize', 65_536, 1_024, 16_777_216],
+];
+
+function resolve(options: Record<string, unknown>): Record<string, unknown> {
+  return { ...resolveGateOptions(options as GateOptions) };
+}
+
+/** The message of the refusal. */
+function refusalOf(options: Record<string, unknown>): string {
+  try {
+    resolve(options);
+  } catch (error) {
+    expect(error).toBeInstanceOf(GateError);
+    expect(error).toMatchObject({ code: 'BAD_ARGUMENT' });
+    return (error as GateError).message;
+  }
+  throw new Error('The options were accepted');
+}
+
+describe('resolveGateOptions', () => {
+  it('has a default for everything but the node', () => {
+    expect(resolve({})).toEqual({
+      ...Object.fromEntries(NUMBERS.map(([key, fallback]) => [key, fallback])),
+      link: undefined,
+      nodeId: undefined,
+      slowClientPolicy: 'disconnect',
+      login: 'many',
+      encryptKey: undefined,
+      encryptMode: 'aes-256-gcm',
+      trustedProxies: [],
+      tcp: undefined,
+      tls: undefined,
+      ws: { path: '/gate', port: undefined, host: '127.0.0.1', origins: [] },
+    });
+  });
+
+  describe.each(NUMBERS)('%s', (key, fallback, min, max) => {
+    it('may be left out, also as undefined', () => {
+      expect(resolve({ [key]: undefined })[key]).toBe(fallback);
+    });
+
+    it.each([min, max])('may be %d', value => {
+      expect(resolve({ [key]: value })[key]).toBe(value);
+    });
+
+    it.each([min - 1, max + 1, min + 0.5, Number.NaN, Number.POSITIVE_INFINITY])('may not be %d', value => {
+      expect(refusalOf({ [key]: value })).toBe(
+        `Option ${key}: ${value} is not allowed; allowed: an integer from ${min} to ${max}`,
+      );
+    });
+
+    it('may not be text', () => {
+      expect(refusalOf({ [key]: String(max) })).toContain(`Option ${key}: "${max}" is not allowed`);
+    });
+  });
+
+  it.each([
+    ['slowClientPolicy', ['disconnect', 'drop-oldest', 'drop-newest']],
+    ['login', ['many', 'replace', 'refuse']],
+  ])('takes one of few words for %s', (key, words) => {
+    for (const word of words) expect(resolve({ [key]: word })).toMatchObject({ [key]: word });
+    expect(refusalOf({ [key]: 'other' })).toBe(`Option ${key}: "other" is not allowed; allowed: ${words.join(', ')}`);
+  });
+
+  it('takes a key that fits its mode', () => {
+    expect(resolve({ encryptKey: 'any' })).toMatchObject({ encryptKey: 'any', encryptMode: 'aes-256-gcm' });
+    for (const length of [16, 24, 32]) resolve({ encryptKey: 'k'.repeat(length), encryptMode: 'river-cbc' });
+    expect(refusalOf({ encryptKey: 'k'.repeat(15), encryptMode: 'river-cbc' })).toContain('encryptKey');
+    expect(refusalOf({ encryptKey: '' })).toContain('encryptKey');
+  });
+
+  it('never shows the key', () => {
+    for (const encryptMode of ['river-cbc', 'other']) {
+      expect(refusalOf({ encryptKey: 'secret', encryptMode })).not.toContain('secret');
+    }
+  });
+
+  it('refuses a mode that there is not, with a key and without', () => {
+    for (const encryptKey of ['secret', undefined]) {
+      expect(refusalOf({ encryptKey, encryptMode: 'rot13' })).toBe(
+        'Option encryptMode: "rot13" is not allowed; allowed: aes-256-gcm, river-cbc',
+      );
+    }
+  });
+
+  it('takes addresses and ranges of trusted proxies', () => {
+    const trustedProxies = ['10.0.0.1', '192.168.0.0/16', '::1', 'fd00::/8'];
+    expect(resolve({ trustedProxies })).toMatchObject({ trustedProxies });
+    for (const no of [
+      'example.com',
+      '10.0.0',
+      '10.0.0.0/33',
+      '10.0.0.0/',
+      '10.0.0.0/x',
+      'fd00::/129',
+      '',
+      '10.0.0.0/8/8',
+    ]) {
+      expect(refusalOf({ trustedProxies: ['10.0.0.1', no] })).toContain(`Option trustedProxies: ${JSON.stringify(no)}`);
+    }
+  });
+
+  it('passes on what belongs to the node', () => {
+    expect(resolve({ link: 'memory:', nodeId: 'g1' })).toMatchObject({ link: 'memory:', nodeId: 'g1' });
+  });
+
+  it.each(['maxPacksize', 'port', 'toString', 'constructor'])('refuses the unknown key %s', key => {
+    expect(refusalOf({ [key]: 1 })).toContain(`Option ${key}: 1 is not allowed`);
+  });
+
+  it.each([
+    ['a function', () => 1, 'function'],
+    ['a BigInt', 5n, '5'],
+    ['null', null, 'null'],
+  ])('can name the value of an unknown key that is %s', (_what, value, text) => {
+    expect(refusalOf({ server: value })).toContain(`Option server: ${text} is not allowed`);
+  });
+
+  it('can refuse a value that JSON cannot carry', () => {
+    const server: Record<string, unknown> = {};
+    server['self'] = server;
+    expect(refusalOf({ server })).toContain('Option server: ');
+    expect(refusalOf({ ws: { port: { big: 1n } } })).toContain('Option ws.port: ');
+  });
+
+  it.each([
+    ['ws.path', {}, '/', '/gate/v1', '/a-b_c.d'],
+    ['ws.port', {}, 0, 1, 65_535],
+    ['ws.host', {}, '0.0.0.0', '::', 'localhost'],
+    ['ws.origins', {}, '*', [], ['example.com', 'https://example.com:8443']],
+    ['tcp.port', {}, 0, 1, 65_535],
+    ['tcp.host', { port: 0 }, '0.0.0.0', '::', 'localhost'],
+    ['tcp.codec', { port: 0 }, 'pack', 'frame', 'mine'],
+    ['tls.certFile', { keyFile: 'k' }, 'c.pem'],
+    ['tls.keyFile', { certFile: 'c' }, 'k.pem'],
+    ['tls.caFile', { certFile: 'c', keyFile: 'k' }, undefined, 'ca.pem'],
+  ])('takes %s', (path, rest, ...values) => {
+    const [group, key] = path.split('.') as [string, string];
+    for (const value of values)
+      expect(resolve({ [group]: { ...rest, [key]: value } })[group]).toMatchObject({ [key]: value });
+  });
+
+  it('fills in what tcp leaves out', () => {
+    expect(resolve({ tcp: { port: 7 } })).toMatchObject({ tcp: { port: 7, host: '127.0.0.1', codec: 'pack' } });
+  });
+
+  it.each([
+    ['ws.path', {}, 'a path that starts with /', ['', 'gate', '/a b', '/a?b', '/a#b', '/:id', '/*', 5]],
+    ['ws.port', {}, 'an integer from 0 to 65535', [-1, 65_536, 1.5, '80', Number.NaN]],
+    ['ws.host', {}, 'a host name or address', ['', 5]],
+    ['ws.origins', {}, "'*' or an array of origins", ['example.com', [5], {}]],
+    ['ws.paths', {}, 'a known option', ['/gate']],
+    ['tcp.port', {}, 'an integer from 0 to 65535', [-1, 65_536, 1.5, '80', undefined]],
+    ['tcp.host', { port: 0 }, 'a host name or address', ['', 5]],
+    ['tcp.codec', { port: 0 }, "'pack', 'frame', or the name of a custom codec", ['', 5]],
+    ['tcp.path', { port: 0 }, 'a known option', ['/']],
+    ['tls.certFile', { keyFile: 'k' }, 'a file in PEM', ['', undefined, 5]],
+    ['tls.keyFile', { certFile: 'c' }, 'a file in PEM', ['', undefined, 5]],
+    ['tls.caFile', { certFile: 'c', keyFile: 'k' }, 'a file in PEM', ['', 5]],
+    ['tls.key', { certFile: 'c', keyFile: 'k' }, 'a known option', ['x']],
+  ])('refuses a bad %s', (path, rest, allowed, values) => {
+    const [group, key] = path.split('.') as [string, string];
+    for (const value of values) {
+      const shown = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'undefined');
+      expect(refusalOf({ [group]: { ...rest, [key]: value } })).toBe(
+        `Option ${path}: ${shown} is not allowed; allowed: ${allowed}`,
+      );
+    }
+  });
+
+  it('freezes the result', () => {
+    const resolved = resolveGateOptions({ ws: {}, tcp: { port: 0 }, tls: { certFile: 'c', keyFile: 'k' } });
+    for (const part of [resolved, resolved.ws, resolved.tcp, resolved.tls]) expect(Object.isFrozen(part)).toBe(true);
+  });
+
+  it('does not change with what it was made of', () => {
+    const origins = ['example.com'];
+    const trustedProxies = ['10.0.0.1'];
+    const ws = { origins, path: '/one' };
+    const options = { ws, maxGroups: 1, trustedProxies };
+    const resolved = resolveGateOptions(options);
+    options.maxGroups = 2;
+    ws.path = '/two';
+    origins.push('evil.example');
+    trustedProxies.push('0.0.0.0/0');
+    expect(resolved).toMatchObject({
+      maxGroups: 1,
+      trustedProxies: ['10.0.0.1'],
+      ws: { path: '/one', origins: ['example.com'] },
+    });
+  });
+});

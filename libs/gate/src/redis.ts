@@ -1,0 +1,2 @@
+/** `@nestgate/gate/redis`: needs the optional peer `ioredis`. */
+export { RedisStorage, type RedisStorageOptions } from './storage/redis-storage.js';

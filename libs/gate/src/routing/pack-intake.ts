@@ -1,0 +1,124 @@
+import { Injectable, Logger } from '@nestjs/common';
+import { createCaller, LinkNode, sessionContract } from '@nestgate/link';
+import { type Body, type ErrorBody, NO_BODY } from '@nestgate/protocol';
+import { clientErrorBody, encodeBody, Session } from '@nestgate/worker';
+import { bodyValue } from '../body-value.js';
+import type { ClientAgent } from '../connection/client-agent.js';
+import {
+  ForwardingRecvPackHandler,
+  type IncomingPack,
+  OpenRouteHandler,
+  RecvPackHandler,
+  RouteHandler,
+} from '../hooks/pack-hooks.js';
+import { TopicRouter } from './topic-router.js';
+
+/**
+ * Takes what clients send: through the application's hooks, where there are any, and on to the router. Without hooks a
+ * frame goes straight on.
+ */
+@Injectable()
+export class PackIntake {
+  private readonly logger = new Logger(PackIntake.name);
+  private readonly gate;
+  private readonly hasRecvHook: boolean;
+  private readonly hasRouteHook: boolean;
+
+  constructor(
+    node: LinkNode,
+    private readonly router: TopicRouter,
+    private readonly recvPackHandler: RecvPackHandler,
+    private readonly routeHandler: RouteHandler,
+  ) {
+    this.gate = createCaller(node, sessionContract);
+    this.hasRecvHook = !(recvPackHandler instanceof ForwardingRecvPackHandler);
+    this.hasRouteHook = !(routeHandler instanceof OpenRouteHandler);
+  }
+
+  /** Takes the frame that the agent's wire has just decoded. */
+  take(agent: ClientAgent): void {
+    const { topic, body, id } = agent.wire.frame;
+    if (!this.hasRecvHook && !this.hasRouteHook) this.router.route(agent, topic, body, id);
+    else this.runHooks(agent, topic, body, id);
+  }
+
+  private runHooks(agent: ClientAgent, topic: string, body: Body, id: number): void {
+    let value: unknown;
+    try {
+      value = bodyValue(body);
+    } catch {
+      agent.refuseBadFrame();
+      return;
+    }
+    agent.beginRequest(id);
+    const passage = new Passage(topic, id, value);
+    const session = new Session(agent.session.snapshot(), this.gate, agent);
+    agent.block();
+    this.ask(session, passage)
+      .catch((error: unknown) => passage.fail(this.errorOf(error)))
+      .then(() => {
+        if (agent.isClosed) return;
+        agent.endRequest(id);
+        const { outcome } = passage;
+        if (outcome.type === 'forward') this.router.route(agent, topic, body, id);
+        else if (outcome.type === 'error') agent.sendError(id, outcome.error, topic);
+        else if (id > 0) agent.sendFrame(agent.wire.reply(id, outcome.body));
+        agent.unblock();
+      })
+      .catch((error: unknown) => this.logger.error(error));
+  }
+
+  private async ask(session: Session, passage: Passage): Promise<void> {
+    if (this.hasRecvHook) await this.recvPackHandler.onPack(session, passage);
+    else passage.forward();
+    if (passage.outcome.type !== 'forward' || !this.hasRouteHook) return;
+    if (await this.routeHandler.onRoute(session, passage.topic, passage.body)) passage.consume();
+  }
+
+  private errorOf(error: unknown): ErrorBody {
+    const body = clientErrorBody(error);
+    if (body.code === 'INTERNAL') this.logger.error(error);
+    return body;
+  }
+}
+
+/** Where a message goes: it has been forwarded, answered, dealt with, or has failed. */
+type Outcome =
+  | { readonly type: 'forward' }
+  | { readonly type: 'reply'; readonly body: Body }
+  | { readonly type: 'error'; readonly error: ErrorBody };
+
+class Passage implements IncomingPack {
+  /** What nobody answers is answered with nothing. */
+  outcome: Outcome = { type: 'reply', body: NO_BODY };
+  private decided = false;
+
+  constructor(
+    readonly topic: string,
+    readonly id: number,
+    readonly body: unknown,
+  ) {}
+
+  forward(): void {
+    this.decide({ type: 'forward' });
+  }
+
+  reply(body?: unknown): void {
+    this.decide({ type: 'reply', body: encodeBody(body) });
+  }
+
+  /** A forwarded message has been dealt with after all. */
+  consume(): void {
+    this.outcome = { type: 'reply', body: NO_BODY };
+  }
+
+  fail(error: ErrorBody): void {
+    this.outcome = { type: 'error', error };
+  }
+
+  private decide(outcome: Outcome): void {
+    if (this.decided) return;
+    this.decided = true;
+    this.outcome = outcome;
+  }
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from '@jest/globals';
+import type { Settings } from '@nestgate/link';
+import { SessionState } from './session-state.js';
+
+const ORIGIN = { sessionId: 'g.e.1', serverId: 'g', ip: '::1', network: 'ws', connectedAt: 5 };
+
+function create(maxSettingsBytes = 1_000): SessionState {
+  return new SessionState(ORIGIN, maxSettingsBytes);
+}
+
+function parse(text: string): Settings {
+  return JSON.parse(text) as Settings;
+}
+
+describe('SessionState', () => {
+  it('begins as a guest without settings', () => {
+    expect(create().snapshot()).toEqual({ ...ORIGIN, userId: '', settings: {}, version: 1 });
+  });
+
+  it('makes a new version with every change, and only then', () => {
+    const state = create();
+    const versions = [
+      () => state.setUserId('u'),
+      () => state.setUserId('u'),
+      () => state.merge({ a: 1 }),
+      () => state.replace({ b: 2 }),
+      () => state.delete('a'),
+      () => state.delete('b'),
+      () => state.setUserId(''),
+    ].map(change => {
+      change();
+      return state.version;
+    });
+    expect(versions).toEqual([2, 2, 3, 4, 4, 5, 6]);
+    expect(state.snapshot()).toMatchObject({ userId: '', settings: {}, version: 6 });
+  });
+
+  it('gives the same snapshot until something changes, and never changes one it has given', () => {
+    const state = create();
+    state.merge({ a: 1 });
+    const before = state.snapshot();
+    expect(state.snapshot()).toBe(before);
+    state.merge({ a: 2 });
+    state.setUserId('u');
+    expect(before).toMatchObject({ userId: '', settings: { a: 1 }, version: 2 });
+    expect(state.snapshot()).toMatchObject({ userId: 'u', settings: { a: 2 }, version: 4 });
+  });
+
+  it('merges key by key, and replaces as a whole', () => {
+    const state = create();
+    state.merge({ a: { deep: 1 }, b: null });
+    state.merge({ a: { other: 2 } });
+    expect(state.snapshot().settings).toEqual({ a: { other: 2 }, b: null });
+    state.replace({ c: false });
+    expect(state.snapshot().settings).toEqual({ c: false });
+    expect([state.get('a'), state.get('c')]).toEqual([undefined, false]);
+  });
+
+  it('holds settings up to its limit in bytes of JSON', () => {
+    const state = create(12);
+    state.merge({ a: 'éé' });
+    expect(state.get('a')).toBe('éé');
+    expect(() => state.merge({ a: 'éé!' })).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }));
+  });
+
+  it.each(['merge', 'replace'] as const)('changes nothing when %s is refused', change => {
+    const state = create(20);
+    state.merge({ a: 1 });
+    const before = state.snapshot();
+    const refused: [Settings, string][] = [
+      [{ ok: 1, long: 'x'.repeat(20) }, 'LIMIT_EXCEEDED'],
+      [{ ok: 1, '': 1 }, 'BAD_ARGUMENT'],
+      [{ ok: 1, 'a\n': 1 }, 'BAD_ARGUMENT'],
+      [{ ok: 1, ['k'.repeat(129)]: 1 }, 'BAD_ARGUMENT'],
+    ];
+    for (const [settings, code] of refused) {
+      expect(() => state[change](settings)).toThrow(expect.objectContaining({ code }));
+      expect(state.snapshot()).toBe(before);
+    }
+  });
+
+  it('counts what is there already when it merges', () => {
+    const state = create(20);
+    state.merge({ a: 'xxxx' });
+    expect(() => state.merge({ b: 'xxxxx' })).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }));
+    state.replace({ b: 'xxxxx' });
+    expect(state.snapshot().settings).toEqual({ b: 'xxxxx' });
+  });
+
+  it('takes any name for a key, __proto__ too', () => {
+    const state = create();
+    state.merge(parse('{"__proto__":{"admin":true},"constructor":1,"hasOwnProperty":2}'));
+    const { settings } = state.snapshot();
+    expect(JSON.stringify(settings)).toBe('{"__proto__":{"admin":true},"constructor":1,"hasOwnProperty":2}');
+    expect(Object.getPrototypeOf(settings)).toBe(Object.prototype);
+    expect('admin' in settings).toBe(false);
+    expect(state.get('__proto__')).toEqual({ admin: true });
+    expect(state.get('toString')).toBeUndefined();
+    state.delete('__proto__');
+    expect(JSON.stringify(state.snapshot().settings)).toBe('{"constructor":1,"hasOwnProperty":2}');
+  });
+
+  it('counts __proto__ against the limit', () => {
+    expect(() => create(20).merge(parse(`{"__proto__":"${'x'.repeat(20)}"}`))).toThrow(
+      expect.objectContaining({ code: 'LIMIT_EXCEEDED' }),
+    );
+  });
+
+  describe('with what is stored of its user', () => {
+    it('lets the keys of the connection win, and changes nothing itself', () => {
+      const state = create();
+      state.merge({ a: 1, b: 2 });
+      const before = state.snapshot();
+      expect(state.withStored(parse('{"b":20,"c":30,"__proto__":4}'))).toEqual({
+        ...before,
+        settings: parse('{"a":1,"b":2,"c":30,"__proto__":4}'),
+      });
+      expect(state.snapshot()).toBe(before);
+    });
+
+    it.each([undefined, null])('is itself when that is %p', stored => {
+      const state = create();
+      expect(state.withStored(stored)).toBe(state.snapshot());
+    });
+
+    it.each(['text', 5, true, [[1]]])('refuses %j', stored => {
+      expect(() => create().withStored(stored)).toThrow(expect.objectContaining({ code: 'STORAGE_UNAVAILABLE' }));
+    });
+  });
+});

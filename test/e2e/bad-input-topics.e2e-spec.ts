@@ -1,0 +1,202 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { HandlersModule } from '@nestgate-app/handlers';
+import { createTestCluster, type TestCluster, waitUntil } from '@nestgate/testing';
+import { countersOf, withNeighbour } from './support/raw-neighbour.js';
+import { RawClient } from './support/raw-websocket.js';
+
+const BAD_TOPICS: readonly string[] = [
+  '',
+  '/',
+  '//',
+  '/echo',
+  'echo/',
+  'echo//echo',
+  'echo/echo/',
+  '*',
+  'echo/*',
+  'echo.*',
+  '>',
+  'echo/>',
+  ' ',
+  ' echo/echo',
+  'echo/echo ',
+  'echo/ec ho',
+  'echo/echo\r\nX-Injected: 1',
+  'echo/echo\n',
+  'echo\techo',
+  'echo/echo\0',
+  'echo/\u001b[31mred',
+  'echo\u007f',
+  'echo/echo\u0085',
+  'echo/echo\u00a0',
+  'echo/\u200becho',
+  '\ufeffecho/echo',
+  'echo\u2028echo',
+  'echo/\ud800',
+  'echo/\udc00\ud800',
+  'échange/echo',
+  'echo/🦊',
+  'есһо/echo',
+  'echo\\echo',
+  'echo/"echo"',
+  "echo/'echo'",
+  'echo/{x}',
+  'echo/echo?x=1',
+  'echo/echo#x',
+  'echo/%65cho',
+  'echo/e+o',
+  'echo,echo',
+  'echo@echo',
+  'x'.repeat(129),
+  `echo/${'x'.repeat(124)}`,
+  `echo/${'x'.repeat(4_995)}`,
+  'é'.repeat(64),
+  '$',
+  '$gate',
+  '$gate/hello',
+  '$gate/pong',
+  '$gate/error',
+  '$gate/ping/x',
+  '$gate/ping ',
+  '$GATE/PING',
+  '$other',
+  '$SYS/echo',
+];
+
+const UNSERVED: readonly [topic: string, code: string][] = [
+  ['x'.repeat(128), 'NO_ROUTE'],
+  [`${'x'.repeat(63)}/${'y'.repeat(64)}`, 'NO_ROUTE'],
+  ['a', 'NO_ROUTE'],
+  ['../..', 'NO_ROUTE'],
+  ['a:b.c-d_e/0', 'NO_ROUTE'],
+  ['__proto__/echo', 'NO_ROUTE'],
+  ['constructor', 'NO_ROUTE'],
+  ['hasOwnProperty/toString', 'NO_ROUTE'],
+  ['ECHO/echo', 'NO_ROUTE'],
+  ['echo', 'NO_HANDLER'],
+  ['echo/__proto__', 'NO_HANDLER'],
+  ['echo/constructor', 'NO_HANDLER'],
+  ['echo/echo/echo', 'NO_HANDLER'],
+];
+
+describe('a client', () => {
+  let cluster: TestCluster;
+  let port: number;
+
+  afterEach(() => cluster.close());
+
+  async function start(messageRate = 0): Promise<void> {
+    cluster = await createTestCluster({
+      handlers: { imports: [HandlersModule] },
+      gate: { maxConnectionsPerIp: 0, messageRate },
+    });
+    ({ port } = cluster.gate);
+  }
+
+  it.each([
+    ['BAD_TOPIC for topics against the grammar', BAD_TOPICS.map(topic => [topic, 'BAD_TOPIC'] as const)],
+    ['NO_ROUTE and NO_HANDLER for those that nobody serves', UNSERVED],
+  ])('gets %s, as the reply to its id or as a push', async (_name, rows) => {
+    await start();
+    await withNeighbour(cluster, async () => {
+      const client = await RawClient.connect(port);
+      for (const [i, [topic, code]] of rows.entries()) {
+        const before = countersOf(cluster).get('frames_refused', code);
+        const id = i + 1;
+        const text = JSON.stringify(topic);
+        const expected = { code, message: expect.any(String) };
+        client.frames.length = 0;
+        client.sendText(`{"topic":${text},"body":1,"id":${id}}`, `{"id":${id + 1_000},"topic":${text}}`);
+        client.sendText(`{"topic":${text},"body":1}`, `{"topic":${text}}`);
+        await client.sync();
+        const push = { topic: '$gate/error', body: { ...expected, topic: expect.any(String) } };
+        const replies = [id, id + 1_000].map(each => ({ id: each, error: expected }));
+        const got = [...client.frames].sort((a, b) => (a.id ?? 2_000) - (b.id ?? 2_000));
+        expect([topic, ...got]).toEqual([topic, ...replies, push, push, { id: 777_001, body: null }]);
+        expect(countersOf(cluster).get('frames_refused', code)).toBe(before + 4);
+      }
+    });
+  });
+
+  it('is told the topic with an error that belongs to no id', async () => {
+    await start();
+    await withNeighbour(cluster, async () => {
+      const client = await RawClient.connect(port);
+      const topics = ['echo/\u001b[31m', '*', 'echo/\ud800', 'nowhere/x', 'echo/nope'];
+      for (const topic of topics) client.sendText(JSON.stringify({ topic }));
+      await waitUntil('the errors', () => client.frames.length === topics.length);
+      expect(client.frames.map(frame => (frame.body as { topic: string }).topic)).toEqual(topics);
+    });
+  });
+
+  it('may ping, and gets pong', async () => {
+    await start();
+    await withNeighbour(cluster, async () => {
+      const client = await RawClient.connect(port);
+      client.sendText('{"topic":"$gate/ping"}', '{"topic":"$gate/ping","body":{"x":1},"id":3}');
+      await client.sync();
+      expect(client.frames.slice(0, 2)).toEqual([{ topic: '$gate/pong' }, { id: 3, body: null }]);
+    });
+  });
+
+  it.each(['echo/echo', 'echo/slow', 'echo/nope', 'nowhere/x', '$gate/ping'])(
+    'gets DUPLICATE_ID for an id that is unanswered, on %s, and the first its own reply',
+    async topic => {
+      await start();
+      await withNeighbour(cluster, async () => {
+        const client = await RawClient.connect(port);
+        client.sendText('{"topic":"echo/slow","body":{"ms":50},"id":7}');
+        client.sendText(`{"topic":"${topic}","body":{"ms":1},"id":7}`, '{"topic":"echo/echo","body":8,"id":8}');
+        await client.answer(8);
+        expect(client.frames).toEqual([
+          { id: 7, error: { code: 'DUPLICATE_ID', message: expect.any(String) } },
+          { id: 7, body: { ms: 50 } },
+          { id: 8, body: 8 },
+        ]);
+        // It is free again.
+        await client.sync(7_000);
+        client.frames.length = 0;
+        client.sendText('{"topic":"echo/echo","body":9,"id":7}');
+        expect((await client.answer(7)).body).toBe(9);
+      });
+    },
+  );
+
+  it('over its message rate gets RATE_LIMITED, and only it', async () => {
+    await start(50);
+    const run = async (): Promise<void> => {
+      const client = await RawClient.connect(port);
+      const ids = Array.from({ length: 400 }, (_, i) => i + 1);
+      client.sendText(...ids.map(id => `{"topic":"echo/echo","body":${id},"id":${id}}`));
+      await waitUntil('all answers', () => client.frames.length >= ids.length);
+      expect(client.frames.map(frame => frame.id).sort((a, b) => (a as number) - (b as number))).toEqual(ids);
+      const limited = client.frames.filter(frame => frame.error);
+      expect(new Set(limited.map(frame => frame.error?.code))).toEqual(new Set(['RATE_LIMITED']));
+      // A burst of twice the rate, and what has come back while the segment was read.
+      expect(ids.length - limited.length).toBeGreaterThanOrEqual(100);
+      expect(ids.length - limited.length).toBeLessThan(150);
+      expect(countersOf(cluster).get('frames_refused', 'RATE_LIMITED')).toBe(limited.length);
+
+      client.frames.length = 0;
+      client.sendText('{"topic":"echo/echo","body":1}', 'hello', '{"topic":"*","id":3}', '{"topic":"$gate/ping"}');
+      await waitUntil('the answers', () => client.frames.length === 4);
+      expect(client.frames.map(({ id, topic }) => id ?? topic)).toEqual([
+        '$gate/error',
+        '$gate/error',
+        3,
+        '$gate/error',
+      ]);
+      expect(client.frames.every(({ body, error }) => (error ?? (body as typeof error))?.code === 'RATE_LIMITED')).toBe(
+        true,
+      );
+
+      // Patience is rewarded.
+      await waitUntil('tokens', async () => {
+        client.frames.length = 0;
+        client.sendText('{"topic":"echo/echo","body":1,"id":1}');
+        return (await client.answer(1)).error === undefined;
+      });
+    };
+    await withNeighbour(cluster, run, { everyMs: 40 });
+  });
+});

@@ -50,11 +50,6 @@ export class GlobalAllFilter extends Saying {
   protected readonly name = 'GLOBAL_ALL';
 }
 
-@Catch()
-export class PerRequestFilter extends Saying {
-  protected readonly name = 'PER_REQUEST';
-}
-
 @Catch(HttpException)
 class ClassFilter extends Saying {
   protected readonly name = 'CLASS';

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { type INestApplication, type INestMicroservice, type Provider, Scope } from '@nestjs/common';
+import { type INestApplication, type INestMicroservice, type Provider } from '@nestjs/common';
 import { APP_FILTER } from '@nestjs/core';
 import { createTestCluster, type TestCluster } from '@nestgate/testing';
 import {
@@ -9,7 +9,6 @@ import {
   GlobalForbiddenFilter,
   GlobalHttpFilter,
   Heir,
-  PerRequestFilter,
   RouteController,
   RpcFilter,
 } from './protocol-filters-support.js';
@@ -105,16 +104,6 @@ describe('exception filters around topics', () => {
       expect([kind, await codeOf('both/throw', kind)]).toEqual([kind, by]);
       expect([kind, (await get(`both/throw/${kind}`)).body]).toMatchObject([kind, { by }]);
     }
-  });
-
-  it('asks a request-scoped global filter too', async () => {
-    const { codeOf, get } = await start(undefined, [
-      { provide: APP_FILTER, useClass: PerRequestFilter, scope: Scope.REQUEST },
-    ]);
-    expect((await get('route/throw/forbidden')).body).toMatchObject({ by: 'PER_REQUEST' });
-    expect((await get('both/throw/forbidden')).body).toMatchObject({ by: 'PER_REQUEST' });
-    expect(await codeOf('both/throw', 'plain')).toBe('PER_REQUEST');
-    expect(await codeOf('both/throw', 'forbidden')).toBe('PER_REQUEST');
   });
 
   it('leaves RpcExceptions to the filters for them', async () => {

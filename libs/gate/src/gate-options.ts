@@ -152,9 +152,9 @@ const NUMBERS: Readonly<Record<NumberOption, readonly [fallback: number, min: nu
 const POLICIES: readonly SlowClientPolicy[] = ['disconnect', 'drop-oldest', 'drop-newest'];
 const LOGIN_RULES: readonly LoginRule[] = ['many', 'replace', 'refuse'];
 const ENCRYPT_MODES: readonly EncryptMode[] = ['aes-256-gcm', 'river-cbc'];
-const OTHER_KEYS: ReadonlySet<string> = new Set([
-  ...['ws', 'tcp', 'tls', 'encryptKey', 'encryptMode', 'login', 'trustedProxies', 'slowClientPolicy', 'link', 'nodeId'],
-]);
+const OTHER_KEYS: ReadonlySet<string> = new Set(
+  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy link nodeId'.split(' '),
+);
 const WS_KEYS: ReadonlySet<string> = new Set(['path', 'port', 'host', 'origins']);
 const TCP_KEYS: ReadonlySet<string> = new Set(['port', 'host', 'codec']);
 const TLS_KEYS: ReadonlySet<string> = new Set(['certFile', 'keyFile', 'caFile']);

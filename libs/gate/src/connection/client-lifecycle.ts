@@ -56,7 +56,6 @@ export class ClientLifecycle implements AgentHost {
       { sessionId, serverId: this.gateId, ip, network, connectedAt: Date.now() },
       this.options.maxSettingsBytes,
     );
-    if (handshake.settings) state.merge(handshake.settings);
     const agent = new ClientAgent(this, serial, state, connection, wire);
     agent.userData = handshake.userData;
     this.hub.add(agent);
@@ -65,7 +64,7 @@ export class ClientLifecycle implements AgentHost {
     if (hello) agent.sendFrame(hello);
     agent.block();
     this.guarded(() => this.agentLearner.connect(agent));
-    void this.welcome(agent, handshake.userId);
+    void this.welcome(agent, handshake);
     return agent;
   }
 
@@ -94,13 +93,13 @@ export class ClientLifecycle implements AgentHost {
     return () => clearTimeout(timer);
   }
 
-  private async welcome(agent: ClientAgent, userId: string | undefined): Promise<void> {
+  private async welcome(agent: ClientAgent, handshake: HandshakeResult): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error('SessionLearner.onConnect took too long')), this.options.overTime);
     });
     try {
-      await Promise.race([this.greet(agent, userId), late]);
+      await Promise.race([this.greet(agent, handshake), late]);
       agent.unblock();
     } catch (error) {
       this.logger.error(error);
@@ -110,7 +109,8 @@ export class ClientLifecycle implements AgentHost {
     }
   }
 
-  private async greet(agent: ClientAgent, userId: string | undefined): Promise<void> {
+  private async greet(agent: ClientAgent, { userId, settings }: HandshakeResult): Promise<void> {
+    if (settings) agent.session.merge(settings);
     const session = this.sessionOf(agent);
     if (userId !== undefined) await session.toBind(userId);
     await this.learner.onConnect(session);

@@ -80,7 +80,7 @@ export class HandshakePipeline {
   private refusalOf(error: unknown): Refusal {
     if (error instanceof HttpException) {
       const status = error.getStatus();
-      if (status >= 400 && status < 500) return { status, message: error.message };
+      if (status >= 400) return { status, message: error.message };
     }
     this.logger.error(error);
     return { status: 500, message: 'Internal server error' };

@@ -14,6 +14,7 @@ import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs } from './codec.js';
 import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
 import { checkOrigin, checkUpgrade, chooseCodec } from './handshake-check.js';
+import { HttpDrain } from './http-drain.js';
 import { HandshakePipeline } from './handshake-pipeline.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
@@ -33,6 +34,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private stopReload: (() => void) | undefined;
   private server: HttpServer | undefined;
   private ownServer: HttpServer | undefined;
+  private httpDrain: HttpDrain | undefined;
   private adapter: GateWsAdapter | undefined;
   private wss: WebSocketServer | undefined;
   private draining = false;
@@ -79,6 +81,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       socket => this.refuse(socket, NOT_FOUND),
     );
     server.on('clientError', this.onClientError);
+    this.httpDrain = new HttpDrain(server);
     this.wss = this.adapter.open({
       noServer: true,
       clientTracking: false,
@@ -103,6 +106,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   }
 
   async close(): Promise<void> {
+    this.httpDrain?.close();
     this.stopReload?.();
     this.adapter?.release();
     this.server?.off('clientError', this.onClientError);
@@ -121,6 +125,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
   private async upgrade(request: IncomingMessage, stream: Duplex, head: Buffer): Promise<void> {
     const socket = asSocket(stream);
+    this.httpDrain?.release(socket);
     const ip = this.admission.addressOf(socket.remoteAddress, request.headers['x-forwarded-for'] as string | undefined);
     const codec = this.check(request);
     if (typeof codec !== 'string') return this.refuse(stream, codec);

@@ -60,7 +60,8 @@ export class WorkerDirectory {
     const byModule = new Map<string, Peer[]>();
     const present = new Set(this.node.peers.values());
     for (const peer of present) {
-      if (peer.info.draining) continue;
+      // A gate that drains still serves its own clients, if it hosts their handlers.
+      if (peer.info.draining && !peer.isSelf) continue;
       for (const module of peer.info.modules) {
         const workers = byModule.get(module);
         if (workers) workers.push(peer);

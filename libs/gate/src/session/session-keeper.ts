@@ -146,7 +146,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private replaceOthers(agent: ClientAgent, userId: string, bind: number): void {
     if (this.options.login !== 'replace') return;
     const { code, reason } = CLOSE.replaced;
-    for (const other of [...this.hub.uids.members(userId)]) {
+    for (const other of this.hub.uids.members(userId)) {
       if (other === agent) continue;
       if ((this.bindOf.get(other) ?? 0) > bind) {
         agent.close(code, reason);
@@ -166,11 +166,9 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     const before = this.queues.get(agent);
     const run = before ? before.then(task, task) : new Promise<void>(resolve => resolve(task()));
     this.queues.set(agent, run);
-    const done = (): void => {
+    return run.finally(() => {
       if (this.queues.get(agent) === run) this.queues.delete(agent);
-    };
-    run.then(done, done);
-    return run;
+    });
   }
 
   /** A storage may hang, whatever it promises. */

@@ -7,11 +7,12 @@ export const MAX_PUSH_BYTES = 1024 * 1024;
 /**
  * Encodes a value once for all its receivers: a `Buffer` or `Uint8Array` as it is, `undefined` as no body, anything else
  * as compact JSON.
- * @throws {GateError} `BAD_ARGUMENT` for what JSON cannot carry: a BigInt, a cycle, a function or symbol.
+ * @throws {GateError} `BAD_ARGUMENT` for what JSON cannot carry (a BigInt, a cycle, a function or symbol), and for more
+ * than {@link MAX_PUSH_BYTES}.
  */
 export function encodeBody(value: unknown): Body {
   if (value === undefined) return NO_BODY;
-  if (value instanceof Uint8Array) return { kind: BodyKind.bytes, bytes: value };
+  if (value instanceof Uint8Array) return sized({ kind: BodyKind.bytes, bytes: value });
   let encoded: string | undefined;
   try {
     encoded = JSON.stringify(value);
@@ -19,7 +20,7 @@ export function encodeBody(value: unknown): Body {
     throw new GateError('BAD_ARGUMENT', `The body cannot be encoded as JSON: ${(error as Error).message}`);
   }
   if (encoded === undefined) throw new GateError('BAD_ARGUMENT', `A ${typeof value} cannot be sent`);
-  return { kind: BodyKind.json, bytes: Buffer.from(encoded) };
+  return sized({ kind: BodyKind.json, bytes: Buffer.from(encoded) });
 }
 
 /**
@@ -28,11 +29,13 @@ export function encodeBody(value: unknown): Body {
  */
 export function encodeMessage(topic: string, value: unknown): MessageArgs {
   if (!isTopic(topic)) throw new GateError('BAD_ARGUMENT', `Not a topic: ${JSON.stringify(String(topic))}`);
-  const body = encodeBody(value);
-  if (body.bytes.length > MAX_PUSH_BYTES) {
-    throw new GateError('BAD_ARGUMENT', `A body of ${body.bytes.length} bytes is over the limit of ${MAX_PUSH_BYTES}`);
-  }
-  return { topic, body };
+  return { topic, body: encodeBody(value) };
+}
+
+function sized(body: Body): Body {
+  const { length } = body.bytes;
+  if (length <= MAX_PUSH_BYTES) return body;
+  throw new GateError('BAD_ARGUMENT', `A body of ${length} bytes is over the limit of ${MAX_PUSH_BYTES}`);
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` when `value` cannot be a uid, group or session key. */

@@ -38,6 +38,17 @@ export class TopicHandler {
 /** Bytes that are not UTF-8 are refused, not repaired; a byte order mark is not JSON. */
 const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** Whether a json client's body is JSON. */
+export function isParsable(body: Body): boolean {
+  if (body.kind !== BodyKind.json) return true;
+  try {
+    parse(body.bytes, MALFORMED_BODY);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function parse(bytes: Uint8Array, code: string): unknown {
   try {
     return JSON.parse(STRICT_UTF8.decode(bytes));

@@ -6,6 +6,7 @@ import {
   DeadlineWheel,
   type IncomingCall,
   type LinkNode,
+  MALFORMED_BODY,
   type Peer,
   sessionContract,
   type SessionContract,
@@ -18,7 +19,7 @@ import { encodeBody } from '../gateway/message.js';
 import { ClientLane } from './client-lane.js';
 import { pipelineErrorBody } from './error-mapping.js';
 import { TopicContext } from './topic-context.js';
-import type { TopicHandler } from './topic-handler.js';
+import { isParsable, type TopicHandler } from './topic-handler.js';
 import { type TaskOwner, TopicTask } from './topic-task.js';
 
 /**
@@ -47,7 +48,9 @@ export class TopicRunner implements TaskOwner {
     if (message.session) lane.learn(message.session);
     const handler = this.handlers.get(message.topic);
     if (!handler) {
-      this.node.fail(call.peer, call.correlation, new GateError('NO_HANDLER'));
+      // Nobody else parses this body, and a frame that is none is that first of all.
+      const code = isParsable(message.body) ? 'NO_HANDLER' : MALFORMED_BODY;
+      this.node.fail(call.peer, call.correlation, new GateError(code));
       return;
     }
     const task = new TopicTask(this, lane, handler, message, call);

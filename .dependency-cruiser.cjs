@@ -22,7 +22,7 @@ module.exports = {
       name: 'only-through-the-index',
       severity: 'error',
       from: { path: '^(libs|apps)/([^/]+)/' },
-      to: { path: '^libs/', pathNot: ['^libs/$2/', '^libs/[^/]+/(src|dist)/index\\.(ts|d\\.ts|js)$'] },
+      to: { path: '^libs/', pathNot: ['^libs/$2/', '^libs/[^/]+/(src|dist)/(index|redis|nats)\\.(ts|d\\.ts|js)$'] },
     },
     {
       name: 'not-its-own-index',

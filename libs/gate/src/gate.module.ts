@@ -15,9 +15,10 @@ import { TcpAcceptor } from './connection/tcp-acceptor.js';
 import { WsAcceptor } from './connection/ws-acceptor.js';
 import { Delegater } from './delegater.js';
 import { GateCounters } from './gate-counters.js';
-import { type GateOptions, resolveGateOptions } from './gate-options.js';
+import type { GateOptions } from './gate-options.js';
 import { CUSTOM_CODECS, GATE_OPTIONS, RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
 import { Gate } from './gate.js';
+import { resolveGateOptions } from './resolve-gate-options.js';
 import { AgentLearner, SilentAgentLearner } from './hooks/agent-learner.js';
 import { HandshakeHandler, OpenHandshakeHandler } from './hooks/handshake-handler.js';
 import {

@@ -1,4 +1,4 @@
-export { type AgentHost, ClientAgent } from './connection/client-agent.js';
+export { type AgentHost, ClientAgent, type ConnectionEnd } from './connection/client-agent.js';
 export { type CustomCodecs, type StreamCodec } from './connection/codec.js';
 export { type Connection, type ConnectionEvents } from './connection/connection.js';
 export { GateWsAdapter } from './connection/gate-ws-adapter.js';
@@ -11,7 +11,6 @@ export {
   type GateOptions,
   type LoginRule,
   type ResolvedGateOptions,
-  resolveGateOptions,
   type SlowClientPolicy,
   type TcpOptions,
   type TlsOptions,
@@ -25,3 +24,4 @@ export { type DisconnectReason, SessionLearner } from './hooks/session-learner.j
 export { type IncomingPack, RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
 export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js';
 export { type SettingsChange, StorageHandler } from './storage/storage-handler.js';
+export { resolveGateOptions } from './resolve-gate-options.js';

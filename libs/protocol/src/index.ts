@@ -15,4 +15,5 @@ export {
   readU32,
 } from './pack-layout.js';
 export { type Body, BodyKind, NO_BODY, type Pack } from './pack.js';
+export { formatTraceParent, newTraceSpan, parseTraceParent, type TraceSpan } from './trace-parent.js';
 export { GATE_TOPICS, isTopic, MAX_TOPIC_BYTES, moduleOf, RESERVED_TOPIC_PREFIX } from './topic.js';

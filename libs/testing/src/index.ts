@@ -1,3 +1,4 @@
+export { BinaryClient, type BinaryClientOptions, type BinaryMessage, jsonOf } from './binary-client.js';
 export {
   type ClosedWith,
   FakeClient,

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { type GateOptions, resolveGateOptions } from '../gate-options.js';
+import type { GateOptions } from '../gate-options.js';
+import { resolveGateOptions } from '../resolve-gate-options.js';
 import { Admission } from './admission.js';
 
 const NO_LIMITS = { maxConnections: 0, maxConnectionsPerIp: 0, maxConnectionRate: 0 };

@@ -3,7 +3,8 @@ import { BodyKind, CLOSE, GateError } from '@nestgate/protocol';
 import { encodeMessage, MAX_PUSH_BYTES } from '@nestgate/worker';
 import fc from 'fast-check';
 import { GateCounters } from '../gate-counters.js';
-import { type GateOptions, resolveGateOptions } from '../gate-options.js';
+import type { GateOptions } from '../gate-options.js';
+import { resolveGateOptions } from '../resolve-gate-options.js';
 import { SessionState } from '../session/session-state.js';
 import { type AgentHost, ClientAgent } from './client-agent.js';
 import type { Connection } from './connection.js';
@@ -101,7 +102,14 @@ class FakeHost implements AgentHost {
 function connect(options: GateOptions = {}) {
   const host = new FakeHost({ messageRate: 0, ...options });
   const connection = new FakeConnection();
-  const origin = { sessionId: 'g.e.1', serverId: 'g', ip: '::1', network: 'ws', connectedAt: 0 };
+  const origin = {
+    sessionId: 'g.e.1',
+    serverId: 'g',
+    ip: '::1',
+    network: 'ws',
+    connectedAt: 0,
+    traceParent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+  };
   const agent = new ClientAgent(host, 1, new SessionState(origin, 1_000), connection, wire);
   const receive = (...frames: (string | Message)[]) => {
     for (const frame of frames) agent.onFrame(Buffer.from(typeof frame === 'string' ? frame : JSON.stringify(frame)));

@@ -1,25 +1,27 @@
 import type { Peer } from '@nestgate/link';
 import { type Body, CLOSE, type ErrorBody, GateError } from '@nestgate/protocol';
 import { isWellFormed } from '../body-value.js';
-import type { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import type { SessionState } from '../session/session-state.js';
 import type { Connection, ConnectionEvents } from './connection.js';
-import { DeferredSends } from './deferred-sends.js';
-import type { DrainQueue } from './drain-queue.js';
-import { FrameHold } from './frame-hold.js';
+import { Credit } from './credit.js';
 import { MessageRate } from './message-rate.js';
-import { Outbox } from './outbox.js';
+import { SendQueue, type SendQueueHost, type SendQueueOwner } from './send-queue.js';
 import type { Wire } from './wire.js';
 
 /** Malformed frames a connection may send; the one that reaches this number closes it. */
 const MAX_BAD_FRAMES = 10;
 
+/** How a connection has ended. */
+export interface ConnectionEnd {
+  /** The close code. */
+  readonly code: number;
+  readonly reason: string;
+}
+
 /** What an agent needs of its gate; shared by all agents. */
-export interface AgentHost {
+export interface AgentHost extends SendQueueHost {
   readonly options: ResolvedGateOptions;
-  readonly counters: GateCounters;
-  readonly drainQueue: DrainQueue;
   /** Takes the frame that the agent's wire has just decoded. */
   take(agent: ClientAgent): void;
   /** The agent ends: forget it. Called once. */
@@ -32,7 +34,7 @@ export interface AgentHost {
  * One connected client: decodes its frames, keeps them in order and within its credit, and queues what is sent to it.
  * What is seldom needed is allocated when it is needed: most clients are idle most of the time.
  */
-export class ClientAgent implements ConnectionEvents {
+export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   /** Kept for the application; see `Session.userData`. */
   userData: unknown;
   /** The worker that handled this client's last frame, and the version of the session it was told. */
@@ -42,20 +44,18 @@ export class ClientAgent implements ConnectionEvents {
   otherWorkers: Map<Peer, number> | undefined;
   /** True while frames that have waited for a worker in vain are told so: those behind them do not wait again. */
   waitSpent = false;
-  /** Messages received and sent. */
+  /** True once the client has been welcomed: its handshake has passed and `SessionLearner.onConnect` is done. */
+  isShaked = false;
+  /** How the connection has ended; `undefined` while it has not. */
+  error: ConnectionEnd | undefined;
+  /** Messages received so far. */
   recvNum = 0;
-  sendNum = 0;
   /** When the client connected, in milliseconds since the epoch. */
   readonly connTime: number;
-  private readonly outbox: Outbox;
+  private readonly queue: SendQueue;
+  private readonly credit: Credit;
   private readonly rate: MessageRate | undefined;
-  private readonly ids = new LazyIdSet();
-  private hold: FrameHold | undefined;
-  private deferred: DeferredSends | undefined;
   private state: 'open' | 'closing' | 'closed' = 'open';
-  private unanswered = 0;
-  private blocks = 0;
-  private paused = false;
   private halfClosed = false;
   private badFrames = 0;
   private lastBytes = 0;
@@ -74,11 +74,13 @@ export class ClientAgent implements ConnectionEvents {
     this.connTime = now;
     this.lastHeard = now;
     this.lastPing = now;
-    this.outbox = new Outbox(connection, host.drainQueue, host.options);
-    const { messageRate } = host.options;
+    const { messageRate, concurrentTasks } = host.options;
+    this.queue = new SendQueue(host, this, connection);
+    this.credit = new Credit(concurrentTasks, connection);
     this.rate = messageRate > 0 ? new MessageRate(messageRate, now) : undefined;
   }
 
+  /** True as soon as the connection is being closed. */
   get isClosed(): boolean {
     return this.state !== 'open';
   }
@@ -90,19 +92,22 @@ export class ClientAgent implements ConnectionEvents {
 
   /** Frames that are handled now. */
   get unansweredCount(): number {
-    return this.unanswered;
+    return this.credit.unanswered;
+  }
+
+  /** Messages queued for the client so far. */
+  get sendNum(): number {
+    return this.queue.sentCount;
   }
 
   // What comes from the client.
 
   onFrame(data: Buffer): void {
-    if (this.state !== 'open') return;
-    if (this.isBusy || this.hold) this.keep(data);
-    else this.take(data);
+    if (this.state === 'open' && this.credit.admits(data)) this.take(data);
   }
 
   onDrain(): void {
-    this.outbox.drain();
+    this.queue.drain();
     this.sayFarewellWhenSent();
   }
 
@@ -112,10 +117,8 @@ export class ClientAgent implements ConnectionEvents {
 
   onBroken(code: number, reason: string): void {
     if (this.state !== 'open') return;
-    this.state = 'closing';
-    this.host.counters.add('connections_closed', code);
-    this.dropQueued('closed');
-    this.host.retire(this, code, reason);
+    this.queue.clear('closed');
+    this.end(code, reason);
   }
 
   onHalfClose(): void {
@@ -128,15 +131,17 @@ export class ClientAgent implements ConnectionEvents {
     this.state = 'closed';
     this.farewell?.cancel();
     this.farewell = undefined;
-    this.hold = undefined;
-    this.dropQueued('closed');
-    if (wasOpen) this.host.retire(this, code, reason);
+    this.credit.clear();
+    this.queue.clear('closed');
+    if (!wasOpen) return;
+    this.error = { code, reason };
+    this.host.retire(this, code, reason);
   }
 
   /** How long the client has sent nothing, in milliseconds. A socket that the gate itself does not read is not silent. */
   silentFor(now: number): number {
     const { bytesRead } = this.connection;
-    if (bytesRead !== this.lastBytes || this.paused) {
+    if (bytesRead !== this.lastBytes || this.credit.isPaused) {
       this.lastBytes = bytesRead;
       this.lastHeard = now;
     }
@@ -146,7 +151,7 @@ export class ClientAgent implements ConnectionEvents {
   pingWhenDue(now: number, interval: number): void {
     if (now - this.lastPing < interval) return;
     this.lastPing = now;
-    // A ping behind a full socket would only say what the outbox knows already.
+    // A ping behind a full socket would only say what the queue knows already.
     if (this.connection.writableLength === 0) this.connection.ping();
   }
 
@@ -154,52 +159,35 @@ export class ClientAgent implements ConnectionEvents {
 
   /** Holds the frames behind the one at hand until {@link unblock}. */
   block(): void {
-    this.blocks++;
+    this.credit.block();
   }
 
   unblock(): void {
-    this.blocks--;
+    this.credit.unblock();
     this.pump();
   }
 
   /** A frame goes to its handler. Its id is known to be free: frames with another's id do not come so far. */
   beginRequest(id: number): void {
-    if (id > 0) this.ids.add(id);
-    this.unanswered++;
+    this.credit.begin(id);
   }
 
   /** A frame's handler has settled. */
   endRequest(id: number): void {
-    this.ids.delete(id);
-    this.unanswered--;
-    if (this.hold || this.paused || this.halfClosed) this.pump();
+    this.credit.end(id);
+    if (this.credit.isPaused || this.halfClosed) this.pump();
   }
 
   // What goes to the client.
 
   /** Queues a message that is still being made; those after it wait for it. */
   deferFrame(making: Promise<Uint8Array | undefined>): boolean {
-    if (this.state !== 'open') return false;
-    this.deferred ??= new DeferredSends(
-      frame => this.enqueue(frame),
-      () => this.sayFarewellWhenSent(),
-    );
-    if (!this.canDefer()) return false;
-    this.deferred.defer(making);
-    return true;
+    return this.state === 'open' && this.queue.defer(making);
   }
 
   /** Queues a framed message; false when it was not taken. `undefined` is one that this wire cannot carry. */
   sendFrame(frame: Uint8Array | undefined): boolean {
-    if (this.state !== 'open') return false;
-    if (!frame) {
-      this.host.counters.add('packs_dropped', 'too_large');
-      return false;
-    }
-    if (!this.isDeferring) return this.enqueue(frame);
-    if (!this.canDefer()) return false;
-    this.deferred?.add(frame);
-    return true;
+    return this.state === 'open' && this.queue.send(frame);
   }
 
   /** Queues a message. */
@@ -219,20 +207,21 @@ export class ClientAgent implements ConnectionEvents {
     if (++this.badFrames >= MAX_BAD_FRAMES) this.close(CLOSE.policy.code, 'too many malformed frames');
   }
 
-  /** A frame with the id of a request that is still unanswered. A malformed one is that first of all. */
-  private refuseDuplicate(id: number, topic: string): void {
-    if (isWellFormed(this.wire.frame.body)) this.sendError(id, DUPLICATE_ID, topic);
-    else this.refuseBadFrame();
+  onOverflow(): void {
+    this.close(CLOSE.overloaded.code, 'slow reader');
   }
+
+  onCaughtUp(): void {
+    this.sayFarewellWhenSent();
+  }
+
+  // Its end.
 
   /** Closes the connection, after what is queued has been sent or `closeTimeout` is over. */
   close(code: number, reason: string): void {
     if (this.state !== 'open') return;
-    this.state = 'closing';
-    this.hold = undefined;
-    this.host.counters.add('connections_closed', code);
-    this.host.retire(this, code, reason);
-    this.outbox.drain();
+    this.end(code, reason);
+    this.queue.drain();
     const cancel = this.host.afterCloseTimeout(() => this.connection.destroy());
     this.farewell = { code, reason, cancel };
     this.sayFarewellWhenSent();
@@ -240,90 +229,41 @@ export class ClientAgent implements ConnectionEvents {
 
   /** Cuts the connection at once; what is queued is dropped. */
   destroy(code: number, reason: string): void {
-    if (this.state === 'open') {
-      this.state = 'closing';
-      this.host.counters.add('connections_closed', code);
-      this.host.retire(this, code, reason);
-    }
+    if (this.state === 'open') this.end(code, reason);
     this.connection.destroy();
   }
 
-  private enqueue(frame: Uint8Array): boolean {
-    if (this.state === 'closed') return false;
-    const { outbox } = this;
-    const result = outbox.add(frame);
-    if (result === 'taken' || result === 'dropped') {
-      this.sendNum++;
-      if (outbox.dropped > 0) this.host.counters.add('packs_dropped', 'drop-oldest', outbox.dropped);
-      return true;
-    }
-    this.host.counters.add('packs_dropped', this.host.options.slowClientPolicy);
-    if (result === 'overflow') this.overflow();
-    return false;
-  }
-
-  /** The client reads too slowly: what waits for it is dropped, and it is sent away. */
-  private overflow(): void {
-    this.dropQueued('disconnect');
-    this.deferred = undefined;
-    this.close(CLOSE.overloaded.code, 'slow reader');
-  }
-
-  private get isDeferring(): boolean {
-    return this.deferred !== undefined && this.deferred.length > 0;
-  }
-
-  /** What waits for a message that is being made counts as queued, and is bounded as that is. */
-  private canDefer(): boolean {
-    if ((this.deferred?.length ?? 0) < this.host.options.sendPackBuffNum) return true;
-    this.overflow();
-    return false;
-  }
-
-  private dropQueued(why: string): void {
-    const dropped = this.outbox.clear();
-    if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
-  }
-
-  private get isBusy(): boolean {
-    return this.blocks > 0 || this.unanswered >= this.host.options.concurrentTasks;
+  /** The gate's side of the connection is over: the client is nobody's any more. */
+  private end(code: number, reason: string): void {
+    this.state = 'closing';
+    this.error = { code, reason };
+    this.credit.clear();
+    this.host.counters.add('connections_closed', code);
+    this.host.retire(this, code, reason);
   }
 
   /** A client that sends nothing more is closed when it has got all its answers. */
   private closeWhenDone(): void {
-    if (this.unanswered === 0 && this.blocks === 0 && !this.hold)
-      this.close(CLOSE.goingAway.code, CLOSE.goingAway.reason);
+    if (this.credit.isIdle) this.close(CLOSE.goingAway.code, CLOSE.goingAway.reason);
   }
 
   private sayFarewellWhenSent(): void {
     const { farewell } = this;
-    if (!farewell || this.isDeferring) return;
-    this.outbox.drain();
-    if (!this.outbox.isEmpty) return;
+    if (!farewell) return;
+    this.queue.drain();
+    if (!this.queue.isEmpty) return;
     this.farewell = undefined;
     farewell.cancel();
-    // A client that stopped reading must not keep its paused socket for ever: the close frame needs it to flow.
-    if (this.paused) this.connection.resume();
+    // A client that was not read must not keep its paused socket for ever: the close handshake needs it to flow.
+    if (this.credit.isPaused) this.connection.resume();
     this.connection.close(farewell.code, farewell.reason);
   }
 
-  private keep(data: Buffer): void {
-    (this.hold ??= new FrameHold()).push(data);
-    if (this.paused) return;
-    // Pausing does not stop the chunk in hand, which is why there is a hold at all; it is never larger than that chunk.
-    this.paused = true;
-    this.connection.pause();
-  }
-
   private pump(): void {
-    while (this.hold && !this.isBusy && this.state === 'open') {
-      const data = this.hold.shift();
-      if (this.hold.isEmpty) this.hold = undefined;
-      if (data) this.take(data);
-    }
-    if (this.paused && !this.hold && this.state === 'open') {
-      this.paused = false;
-      this.connection.resume();
+    while (this.state === 'open') {
+      const data = this.credit.next();
+      if (!data) break;
+      this.take(data);
     }
     if (this.halfClosed) this.closeWhenDone();
   }
@@ -343,7 +283,7 @@ export class ClientAgent implements ConnectionEvents {
       this.refuseBadFrame();
     } else if (fault === 'BAD_TOPIC') {
       this.sendError(id, BAD_TOPIC, topic);
-    } else if (id > 0 && this.ids.has(id)) {
+    } else if (id > 0 && this.credit.hasId(id)) {
       this.refuseDuplicate(id, topic);
     } else if (control) {
       if (control === 'ping') this.sendFrame(wire.pong(id));
@@ -351,26 +291,15 @@ export class ClientAgent implements ConnectionEvents {
       this.host.take(this);
     }
   }
+
+  /** A frame with the id of a request that is still unanswered. A malformed one is that first of all. */
+  private refuseDuplicate(id: number, topic: string): void {
+    if (isWellFormed(this.wire.frame.body)) this.sendError(id, DUPLICATE_ID, topic);
+    else this.refuseBadFrame();
+  }
 }
 
 const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();
 const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
 const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();
 const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();
-
-/** The ids of unanswered requests; allocated with the first one. */
-class LazyIdSet {
-  private ids: Set<number> | undefined;
-
-  has(id: number): boolean {
-    return this.ids?.has(id) ?? false;
-  }
-
-  add(id: number): void {
-    (this.ids ??= new Set()).add(id);
-  }
-
-  delete(id: number): void {
-    this.ids?.delete(id);
-  }
-}

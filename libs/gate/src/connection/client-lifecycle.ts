@@ -1,6 +1,6 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { type Caller, createCaller, LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
-import { CLOSE } from '@nestgate/protocol';
+import { CLOSE, formatTraceParent, newTraceSpan, parseTraceParent } from '@nestgate/protocol';
 import { Session } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -53,7 +53,7 @@ export class ClientLifecycle implements AgentHost {
     const sessionId = this.hub.clientId(serial);
     const { ip, network } = connection;
     const state = new SessionState(
-      { sessionId, serverId: this.gateId, ip, network, connectedAt: Date.now() },
+      { sessionId, serverId: this.gateId, ip, network, connectedAt: Date.now(), traceParent: traceOf(handshake) },
       this.options.maxSettingsBytes,
     );
     const agent = new ClientAgent(this, serial, state, connection, wire);
@@ -100,6 +100,7 @@ export class ClientLifecycle implements AgentHost {
     });
     try {
       await Promise.race([this.greet(agent, handshake), late]);
+      agent.isShaked = true;
       agent.unblock();
     } catch (error) {
       this.logger.error(error);
@@ -119,4 +120,9 @@ export class ClientLifecycle implements AgentHost {
   private guarded(hook: () => void | Promise<void>): void {
     new Promise<void>(resolve => resolve(hook())).catch((error: unknown) => this.logger.error(error));
   }
+}
+
+/** A connection goes on with the trace it brings, when that is one. */
+function traceOf({ traceParent }: HandshakeResult): string {
+  return formatTraceParent(parseTraceParent(traceParent) ?? newTraceSpan());
 }

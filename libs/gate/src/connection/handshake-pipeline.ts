@@ -67,7 +67,8 @@ export class HandshakePipeline {
     const { handler, passed } = this;
     const callback = async function handshake(...args: unknown[]): Promise<void> {
       const request = args[0] as HandshakeRequest;
-      passed.set(request, (await handler.handshake(request)) ?? {});
+      const traceParent = request.headers['traceparent'] as string | undefined;
+      passed.set(request, { traceParent, ...(await handler.handshake(request)) });
     };
     // Decorators of the method are looked up on the function that is called.
     const method: object = Reflect.get(handler, 'handshake');

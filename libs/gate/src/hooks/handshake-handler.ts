@@ -57,6 +57,8 @@ export interface HandshakeResult {
   readonly userId?: string;
   /** Settings the session starts with. */
   readonly settings?: Settings;
+  /** A W3C `traceparent` to go on with. @defaultValue the request's own, or a new one */
+  readonly traceParent?: string;
   /** Kept with the session on this gate. */
   readonly userData?: unknown;
 }

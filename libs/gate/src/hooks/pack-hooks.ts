@@ -16,7 +16,7 @@ export interface IncomingPack {
 
 /**
  * Looks at messages before they are routed. Until it is done, the client's next message waits. An error becomes a coded
- * error to that client; it never closes the connection.
+ * error to that client, and so does taking longer than `requestTimeout`; neither closes the connection.
  */
 export abstract class RouteHandler {
   /** True when the message is dealt with: then it goes nowhere, and a request is answered with `null`. */
@@ -37,8 +37,8 @@ export class OpenRouteHandler extends RouteHandler {
  */
 export abstract class SendMessageHook {
   /**
-   * Returns the body to send, the given one or another. Throwing refuses the push for this client. With a promise, later
-   * messages to this client wait for it.
+   * Returns the body to send: the given one, which is frozen because all receivers share it, or another. Throwing refuses
+   * the push for this client. With a promise, later messages to this client wait for it, `requestTimeout` at most.
    */
   abstract onSend(session: Session, topic: string, body: unknown): unknown;
 }
@@ -53,7 +53,8 @@ export class OpenSendMessageHook extends SendMessageHook {
 
 /**
  * Takes every message of every client. Until it is done, the client's next message waits. A request that it neither
- * forwards nor answers is answered with `null`; an error becomes a coded error to that client.
+ * forwards nor answers is answered with `null`; an error, or taking longer than `requestTimeout`, becomes a coded error to
+ * that client.
  */
 export abstract class RecvPackHandler {
   abstract onPack(session: Session, pack: IncomingPack): void | Promise<void>;

@@ -4,7 +4,7 @@ import type { Connection } from '../connection/connection.js';
 import { DrainQueue } from '../connection/drain-queue.js';
 import { JsonWsWire } from '../connection/json-ws-wire.js';
 import { GateCounters } from '../gate-counters.js';
-import { resolveGateOptions } from '../gate-options.js';
+import { resolveGateOptions } from '../resolve-gate-options.js';
 import { SessionState } from '../session/session-state.js';
 import { Heartbeat } from './heartbeat.js';
 
@@ -59,7 +59,14 @@ describe('Heartbeat', () => {
 
   function connect(serial: number): [ClientAgent, FakeConnection] {
     const connection = new FakeConnection();
-    const origin = { sessionId: `g.e.${serial}`, serverId: 'g', ip: '::1', network: 'ws', connectedAt: START };
+    const origin = {
+      sessionId: `g.e.${serial}`,
+      serverId: 'g',
+      ip: '::1',
+      network: 'ws',
+      connectedAt: START,
+      traceParent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    };
     const agent = new ClientAgent(host, serial, new SessionState(origin, 100), connection, wire);
     heartbeat.add(agent);
     return [agent, connection];

@@ -1,25 +1,31 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { createCaller, LinkNode, sessionContract } from '@nestgate/link';
-import { type Body, GateError } from '@nestgate/protocol';
+import { type Body, BodyKind, GateError } from '@nestgate/protocol';
 import { encodeBody, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { Wire } from '../connection/wire.js';
 import { GateCounters } from '../gate-counters.js';
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { HookPatience } from '../hooks/hook-patience.js';
 import { OpenSendMessageHook, SendMessageHook } from '../hooks/pack-hooks.js';
 
 /** Sends pushes to clients: encoded once per kind of client, or, with a hook, made for each of them. */
 @Injectable()
-export class Pusher {
+export class Pusher implements OnApplicationShutdown {
   private readonly logger = new Logger(Pusher.name);
   private readonly gate;
   private readonly hook: SendMessageHook | undefined;
+  private readonly patience: HookPatience;
 
   constructor(
     node: LinkNode,
     hook: SendMessageHook,
     private readonly counters: GateCounters,
+    @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
   ) {
+    this.patience = new HookPatience(requestTimeout, this.logger, 'SendMessageHook');
     this.gate = createCaller(node, sessionContract);
     this.hook = hook instanceof OpenSendMessageHook ? undefined : hook;
   }
@@ -32,16 +38,22 @@ export class Pusher {
     return queued;
   }
 
+  onApplicationShutdown(): void {
+    this.patience.stop();
+  }
+
   private throughHook(hook: SendMessageHook, topic: string, body: Body): (agent: ClientAgent) => boolean {
-    const value = bodyValue(body);
+    const shared = freeze(bodyValue(body));
     return agent => {
       const session = new Session(agent.session.snapshot(), this.gate, agent);
+      const value = body.kind === BodyKind.bytes ? Buffer.from(body.bytes) : shared;
       const encode = (changed: unknown): Uint8Array | undefined =>
-        agent.wire.push(topic, changed === value ? body : encodeBody(changed));
+        agent.wire.push(topic, changed === shared ? body : encodeBody(changed));
       try {
         const changed = hook.onSend(session, topic, value);
         if (!(changed instanceof Promise)) return agent.sendFrame(encode(changed));
-        return agent.deferFrame(changed.then(encode).catch((error: unknown) => this.refuse(error)));
+        const making = this.patience.bound(changed).then(encode);
+        return agent.deferFrame(making.catch((error: unknown) => this.refuse(error)));
       } catch (error) {
         this.refuse(error);
         return false;
@@ -54,6 +66,21 @@ export class Pusher {
     this.counters.add('packs_dropped', 'hook');
     if (!(error instanceof GateError)) this.logger.error(error);
   }
+}
+
+/**
+ * Makes a parsed body unchangeable: the hook gets one value for all receivers, and what it wrote into it for one of them
+ * must not reach the next. Without recursion, because bodies may nest deep. Bytes cannot be frozen, and are copied instead.
+ */
+function freeze(value: unknown): unknown {
+  const open = [value];
+  while (open.length > 0) {
+    const part = open.pop();
+    if (typeof part !== 'object' || part === null || ArrayBuffer.isView(part)) continue;
+    Object.freeze(part);
+    for (const inner of Object.values(part)) open.push(inner);
+  }
+  return value;
 }
 
 function encodeOnce(topic: string, body: Body): (agent: ClientAgent) => boolean {

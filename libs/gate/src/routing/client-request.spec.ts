@@ -14,7 +14,7 @@ import type { Connection } from '../connection/connection.js';
 import { DrainQueue } from '../connection/drain-queue.js';
 import { JsonWsWire } from '../connection/json-ws-wire.js';
 import { GateCounters } from '../gate-counters.js';
-import { resolveGateOptions } from '../gate-options.js';
+import { resolveGateOptions } from '../resolve-gate-options.js';
 import { SessionState } from '../session/session-state.js';
 import { ClientRequest } from './client-request.js';
 
@@ -60,7 +60,14 @@ describe('ClientRequest', () => {
       close: nothing,
       destroy: nothing,
     };
-    const origin = { sessionId: 'g1.e1.1', serverId: 'g1', ip: '::1', network: 'ws', connectedAt: 0 };
+    const origin = {
+      sessionId: 'g1.e1.1',
+      serverId: 'g1',
+      ip: '::1',
+      network: 'ws',
+      connectedAt: 0,
+      traceParent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    };
     agent = new ClientAgent(host, 1, new SessionState(origin, 100), connection, new JsonWsWire(32));
   });
   afterEach(async () => {

@@ -1,9 +1,12 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { createCaller, LinkNode, sessionContract } from '@nestgate/link';
-import { type Body, type ErrorBody, NO_BODY } from '@nestgate/protocol';
+import { type Body, BodyKind, type ErrorBody, NO_BODY } from '@nestgate/protocol';
 import { clientErrorBody, encodeBody, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
+import type { ResolvedGateOptions } from '../gate-options.js';
+import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { HookPatience } from '../hooks/hook-patience.js';
 import {
   ForwardingRecvPackHandler,
   type IncomingPack,
@@ -18,8 +21,9 @@ import { TopicRouter } from './topic-router.js';
  * frame goes straight on.
  */
 @Injectable()
-export class PackIntake {
+export class PackIntake implements OnApplicationShutdown {
   private readonly logger = new Logger(PackIntake.name);
+  private readonly patience: HookPatience;
   private readonly gate;
   private readonly hasRecvHook: boolean;
   private readonly hasRouteHook: boolean;
@@ -29,7 +33,9 @@ export class PackIntake {
     private readonly router: TopicRouter,
     private readonly recvPackHandler: RecvPackHandler,
     private readonly routeHandler: RouteHandler,
+    @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
   ) {
+    this.patience = new HookPatience(requestTimeout, this.logger, 'RecvPackHandler or RouteHandler');
     this.gate = createCaller(node, sessionContract);
     this.hasRecvHook = !(recvPackHandler instanceof ForwardingRecvPackHandler);
     this.hasRouteHook = !(routeHandler instanceof OpenRouteHandler);
@@ -40,6 +46,10 @@ export class PackIntake {
     const { topic, body, id } = agent.wire.frame;
     if (!this.hasRecvHook && !this.hasRouteHook) this.router.route(agent, topic, body, id);
     else this.runHooks(agent, topic, body, id);
+  }
+
+  onApplicationShutdown(): void {
+    this.patience.stop();
   }
 
   private runHooks(agent: ClientAgent, topic: string, body: Body, id: number): void {
@@ -54,7 +64,8 @@ export class PackIntake {
     const passage = new Passage(topic, id, value);
     const session = new Session(agent.session.snapshot(), this.gate, agent);
     agent.block();
-    this.ask(session, passage)
+    this.patience
+      .bound(this.ask(session, passage))
       .catch((error: unknown) => passage.fail(this.errorOf(error)))
       .then(() => {
         if (agent.isClosed) return;
@@ -62,7 +73,7 @@ export class PackIntake {
         const { outcome } = passage;
         if (outcome.type === 'forward') this.router.route(agent, topic, body, id);
         else if (outcome.type === 'error') agent.sendError(id, outcome.error, topic);
-        else if (id > 0) agent.sendFrame(agent.wire.reply(id, outcome.body));
+        else answer(agent, topic, id, outcome.body);
         agent.unblock();
       })
       .catch((error: unknown) => this.logger.error(error));
@@ -80,6 +91,12 @@ export class PackIntake {
     if (body.code === 'INTERNAL') this.logger.error(error);
     return body;
   }
+}
+
+/** Answers as a handler's return value would: clients without request ids get it as a push. */
+function answer(agent: ClientAgent, topic: string, id: number, body: Body): void {
+  if (id > 0) agent.sendFrame(agent.wire.reply(id, body));
+  else if (agent.wire.pushesResults && body.kind !== BodyKind.none) agent.sendPack(topic, body);
 }
 
 /** Where a message goes: it has been forwarded, answered, dealt with, or has failed. */

@@ -2,7 +2,14 @@ import { describe, expect, it } from '@jest/globals';
 import type { Settings } from '@nestgate/link';
 import { SessionState } from './session-state.js';
 
-const ORIGIN = { sessionId: 'g.e.1', serverId: 'g', ip: '::1', network: 'ws', connectedAt: 5 };
+const ORIGIN = {
+  sessionId: 'g.e.1',
+  serverId: 'g',
+  ip: '::1',
+  network: 'ws',
+  connectedAt: 5,
+  traceParent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+};
 
 function create(maxSettingsBytes = 1_000): SessionState {
   return new SessionState(ORIGIN, maxSettingsBytes);

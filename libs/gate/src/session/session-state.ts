@@ -9,6 +9,8 @@ export interface SessionOrigin {
   readonly ip: string;
   readonly network: string;
   readonly connectedAt: number;
+  /** See `SessionSnapshot.traceParent`. */
+  readonly traceParent: string;
 }
 
 /** The one true state of a session, on the gate that holds the client. Every change makes a new version. */

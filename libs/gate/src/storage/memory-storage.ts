@@ -1,5 +1,5 @@
 import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
-import { type SettingsChange, StorageHandler } from './storage-handler.js';
+import { checkNumbers, type SettingsChange, StorageHandler } from './storage-handler.js';
 
 /** Bounds of a {@link MemoryStorage}. */
 export interface MemoryStorageOptions {
@@ -10,7 +10,8 @@ export interface MemoryStorageOptions {
 }
 
 interface Entry {
-  readonly settings: Map<string, JsonValue>;
+  /** As JSON: what is handed in or out is never what is kept, and a value is what any other storage would make of it. */
+  readonly settings: Map<string, string>;
   expiresAt: number;
 }
 
@@ -21,8 +22,10 @@ export class MemoryStorage extends StorageHandler {
   private readonly maxUsers: number;
   private readonly ttlMs: number;
 
+  /** @throws {GateError} `BAD_ARGUMENT` for an option that is not a positive integer. */
   constructor({ maxUsers = 100_000, ttlMs = 86_400_000 }: MemoryStorageOptions = {}) {
     super();
+    checkNumbers({ maxUsers, ttlMs });
     this.maxUsers = maxUsers;
     this.ttlMs = ttlMs;
   }
@@ -32,45 +35,44 @@ export class MemoryStorage extends StorageHandler {
     return this.users.size;
   }
 
-  override query(userId: string): Promise<Settings | undefined> {
+  override async query(userId: string): Promise<Settings | undefined> {
     const entry = this.live(userId);
-    return Promise.resolve(entry && Object.fromEntries(entry.settings));
+    return entry && Object.fromEntries(Array.from(entry.settings, ([key, text]) => [key, JSON.parse(text) as JsonValue]));
   }
 
-  override storage({ userId }: SessionSnapshot, { set, deleted }: SettingsChange): Promise<void> {
-    const entry = this.live(userId) ?? { settings: new Map<string, JsonValue>(), expiresAt: 0 };
+  override async storage({ userId }: SessionSnapshot, { set, deleted }: SettingsChange): Promise<void> {
+    // All of it first: a value that is no JSON must not leave half a change behind.
+    const texts = Object.entries(set).map(([key, value]) => [key, JSON.stringify(value) as string | undefined] as const);
+    const entry = this.live(userId) ?? { settings: new Map<string, string>(), expiresAt: 0 };
     if (deleted === 'all') entry.settings.clear();
     else for (const key of deleted) entry.settings.delete(key);
-    // A copy: what the session changes later must not change what is stored.
-    for (const [key, value] of Object.entries(set)) entry.settings.set(key, structuredClone(value));
+    // What JSON leaves out of an object is no setting.
+    for (const [key, text] of texts) if (text !== undefined) entry.settings.set(key, text);
     this.touch(userId, entry);
     const [oldest] = this.users.keys();
     if (this.users.size > this.maxUsers && oldest !== undefined) this.users.delete(oldest);
-    return Promise.resolve();
   }
 
-  override delete(userId: string): Promise<void> {
+  override async delete(userId: string): Promise<void> {
     this.users.delete(userId);
-    return Promise.resolve();
   }
 
-  override heartbeat(sessions: readonly SessionSnapshot[]): Promise<void> {
+  override async heartbeat(sessions: readonly SessionSnapshot[]): Promise<void> {
     for (const { userId } of sessions) {
       const entry = this.live(userId);
       if (entry) this.touch(userId, entry);
     }
-    return Promise.resolve();
   }
 
   private live(userId: string): Entry | undefined {
     const entry = this.users.get(userId);
-    if (!entry || entry.expiresAt > Date.now()) return entry;
+    if (!entry || entry.expiresAt > performance.now()) return entry;
     this.users.delete(userId);
     return undefined;
   }
 
   private touch(userId: string, entry: Entry): void {
-    entry.expiresAt = Date.now() + this.ttlMs;
+    entry.expiresAt = performance.now() + this.ttlMs;
     this.users.delete(userId);
     this.users.set(userId, entry);
   }

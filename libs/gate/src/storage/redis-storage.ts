@@ -1,15 +1,22 @@
 import { createHash } from 'node:crypto';
-import { Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { once } from 'node:events';
+import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { type SettingsChange, StorageHandler } from './storage-handler.js';
+import { Breaker } from './breaker.js';
+import { FailureLog } from './failure-log.js';
+import { MOVE_ASIDE_SCRIPT, STORE_SCRIPT } from './redis-scripts.js';
+import { checkNumbers, type SettingsChange, StorageHandler } from './storage-handler.js';
 
 /** How a {@link RedisStorage} works. */
 export interface RedisStorageOptions {
-  /** A `redis://` or `rediss://` URL, or a client of your own (a `Cluster`, for example), which you close yourself. */
+  /**
+   * A `redis://` or `rediss://` URL, or a client of your own (a `Cluster`, for example), whose `error` events you listen
+   * to and which you close yourself.
+   */
   readonly client: string | Redis | Cluster;
-  /** What all keys start with. @defaultValue 'nestgate:user:' */
+  /** What all keys start with; without braces, which choose slots. @defaultValue 'nestgate:user:' */
   readonly prefix?: string;
   /** How long a user is kept after the last sign of life, in milliseconds. @defaultValue 86400000, a day */
   readonly ttlMs?: number;
@@ -19,125 +26,162 @@ export interface RedisStorageOptions {
 
 /** The field that says whose data a hash is. No session key is empty. */
 const OWNER_FIELD = '';
-/** How long commands are refused at once after one has timed out, in milliseconds: a hung server gets no queue. */
-const BREAK_MS = 1_000;
 const MAX_RETRY_MS = 2_000;
 
-/**
- * Writes what has changed, and extends the life, in one step: two gates that store for one user lose nothing of each other.
- * KEYS: the user. ARGV: ttl, owner, 1 to clear first, number of pairs, pairs…, keys to delete…
- */
-const STORE_SCRIPT = `
-if ARGV[3] == '1' then redis.call('DEL', KEYS[1]) end
-local last = 4 + 2 * tonumber(ARGV[4])
-redis.call('HSET', KEYS[1], '', ARGV[2], unpack(ARGV, 5, last))
-for i = last + 1, #ARGV do redis.call('HDEL', KEYS[1], ARGV[i]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])`;
+/** What makes stored data unusable: the field that shows it, with its bytes, and why. */
+class Defect {
+  constructor(
+    readonly field: string,
+    readonly bytes: Buffer | undefined,
+    readonly why: string,
+  ) {}
+}
 
 /**
- * Keeps users in Redis: one hash per user, a field per key, with a time to live. Every command touches one key, so a
+ * Keeps users in Redis: one hash per user, a field per key, with a time to live. Every command touches one slot, so a
  * cluster will do. What cannot be read is moved aside (`…:corrupt`) and logged; the user starts anew then.
  */
-export class RedisStorage extends StorageHandler implements OnApplicationShutdown {
+export class RedisStorage extends StorageHandler implements OnModuleInit, OnApplicationShutdown {
   private readonly logger = new Logger(RedisStorage.name);
+  private readonly failures = new FailureLog(RedisStorage.name);
   private readonly client: Redis | Cluster;
   private readonly ownsClient: boolean;
   private readonly prefix: string;
   private readonly ttlMs: number;
   private readonly timeoutMs: number;
-  private brokenUntil = 0;
+  private readonly breaker: Breaker;
+  private readonly onReady = (): void => this.noteUp();
   private downLogged = false;
 
+  /** @throws {GateError} `BAD_ARGUMENT` for an option that cannot be used. */
   constructor({ client, prefix = 'nestgate:user:', ttlMs = 86_400_000, commandTimeoutMs = 500 }: RedisStorageOptions) {
     super();
+    checkNumbers({ ttlMs, commandTimeoutMs });
+    if (/[{}]/.test(prefix)) throw new GateError('BAD_ARGUMENT', 'Option prefix: braces are not allowed');
+    if (typeof client === 'string' && !/^rediss?:\/\//.test(client)) {
+      throw new GateError('BAD_ARGUMENT', 'Option client: allowed are a redis:// or rediss:// URL, and a client');
+    }
     this.prefix = prefix;
     this.ttlMs = ttlMs;
     this.timeoutMs = commandTimeoutMs;
+    this.breaker = new Breaker(commandTimeoutMs, error => this.failures.add(error.message));
     this.ownsClient = typeof client === 'string';
     this.client = typeof client === 'string' ? new Redis(client, clientOptions(commandTimeoutMs)) : client;
     // Without a listener ioredis prints every failed attempt.
     if (this.ownsClient) this.client.on('error', (error: Error) => this.noteDown(error));
-    this.client.on('ready', () => this.noteUp());
+    this.client.on('ready', this.onReady);
+  }
+
+  /** Waits for the connection, as long as a command may take: the first bind should not fail for having come early. */
+  async onModuleInit(): Promise<void> {
+    if (!this.ownsClient || this.client.status === 'ready') return;
+    // Redis being away must not stop the start: those who bind are told.
+    await once(this.client, 'ready', { signal: AbortSignal.timeout(this.timeoutMs) }).catch(() => undefined);
   }
 
   override async query(userId: string): Promise<Settings | undefined> {
-    const key = this.keyOf(userId);
-    let fields: Record<string, string>;
-    try {
-      fields = await this.run(() => this.client.hgetall(key));
-    } catch (error) {
-      // A key of another type is none of ours: the server works, its content does not.
-      if (!isWrongType(error)) throw error;
-      await this.quarantine(key, 'it is not a hash');
-      return undefined;
-    }
-    const entries = Object.entries(fields);
-    if (entries.length === 0) return undefined;
-    if (fields[OWNER_FIELD] !== userId) {
-      await this.quarantine(key, 'it belongs to another user');
-      return undefined;
-    }
-    try {
-      const stored = entries.filter(([field]) => field !== OWNER_FIELD);
-      return Object.fromEntries(stored.map(([field, text]) => [field, JSON.parse(text) as JsonValue]));
-    } catch {
-      await this.quarantine(key, 'a value is not JSON');
-      return undefined;
-    }
+    const found = await this.read(userId);
+    if (!(found instanceof Defect)) return found;
+    if (await this.moveAside(userId, found)) return undefined;
+    // Another gate was first, and may have stored something good already.
+    const again = await this.read(userId);
+    if (!(again instanceof Defect)) return again;
+    throw new GateError('STORAGE_UNAVAILABLE', `What is stored of this user cannot be used: ${again.why}`);
   }
 
   override async storage({ userId }: SessionSnapshot, { set, deleted }: SettingsChange): Promise<void> {
-    const pairs = Object.entries(set).flatMap(([key, value]) => [key, JSON.stringify(value)]);
+    const pairs: string[] = [];
+    for (const [key, value] of Object.entries(set)) {
+      // What JSON leaves out of an object is no setting.
+      const text = JSON.stringify(value) as string | undefined;
+      if (text !== undefined) pairs.push(key, text);
+    }
     const clear = deleted === 'all';
-    const gone = clear ? [] : deleted;
-    const args = [this.ttlMs, userId, clear ? 1 : 0, pairs.length / 2, ...pairs, ...gone];
-    await this.run(() => this.client.eval(STORE_SCRIPT, 1, this.keyOf(userId), ...args));
+    const args = [this.ttlMs, userId, clear ? 1 : 0, pairs.length, ...pairs, ...(clear ? [] : deleted)];
+    const moved = await this.run(() => this.client.eval(STORE_SCRIPT, 2, ...this.keysOf(userId), ...args));
+    if (moved === 1) this.tellMoved(userId, 'it is not a hash of this user');
   }
 
   override async delete(userId: string): Promise<void> {
-    await this.run(() => this.client.del(this.keyOf(userId)));
+    await this.run(() => this.client.del(...this.keysOf(userId)));
   }
 
   override async heartbeat(sessions: readonly SessionSnapshot[]): Promise<void> {
-    const keys = new Set(sessions.map(({ userId }) => this.keyOf(userId)));
+    const keys = new Set(sessions.map(({ userId }) => this.keysOf(userId)[0]));
     await this.run(() => Promise.all(Array.from(keys, key => this.client.pexpire(key, this.ttlMs))));
   }
 
   /** Closes the connection, when this storage has made it. */
   onApplicationShutdown(): void {
+    this.client.off('ready', this.onReady);
     if (this.ownsClient) this.client.disconnect();
   }
 
   /**
-   * The braces choose the cluster slot: a hash of the uid, so that braces in the uid itself choose nothing, and a user's
-   * quarantined data stays on the same slot.
+   * The key of a user, and where its data goes when it cannot be used. The braces choose the cluster slot: a hash of the
+   * uid, so that braces in the uid itself choose nothing, and both keys are on the same slot.
    */
-  private keyOf(userId: string): string {
-    return `${this.prefix}{${createHash('sha1').update(userId).digest('hex').slice(0, 12)}}${userId}`;
+  private keysOf(userId: string): [key: string, aside: string] {
+    const key = `${this.prefix}{${createHash('sha1').update(userId).digest('hex').slice(0, 12)}}${userId}`;
+    return [key, `${key}:corrupt`];
+  }
+
+  private async read(userId: string): Promise<Settings | undefined | Defect> {
+    const [key] = this.keysOf(userId);
+    let fields: Record<string, Buffer>;
+    try {
+      // Bytes, because text hides broken UTF-8.
+      fields = await this.breaker.run(() => this.client.hgetallBuffer(key));
+    } catch (error) {
+      // A key of another type is none of ours: the server works, its content does not.
+      if (isWrongType(error)) return new Defect(OWNER_FIELD, undefined, 'it is not a hash');
+      throw this.unavailable(error);
+    }
+    const entries = Object.entries(fields);
+    if (entries.length === 0) return undefined;
+    const owner = fields[OWNER_FIELD];
+    if (owner?.toString() !== userId) return new Defect(OWNER_FIELD, owner, 'it is not of this user');
+    const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    const settings: [string, JsonValue][] = [];
+    for (const [field, bytes] of entries) {
+      if (field === OWNER_FIELD) continue;
+      try {
+        settings.push([field, JSON.parse(decoder.decode(bytes)) as JsonValue]);
+      } catch {
+        return new Defect(field, bytes, `${JSON.stringify(field)} is not JSON`);
+      }
+    }
+    return Object.fromEntries(settings);
+  }
+
+  /** Moves a user's data aside, unless it has changed since it was read. */
+  private async moveAside(userId: string, { field, bytes, why }: Defect): Promise<boolean> {
+    const args = [field, bytes === undefined ? 0 : 1, bytes ?? ''];
+    const moved = await this.run(() => this.client.eval(MOVE_ASIDE_SCRIPT, 2, ...this.keysOf(userId), ...args));
+    if (moved === 1) this.tellMoved(userId, why);
+    return moved === 1;
+  }
+
+  private tellMoved(userId: string, why: string): void {
+    const [key, aside] = this.keysOf(userId).map(name => JSON.stringify(name));
+    this.logger.warn(`What was stored under ${key} cannot be used: ${why}. It was moved to ${aside}`);
   }
 
   private async run<T>(command: () => Promise<T>): Promise<T> {
-    if (Date.now() < this.brokenUntil) throw new GateError('STORAGE_UNAVAILABLE');
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        this.brokenUntil = Date.now() + BREAK_MS;
-        reject(new GateError('STORAGE_UNAVAILABLE', 'The session storage did not answer in time'));
-      }, this.timeoutMs);
-    });
     try {
-      return await Promise.race([command(), late]);
+      return await this.breaker.run(command);
     } catch (error) {
-      if (error instanceof GateError || isWrongType(error)) throw error;
-      throw new GateError('STORAGE_UNAVAILABLE', undefined, { cause: (error as Error).message });
-    } finally {
-      clearTimeout(timer);
+      throw this.unavailable(error);
     }
   }
 
-  private async quarantine(key: string, why: string): Promise<void> {
-    this.logger.warn(`What is stored under ${JSON.stringify(key)} cannot be used: ${why}. It was moved to …:corrupt`);
-    await this.run(() => this.client.rename(key, `${key}:corrupt`));
+  private unavailable(error: unknown): GateError {
+    if (error instanceof GateError) return error;
+    // That it is down has been said.
+    if (!this.downLogged) this.failures.add(`Redis has refused a command: ${(error as Error).message}`);
+    const failure = new GateError('STORAGE_UNAVAILABLE');
+    failure.cause = error;
+    return failure;
   }
 
   private noteDown(error: Error): void {
@@ -149,7 +193,7 @@ export class RedisStorage extends StorageHandler implements OnApplicationShutdow
   private noteUp(): void {
     if (this.downLogged) this.logger.log('Redis is reachable again');
     this.downLogged = false;
-    this.brokenUntil = 0;
+    this.breaker.reset();
   }
 }
 
@@ -161,6 +205,8 @@ function clientOptions(commandTimeoutMs: number): RedisOptions {
     connectTimeout: commandTimeoutMs,
     // A server that takes connections and says nothing: leave it, and try anew.
     socketTimeout: 4 * commandTimeoutMs,
+    // After a failover the address leads to the new primary, but an open connection stays with the old one.
+    reconnectOnError: error => error.message.includes('READONLY'),
     retryStrategy: attempt => Math.min(MAX_RETRY_MS, 50 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
   };
 }

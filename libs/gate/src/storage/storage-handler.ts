@@ -1,4 +1,5 @@
 import type { SessionSnapshot, Settings } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
 
 /** What has changed about a user's stored settings. */
 export interface SettingsChange {
@@ -10,7 +11,7 @@ export interface SettingsChange {
 
 /**
  * Keeps the settings of users beyond their connections. The gate asks it when a client is bound to a uid, tells it of
- * every change to a bound session, and gives it at most a second for each call.
+ * every change to a bound session. It waits half a second for a call, and a second for all that one request needs.
  *
  * A handler of your own may throw or reject anything: the client is told `STORAGE_UNAVAILABLE`, and stays connected.
  */
@@ -29,4 +30,13 @@ export abstract class StorageHandler {
 
   /** These bound sessions are online; called every second or less often. Extend the life of what is stored. */
   abstract heartbeat(sessions: readonly SessionSnapshot[]): Promise<void>;
+}
+
+/** @throws {GateError} `BAD_ARGUMENT` for an option that is not a positive integer. */
+export function checkNumbers(options: Readonly<Record<string, number>>): void {
+  for (const [key, value] of Object.entries(options)) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new GateError('BAD_ARGUMENT', `Option ${key}: ${value} is not allowed; allowed: a positive integer`);
+    }
+  }
 }

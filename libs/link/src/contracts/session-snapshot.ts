@@ -15,6 +15,8 @@ export interface SessionSnapshot {
   readonly network: string;
   /** When the client connected, in milliseconds since the epoch. */
   readonly connectedAt: number;
+  /** The trace the connection belongs to, as a W3C `traceparent`: the handshake's own, or one made for it. */
+  readonly traceParent: string;
   /** `''` for a guest. */
   readonly userId: string;
   readonly settings: Settings;

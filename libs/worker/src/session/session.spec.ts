@@ -13,7 +13,17 @@ import { Session } from './session.js';
 const CLIENT = 'g1.e1.1';
 
 function snapshotOf(version: number, settings: Settings = {}, userId = ''): SessionSnapshot {
-  return { sessionId: CLIENT, serverId: 'g1', ip: '::1', network: 'ws', connectedAt: 5, userId, settings, version };
+  return {
+    sessionId: CLIENT,
+    serverId: 'g1',
+    ip: '::1',
+    network: 'ws',
+    connectedAt: 5,
+    traceParent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+    userId,
+    settings,
+    version,
+  };
 }
 
 /** The codes with which these reject. */
@@ -207,7 +217,7 @@ describe('Session', () => {
       await session.toSetBatch({ x: [1], y: { z: '' } });
       await session.toDel('k');
       expect(asked).toEqual([
-        { clientId: CLIENT, settings: { b: 2, c: 3 } },
+        { clientId: CLIENT, settings: { c: 3 } },
         { clientId: CLIENT, userId: 'u' },
         { clientId: CLIENT, userId: undefined },
         { clientId: CLIENT, key: 'k', value: null },

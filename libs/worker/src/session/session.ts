@@ -1,4 +1,5 @@
 import type { Caller, ClientId, JsonValue, SessionContract, SessionSnapshot, Settings } from '@nestgate/link';
+import { newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
 import { assertName, assertSettings, encodeMessage } from '../gateway/message.js';
 
 /** Unsigned decimal, as far as it fits a uint64. */
@@ -21,6 +22,8 @@ export interface SessionHome {
  */
 export class Session {
   private draft: Map<string, JsonValue> | undefined;
+  /** The keys that were set here and not pushed yet. */
+  private readonly changed = new Set<string>();
 
   constructor(
     private copy: SessionSnapshot,
@@ -69,6 +72,11 @@ export class Session {
     return this.copy.connectedAt;
   }
 
+  /** The trace the connection belongs to: the handshake's `traceparent`, or one that the gate has made. */
+  get traceSpan(): TraceSpan {
+    return parseTraceParent(this.copy.traceParent) ?? newTraceSpan();
+  }
+
   /** The uid this client is bound to; `''` for a guest. */
   get userId(): string {
     return this.copy.userId;
@@ -101,22 +109,26 @@ export class Session {
   /** Sets a value in this copy only; {@link toPush} sends it. */
   set(key: string, value: JsonValue): void {
     this.edit().set(key, value);
+    this.changed.add(key);
   }
 
   /** Removes a value from this copy only. */
   del(key: string): void {
     this.edit().delete(key);
+    this.changed.delete(key);
   }
 
   /** Replaces all settings of this copy. */
   setSettings(settings: Settings): void {
-    this.draft = new Map(Object.entries(settings));
+    this.draft = new Map();
+    this.changed.clear();
+    this.importSettings(settings);
   }
 
   /** Adds settings to this copy; keys that exist keep their value. */
   importSettings(settings: Settings): void {
     const draft = this.edit();
-    for (const [key, value] of Object.entries(settings)) if (!draft.has(key)) draft.set(key, value);
+    for (const [key, value] of Object.entries(settings)) if (!draft.has(key)) this.set(key, value);
   }
 
   /** The settings of this copy, key by key. */
@@ -133,7 +145,13 @@ export class Session {
   clone(): Session {
     const clone = new Session(this.copy, this.gate);
     if (this.draft) clone.draft = new Map(this.draft);
+    for (const key of this.changed) clone.changed.add(key);
     return clone;
+  }
+
+  /** What may leave the process, for handlers that return a session: local changes included, {@link userData} not. */
+  toJSON(): SessionSnapshot {
+    return this.draft ? { ...this.copy, settings: this.cloneSettings() } : this.copy;
   }
 
   /** Fetches what the gate knows now. */
@@ -171,9 +189,12 @@ export class Session {
     this.refresh(await this.gate.push.call({ clientId: this.sessionId, settings }));
   }
 
-  /** Sends all settings of this copy to the gate; keys that only the gate has stay. */
+  /**
+   * Sends the settings that were set in this copy to the gate. All others stay as the gate has them, which may be newer
+   * than this copy.
+   */
   async toPush(): Promise<void> {
-    await this.toSetBatch(this.cloneSettings());
+    await this.toSetBatch(Object.fromEntries([...this.settings()].filter(([key]) => this.changed.has(key))));
   }
 
   /** Removes a value on the gate. */
@@ -182,7 +203,8 @@ export class Session {
   }
 
   /**
-   * Sends a message to the client. Resolves when it is queued there.
+   * Sends a message to the client. Resolves when it is queued there, or was refused by the gate's `SendMessageHook`, which
+   * the gate counts.
    * @throws {GateError} `SESSION_NOT_FOUND` when the client is gone, `BAD_ARGUMENT` for a topic or body that cannot be sent.
    */
   async toSend(topic: string, body?: unknown): Promise<void> {
@@ -207,6 +229,7 @@ export class Session {
   /** Takes over a newer state of the gate. An older one is ignored, so answers may come in any order. */
   private refresh(snapshot: SessionSnapshot): void {
     this.draft = undefined;
+    this.changed.clear();
     if (snapshot.version >= this.copy.version) this.copy = snapshot;
   }
 

@@ -7,6 +7,7 @@ import {
   type SessionContract,
   type SessionSnapshot,
 } from '@nestgate/link';
+import { parseTraceParent, type TraceSpan } from '@nestgate/protocol';
 import { Session, type SessionHome } from '../session/session.js';
 
 /** One client as a worker sees it: its session's last known state, and its frames, which are handled one by one. */
@@ -18,6 +19,7 @@ export class ClientLane<Task = unknown> implements SessionHome {
   starting = false;
   private waiting: Task[] | undefined;
   private snapshot: SessionSnapshot | undefined;
+  private span: TraceSpan | undefined;
 
   constructor(
     readonly peer: Peer,
@@ -33,6 +35,11 @@ export class ClientLane<Task = unknown> implements SessionHome {
   /** Takes over what the gate sent along. An older state never replaces a newer one. */
   learn(snapshot: SessionSnapshot): void {
     if (!this.snapshot || snapshot.version > this.snapshot.version) this.snapshot = snapshot;
+  }
+
+  /** The trace of the connection. */
+  get traceSpan(): TraceSpan | undefined {
+    return (this.span ??= parseTraceParent(this.snapshot?.traceParent));
   }
 
   /** A copy of the session for one frame. */

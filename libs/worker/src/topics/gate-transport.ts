@@ -5,6 +5,7 @@ import { moduleOf } from '@nestgate/protocol';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import { TopicExplorer } from './topic-explorer.js';
 import { TopicHandler } from './topic-handler.js';
+import { loadTraceContext } from './trace-context.js';
 import { TopicRunner } from './topic-runner.js';
 
 /** How long `close()` waits for handlers that still run, in milliseconds. */
@@ -54,7 +55,7 @@ export class GateTransport
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
       this.explorer.explore();
-      const runner = new TopicRunner(this.node, this.collectHandlers());
+      const runner = new TopicRunner(this.node, this.collectHandlers(), await loadTraceContext());
       this.runner = runner;
       this.node.dispatcher.serve(topicContract, {
         message: (message, call) => runner.accept(message, call),

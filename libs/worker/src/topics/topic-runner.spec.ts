@@ -89,6 +89,7 @@ describe('TopicRunner', () => {
       ip: '::1',
       network: 'ws',
       connectedAt: 5,
+      traceParent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
     };
     return { ...origin, userId: '', settings: {}, version: 1, ...change };
   }

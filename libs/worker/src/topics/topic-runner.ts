@@ -20,6 +20,7 @@ import { ClientLane } from './client-lane.js';
 import { pipelineErrorBody } from './error-mapping.js';
 import { TopicContext } from './topic-context.js';
 import { isParsable, type TopicHandler } from './topic-handler.js';
+import type { RunInTrace } from './trace-context.js';
 import { type TaskOwner, TopicTask } from './topic-task.js';
 
 /**
@@ -38,6 +39,7 @@ export class TopicRunner implements TaskOwner {
   constructor(
     private readonly node: LinkNode,
     private readonly handlers: ReadonlyMap<string, TopicHandler>,
+    private readonly runInTrace?: RunInTrace,
   ) {
     this.gate = createCaller(node, sessionContract);
   }
@@ -135,7 +137,12 @@ export class TopicRunner implements TaskOwner {
     let result: unknown;
     try {
       const payload = handler.decode(message.body);
-      result = handler.callback(payload, new TopicContext(message.topic, message.wantsResult, lane));
+      const context = new TopicContext(message.topic, message.wantsResult, lane);
+      const span = this.runInTrace && lane.traceSpan;
+      result =
+        this.runInTrace && span
+          ? this.runInTrace(span, () => handler.callback(payload, context))
+          : handler.callback(payload, context);
     } catch (error) {
       this.fail(task, error instanceof GateError ? error.toBody() : this.defect(error));
       return;

@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { GateError } from '@nestgate/protocol';
-import { type GateOptions, resolveGateOptions } from './gate-options.js';
+import { connectionsForFdLimit } from './fd-limit.js';
+import type { GateOptions } from './gate-options.js';
+import { resolveGateOptions } from './resolve-gate-options.js';
 
 /** Every number: its default, its smallest and its largest value. */
 const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, max: number])[] = [
@@ -15,7 +17,7 @@ const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, m
   ['requestTimeout', 30_000, 10, 3_600_000],
   ['workerWait', 3_000, 0, 600_000],
   ['messageRate', 100, 0, 1_000_000],
-  ['maxConnections', 0, 0, 10_000_000],
+  ['maxConnections', connectionsForFdLimit(), 0, 10_000_000],
   ['maxConnectionsPerIp', 100, 0, 10_000_000],
   ['maxConnectionRate', 1_000, 0, 1_000_000],
   ['maxGroups', 128, 1, 1_000_000],

@@ -1,0 +1,111 @@
+import type { GateCounters } from '../gate-counters.js';
+import type { SlowClientPolicy } from '../gate-options.js';
+import type { Connection } from './connection.js';
+import { DeferredSends } from './deferred-sends.js';
+import type { DrainQueue } from './drain-queue.js';
+import { Outbox } from './outbox.js';
+
+/** What all send queues of a gate share. */
+export interface SendQueueHost {
+  readonly options: {
+    readonly sendPackBuffNum: number;
+    readonly sendBuffBytes: number;
+    readonly slowClientPolicy: SlowClientPolicy;
+  };
+  readonly counters: GateCounters;
+  readonly drainQueue: DrainQueue;
+}
+
+/** Whose queue it is. */
+export interface SendQueueOwner {
+  /** The client reads too slowly, and has to go. What waited for it has been dropped. */
+  onOverflow(): void;
+  /** What had been waiting for a message that was still being made has been queued. */
+  onCaughtUp(): void;
+}
+
+/** Everything that waits to be sent to one client: framed messages in the outbox, and those still being made. */
+export class SendQueue {
+  /** Messages queued so far. */
+  sentCount = 0;
+  private readonly outbox: Outbox;
+  private deferred: DeferredSends | undefined;
+
+  constructor(
+    private readonly host: SendQueueHost,
+    private readonly owner: SendQueueOwner,
+    connection: Connection,
+  ) {
+    this.outbox = new Outbox(connection, host.drainQueue, host.options);
+  }
+
+  /** True when nothing waits here any more. */
+  get isEmpty(): boolean {
+    return this.outbox.isEmpty && !this.isDeferring;
+  }
+
+  /** Queues a framed message; false when it was not taken. `undefined` is one that its wire cannot carry. */
+  send(frame: Uint8Array | undefined): boolean {
+    if (!frame) {
+      this.host.counters.add('packs_dropped', 'too_large');
+      return false;
+    }
+    if (!this.isDeferring) return this.enqueue(frame);
+    if (!this.canDefer()) return false;
+    this.deferred?.add(frame);
+    return true;
+  }
+
+  /** Queues a message that is still being made; those after it wait for it. */
+  defer(making: Promise<Uint8Array | undefined>): boolean {
+    this.deferred ??= new DeferredSends(
+      frame => this.enqueue(frame),
+      () => this.owner.onCaughtUp(),
+    );
+    if (!this.canDefer()) return false;
+    this.deferred.defer(making);
+    return true;
+  }
+
+  /** Writes what the socket will take. */
+  drain(): void {
+    this.outbox.drain();
+  }
+
+  /** Drops what waits. */
+  clear(why: string): void {
+    this.deferred = undefined;
+    const dropped = this.outbox.clear();
+    if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
+  }
+
+  private get isDeferring(): boolean {
+    return this.deferred !== undefined && this.deferred.length > 0;
+  }
+
+  /** What waits for a message that is being made counts as queued, and is bounded as that is. */
+  private canDefer(): boolean {
+    if ((this.deferred?.length ?? 0) < this.host.options.sendPackBuffNum) return true;
+    this.overflow();
+    return false;
+  }
+
+  private enqueue(frame: Uint8Array): boolean {
+    const { outbox } = this;
+    const { counters, options } = this.host;
+    const result = outbox.add(frame);
+    if (result === 'taken' || result === 'dropped') {
+      this.sentCount++;
+      if (outbox.dropped > 0) counters.add('packs_dropped', 'drop-oldest', outbox.dropped);
+      return true;
+    }
+    counters.add('packs_dropped', options.slowClientPolicy);
+    if (result === 'overflow') this.overflow();
+    return false;
+  }
+
+  private overflow(): void {
+    this.clear('disconnect');
+    this.owner.onOverflow();
+  }
+}

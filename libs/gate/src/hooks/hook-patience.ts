@@ -1,0 +1,42 @@
+import { Logger } from '@nestjs/common';
+import { Deadline, DeadlineWheel } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
+
+/** Bounds how long hooks may take: what waits for one that never ends would wait for ever. One timer for all of them. */
+export class HookPatience {
+  private readonly wheel = new DeadlineWheel();
+
+  /** `hooks`: what they are called in the log. */
+  constructor(
+    private readonly limitMs: number,
+    private readonly logger: Logger,
+    private readonly hooks: string,
+  ) {}
+
+  /** Ends as the hook does, or with `TIMEOUT`. */
+  bound<T>(running: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = new HookEnd(() => {
+        this.logger.warn(`${this.hooks} did not end within ${this.limitMs} ms`);
+        reject(new GateError('TIMEOUT'));
+      });
+      this.wheel.add(end, Date.now() + this.limitMs);
+      const stop = (): void => this.wheel.remove(end);
+      running.then(resolve, reject).then(stop, stop);
+    });
+  }
+
+  stop(): void {
+    this.wheel.stop();
+  }
+}
+
+class HookEnd extends Deadline {
+  constructor(private readonly onExpire: () => void) {
+    super();
+  }
+
+  override expire(): void {
+    this.onExpire();
+  }
+}

@@ -1,0 +1,268 @@
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { connect as connectPlain, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
+import type { EncryptMode } from '@nestgate/gate';
+import { type ErrorBody, FrameKind, frameKindHasId } from '@nestgate/protocol';
+import { type ClientOptions, WebSocket } from 'ws';
+import { type ClosedWith, UpgradeRefused } from './fake-client.js';
+import { waitUntil } from './wait-until.js';
+
+/** How a binary client speaks. */
+export interface BinaryClientOptions {
+  /** @defaultValue 'pack' */
+  readonly codec?: 'pack' | 'frame';
+  /** Encrypts packs, as the gate's options of these names do. */
+  readonly encryptKey?: string;
+  readonly encryptMode?: EncryptMode;
+}
+
+/** A pack or frame as it came. A pack is a `FrameKind.message` without an id. */
+export interface BinaryMessage {
+  readonly kind: number;
+  readonly id: number;
+  readonly topic: string;
+  readonly body: Buffer;
+}
+
+const LOCALHOST = '127.0.0.1';
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/**
+ * A `gate.pack` or `gate.frame` client for tests, over a real WebSocket, TCP or TLS connection. It shares no code with the
+ * gate but the numbers of the frame kinds, so that the two check each other. It keeps all it has received, in order, and
+ * answers nothing by itself: not the gate's pings either.
+ */
+export class BinaryClient {
+  readonly messages: BinaryMessage[] = [];
+  /** Settles when the connection has ended. Over TCP, where there are no close codes, the code is 0. */
+  readonly closed: Promise<ClosedWith>;
+  closedWith: ClosedWith | undefined;
+  private readonly codec: 'pack' | 'frame';
+  private rest: Buffer = Buffer.alloc(0);
+  private fault: Error | undefined;
+  private lastId = 0;
+
+  private constructor(
+    /** What carries the messages: for what this class does not offer itself. */
+    readonly transport: Socket | WebSocket,
+    private readonly options: BinaryClientOptions,
+  ) {
+    this.codec = options.codec ?? 'pack';
+    transport.on('error', () => undefined);
+    this.closed = new Promise(resolve => {
+      const end = (code: number, reason: string): void => resolve((this.closedWith = { code, reason }));
+      if (transport instanceof WebSocket) transport.on('close', (code, reason) => end(code, reason.toString()));
+      else transport.on('close', () => end(0, ''));
+    });
+    if (transport instanceof WebSocket) transport.on('message', data => this.take(data as Buffer, true));
+    else transport.on('data', chunk => this.take(chunk, false));
+  }
+
+  /**
+   * Connects to a WebSocket endpoint, with the codec's subprotocol.
+   * @throws {UpgradeRefused} when the gate answers with an HTTP error.
+   */
+  static async overWs(url: string, options: BinaryClientOptions & ClientOptions = {}): Promise<BinaryClient> {
+    const { codec = 'pack', encryptKey, encryptMode, ...rest } = options;
+    const socket = new WebSocket(url, [`gate.${codec}`], { perMessageDeflate: false, ...rest });
+    const client = new BinaryClient(socket, { codec, encryptKey, encryptMode });
+    await new Promise<void>((resolve, reject) => {
+      socket.on('unexpected-response', (request, response) => {
+        reject(new UpgradeRefused(response.statusCode ?? 0));
+        request.destroy();
+      });
+      socket.once('error', reject);
+      socket.once('open', resolve);
+    });
+    return client;
+  }
+
+  /** Connects to a TCP port of this machine; with `tls`, over TLS. */
+  static async overTcp(
+    port: number,
+    options: BinaryClientOptions & { readonly tls?: ConnectionOptions } = {},
+  ): Promise<BinaryClient> {
+    const { tls, ...rest } = options;
+    // Half open, so that a test decides itself when its client ends.
+    const to = { port, host: LOCALHOST, noDelay: true, allowHalfOpen: true };
+    const socket = tls ? connectTls({ ...to, ...tls }) : connectPlain(to);
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.once(tls ? 'secureConnect' : 'connect', resolve);
+    });
+    const client = new BinaryClient(socket, rest);
+    socket.on('end', () => socket.end());
+    return client;
+  }
+
+  /** Sends bytes as they are: over WebSocket as one binary frame. */
+  sendRaw(data: Uint8Array): void {
+    if (this.transport instanceof WebSocket) this.transport.send(data);
+    else this.transport.write(data);
+  }
+
+  /** Sends a pack, or a frame without an id. A string goes as UTF-8, an object as JSON. */
+  send(topic: string, body?: unknown): void {
+    this.sendRaw(this.encode(FrameKind.message, 0, topic, body));
+  }
+
+  /** Sends a frame of any kind. */
+  sendFrame(kind: number, id: number, topic: string, body?: unknown): void {
+    this.sendRaw(this.encode(kind, id, topic, body));
+  }
+
+  /** Sends a request without waiting for its answer, and returns its id. Frames only. */
+  ask(topic: string, body?: unknown): number {
+    const id = ++this.lastId;
+    this.sendFrame(FrameKind.request, id, topic, body);
+    return id;
+  }
+
+  /** The answer to a request, whether it is a reply or an error. */
+  answer(id: number, timeoutMs?: number): Promise<BinaryMessage> {
+    return this.message(`the answer to request ${id}`, found => found.id === id, timeoutMs);
+  }
+
+  /** Asks, and resolves with the body of the reply. @throws {Error} when the answer is an error. */
+  async request(topic: string, body?: unknown, timeoutMs?: number): Promise<Buffer> {
+    const answer = await this.answer(this.ask(topic, body), timeoutMs);
+    if (answer.kind === FrameKind.reply) return answer.body;
+    const { code, message } = jsonOf<ErrorBody>(answer);
+    throw new Error(`${topic} was answered with ${code}: ${message}`);
+  }
+
+  /** The first push on a topic (that matches). */
+  push(topic: string, matches: (body: Buffer) => boolean = () => true, timeoutMs?: number): Promise<BinaryMessage> {
+    return this.message(
+      `a push on ${topic}`,
+      ({ kind, topic: on, body }) => kind === FrameKind.message && on === topic && matches(body),
+      timeoutMs,
+    );
+  }
+
+  /** All pushes on a topic so far. */
+  pushes(topic: string): readonly BinaryMessage[] {
+    return this.messages.filter(({ kind, topic: on }) => kind === FrameKind.message && on === topic);
+  }
+
+  /** The client sends nothing more, but still reads. Over WebSocket, which knows no such thing, it closes. */
+  end(): void {
+    if (this.transport instanceof WebSocket) this.transport.close();
+    else this.transport.end();
+  }
+
+  /** Ends without a goodbye. */
+  destroy(): void {
+    if (this.transport instanceof WebSocket) this.transport.terminate();
+    else this.transport.destroy();
+  }
+
+  /** A pack or frame, as this client would send it. */
+  encode(kind: number, id: number, topic: string, body?: unknown): Buffer {
+    const name = Buffer.from(topic);
+    const content = Buffer.concat([u16(name.length), name, bytesOf(body)]);
+    if (this.codec === 'pack') {
+      const sealed = this.options.encryptKey === undefined ? content : seal(content, this.options);
+      return Buffer.concat([u16(sealed.length + 2), sealed]);
+    }
+    const head = frameKindHasId(kind) ? Buffer.concat([Buffer.of(kind), u32(id)]) : Buffer.of(kind);
+    return Buffer.concat([u32(head.length + content.length), head, content]);
+  }
+
+  private take(chunk: Buffer, isWhole: boolean): void {
+    const data = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
+    const lengthBytes = this.codec === 'pack' ? 2 : 4;
+    let at = 0;
+    try {
+      while (data.length - at >= lengthBytes) {
+        const size = lengthBytes === 2 ? data.readUInt16LE(at) : data.readUInt32LE(at) + 4;
+        if (isWhole && size !== data.length) throw new Error(`A message of ${data.length} bytes says ${size}`);
+        if (data.length - at < size) break;
+        this.messages.push(this.decode(data.subarray(at + lengthBytes, at + size)));
+        at += size;
+      }
+    } catch (error) {
+      this.fault = error as Error;
+      this.destroy();
+    }
+    this.rest = data.subarray(at);
+  }
+
+  private decode(data: Buffer): BinaryMessage {
+    if (this.codec === 'pack') {
+      const plain = this.options.encryptKey === undefined ? data : open(data, this.options);
+      return { kind: FrameKind.message, id: 0, ...partsOf(plain) };
+    }
+    const kind = data.readUInt8(0);
+    if (!frameKindHasId(kind)) return { kind, id: 0, ...partsOf(data.subarray(1)) };
+    return { kind, id: data.readUInt32LE(1), ...partsOf(data.subarray(5)) };
+  }
+
+  private message(what: string, matches: (it: BinaryMessage) => boolean, timeoutMs?: number): Promise<BinaryMessage> {
+    return waitUntil(
+      what,
+      () => {
+        const found = this.messages.find(matches);
+        if (!found && this.fault) throw this.fault;
+        if (!found && this.closedWith) throw new Error(`Closed with ${this.closedWith.code} before ${what}`);
+        return found;
+      },
+      timeoutMs,
+    );
+  }
+}
+
+/** The body of a message as JSON. */
+export function jsonOf<T = unknown>({ body }: Pick<BinaryMessage, 'body'>): T {
+  return JSON.parse(body.toString('utf8')) as T;
+}
+
+function partsOf(data: Buffer): { readonly topic: string; readonly body: Buffer } {
+  const end = 2 + data.readUInt16LE(0);
+  if (end > data.length) throw new Error(`A topic of ${end - 2} bytes in ${data.length}`);
+  return { topic: data.toString('utf8', 2, end), body: data.subarray(end) };
+}
+
+function bytesOf(body: unknown): Uint8Array {
+  if (body === undefined) return Buffer.alloc(0);
+  if (body instanceof Uint8Array) return body;
+  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+}
+
+function u16(value: number): Buffer {
+  return Buffer.of(value & 0xff, value >>> 8);
+}
+
+function u32(value: number): Buffer {
+  return Buffer.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
+}
+
+function seal(plain: Buffer, { encryptKey = '', encryptMode }: BinaryClientOptions): Buffer {
+  if (encryptMode === 'river-cbc') {
+    const cipher = createCipheriv(...cbcOf(encryptKey));
+    return Buffer.concat([cipher.update(plain.toString('base64')), cipher.final()]);
+  }
+  const nonce = randomBytes(NONCE_BYTES);
+  const cipher = createCipheriv('aes-256-gcm', sha256(encryptKey), nonce);
+  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+}
+
+function open(sealed: Buffer, { encryptKey = '', encryptMode }: BinaryClientOptions): Buffer {
+  if (encryptMode === 'river-cbc') {
+    const cipher = createDecipheriv(...cbcOf(encryptKey));
+    return Buffer.from(Buffer.concat([cipher.update(sealed), cipher.final()]).toString(), 'base64');
+  }
+  const cipher = createDecipheriv('aes-256-gcm', sha256(encryptKey), sealed.subarray(0, NONCE_BYTES));
+  cipher.setAuthTag(sealed.subarray(-TAG_BYTES));
+  return Buffer.concat([cipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), cipher.final()]);
+}
+
+function cbcOf(encryptKey: string): [algorithm: string, key: Buffer, iv: Buffer] {
+  const key = Buffer.from(encryptKey);
+  return [`aes-${key.length * 8}-cbc`, key, key.subarray(-16)];
+}
+
+function sha256(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

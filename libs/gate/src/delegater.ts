@@ -1,7 +1,18 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { type Handlers, LinkNode, sessionContract, type SessionContract, type SessionSnapshot } from '@nestgate/link';
-import { CLOSE, GateError } from '@nestgate/protocol';
-import { assertName } from '@nestgate/worker';
+import {
+  type Caller,
+  createCaller,
+  type Handlers,
+  type JsonValue,
+  LinkNode,
+  sessionContract,
+  type SessionContract,
+  type SessionSnapshot,
+  type Settings,
+} from '@nestgate/link';
+import { BodyKind, CLOSE, GateError } from '@nestgate/protocol';
+import { assertName, encodeBody, encodeMessage, Session } from '@nestgate/worker';
+import { bodyValue } from './body-value.js';
 import type { ClientAgent } from './connection/client-agent.js';
 import type { ResolvedGateOptions } from './gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
@@ -12,15 +23,18 @@ import { TopicRouter } from './routing/topic-router.js';
 import { SessionKeeper } from './session/session-keeper.js';
 import { StorageHandler } from './storage/storage-handler.js';
 
-/** Ids an error's details may list. */
-type Named = { readonly clientId: string };
-
 /**
- * Does on this gate what workers and other nodes ask for: the handlers of the session contract. Everything that changes
- * a session passes here, whoever asks.
+ * Does on this gate what workers and other nodes ask for, and what the gate's own app asks for: everything that changes a
+ * session passes here, whoever asks. Its methods are about clients of this gate only; `GatewayApi` finds a client wherever
+ * it is.
+ *
+ * Each method that takes a session id rejects with `SESSION_NOT_FOUND` when the client is not here, except
+ * {@link connected}. Sessions they resolve with are as the gate knew them at that moment.
  */
 @Injectable()
 export class Delegater implements OnModuleInit {
+  private readonly gate: Caller<SessionContract>;
+
   constructor(
     private readonly node: LinkNode,
     private readonly hub: Hub,
@@ -29,7 +43,9 @@ export class Delegater implements OnModuleInit {
     private readonly pusher: Pusher,
     private readonly storage: StorageHandler,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
-  ) {}
+  ) {
+    this.gate = createCaller(node, sessionContract);
+  }
 
   onModuleInit(): void {
     this.node.dispatcher.serve(sessionContract, this.handlers());
@@ -48,6 +64,67 @@ export class Delegater implements OnModuleInit {
   /** The clients of this gate. */
   sessions(): IterableIterator<ClientAgent> {
     return this.hub.all();
+  }
+
+  /** The session of a client, as it is now. */
+  async load(sessionId: string): Promise<Session> {
+    return this.sessionOf(this.hub.get(sessionId));
+  }
+
+  /**
+   * Binds a client to a uid: what is stored of the user is merged into the session, whose own keys win.
+   * @throws {GateError} `BAD_ARGUMENT`, `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses it. The session is then
+   * as it was before.
+   */
+  bind(sessionId: string, userId: string): Promise<Session> {
+    return this.change(sessionId, agent => this.keeper.bind(agent, userId));
+  }
+
+  /** Releases a client from its uid, or, when one is given, only from that one. What is stored stays. */
+  unbind(sessionId: string, userId?: string): Promise<Session> {
+    return this.change(sessionId, agent => this.keeper.unbind(agent, userId));
+  }
+
+  /**
+   * Merges settings into a session, key by key.
+   * @throws {GateError} `BAD_ARGUMENT` or `LIMIT_EXCEEDED`, and nothing has changed; `STORAGE_UNAVAILABLE`, and the session has
+   * changed but could not be stored.
+   */
+  push(sessionId: string, settings: Settings): Promise<Session> {
+    return this.change(sessionId, agent => this.keeper.merge(agent, copyOf(settings)));
+  }
+
+  /** Sets one value of a session. @throws {GateError} as {@link push} does. */
+  set(sessionId: string, key: string, value: JsonValue): Promise<Session> {
+    return this.push(sessionId, Object.fromEntries([[key, value]]));
+  }
+
+  /** Removes a value of a session. @throws {GateError} as {@link push} does. */
+  del(sessionId: string, key: string): Promise<Session> {
+    return this.change(sessionId, agent => this.keeper.delete(agent, key));
+  }
+
+  /** Sends to a client. False when the message was not queued: a hook has refused it, or the client reads too slowly. */
+  async send(sessionId: string, topic: string, body?: unknown): Promise<boolean> {
+    const message = encodeMessage(topic, body);
+    return this.pusher.push([this.hub.get(sessionId)], message.topic, message.body) > 0;
+  }
+
+  /** Sends to all clients of this gate. Resolves with for how many the message was queued. */
+  async broadcast(topic: string, body?: unknown): Promise<number> {
+    const message = encodeMessage(topic, body);
+    return this.pusher.push(this.hub.all(), message.topic, message.body);
+  }
+
+  /** Whether a client is connected; false, not an error, when it is not here. */
+  async connected(sessionId: string): Promise<boolean> {
+    return this.hub.find(sessionId) !== undefined;
+  }
+
+  /** Closes a client after what is queued for it has been sent. */
+  async close(sessionId: string): Promise<boolean> {
+    this.hub.get(sessionId).close(CLOSE.kicked.code, CLOSE.kicked.reason);
+    return true;
   }
 
   /**
@@ -69,19 +146,17 @@ export class Delegater implements OnModuleInit {
     const { hub, keeper, pusher } = this;
     const { uids, groups } = hub;
     return {
-      load: args => this.read(args),
-      bind: args => this.change(args, agent => keeper.bind(agent, args.userId)),
-      unbind: args => this.change(args, agent => keeper.unbind(agent, args.userId)),
-      push: args => this.change(args, agent => keeper.merge(agent, args.settings)),
-      set: args => this.change(args, agent => keeper.merge(agent, Object.fromEntries([[args.key, args.value]]))),
-      del: args => this.change(args, agent => keeper.delete(agent, args.key)),
-      replace: args => this.change(args, agent => keeper.replace(agent, args.settings)),
-      connected: ({ clientId }) => hub.find(clientId) !== undefined,
+      load: args => snapshotOf(this.load(args.clientId)),
+      bind: args => snapshotOf(this.bind(args.clientId, args.userId)),
+      unbind: args => snapshotOf(this.unbind(args.clientId, args.userId)),
+      push: args => snapshotOf(this.push(args.clientId, args.settings)),
+      set: args => snapshotOf(this.set(args.clientId, args.key, args.value)),
+      del: args => snapshotOf(this.del(args.clientId, args.key)),
+      replace: args => snapshotOf(this.change(args.clientId, agent => keeper.replace(agent, args.settings))),
+      connected: args => this.connected(args.clientId),
       close: ({ clientId, message }) => {
-        const agent = hub.get(clientId);
-        if (message) agent.sendPack(message.topic, message.body);
-        agent.close(CLOSE.kicked.code, CLOSE.kicked.reason);
-        return true;
+        if (message) pusher.push([hub.get(clientId)], message.topic, message.body);
+        return this.close(clientId);
       },
       destroy: ({ clientId }) => {
         hub.get(clientId).destroy(CLOSE.kicked.code, CLOSE.kicked.reason);
@@ -112,19 +187,19 @@ export class Delegater implements OnModuleInit {
     };
   }
 
-  private read({ clientId }: Named): SessionSnapshot {
-    return this.hub.get(clientId).session.snapshot();
-  }
-
-  private async change({ clientId }: Named, apply: (agent: ClientAgent) => Promise<void>): Promise<SessionSnapshot> {
-    const agent = this.hub.get(clientId);
+  private async change(sessionId: string, apply: (agent: ClientAgent) => Promise<void>): Promise<Session> {
+    const agent = this.hub.get(sessionId);
     try {
       await apply(agent);
     } finally {
       // Also when it could not be stored: the session has changed all the same.
       this.router.tell(agent);
     }
-    return agent.session.snapshot();
+    return this.sessionOf(agent);
+  }
+
+  private sessionOf(agent: ClientAgent): Session {
+    return new Session(agent.session.snapshot(), this.gate, agent);
   }
 
   private join(agent: ClientAgent, group: string): void {
@@ -136,6 +211,23 @@ export class Delegater implements OnModuleInit {
     }
     groups.add(group, agent);
   }
+}
+
+async function snapshotOf(session: Promise<Session>): Promise<SessionSnapshot> {
+  return (await session).toJSON();
+}
+
+/**
+ * Settings as they would come over the link: what this process changes in its own objects later does not change the session.
+ * @throws {GateError} `BAD_ARGUMENT` for a value that is not JSON.
+ */
+function copyOf(settings: Settings): Settings {
+  const copies = Object.entries(settings).map(([key, value]) => {
+    const body = encodeBody(value);
+    if (body.kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
+    return [key, bodyValue(body) as JsonValue];
+  });
+  return Object.fromEntries(copies) as Settings;
 }
 
 function idsOf(agents: Iterable<ClientAgent>): string[] {

@@ -16,6 +16,8 @@ export class TcpAcceptor implements OnApplicationBootstrap {
   private readonly logger = new Logger(TcpAcceptor.name);
   private server: Server | undefined;
   private stopReload: (() => void) | undefined;
+  /** Connections over TLS, those in their handshake included: no client of the gate yet, so that only this knows them. */
+  private readonly secured = new Set<Socket>();
   private draining = false;
 
   constructor(
@@ -55,13 +57,17 @@ export class TcpAcceptor implements OnApplicationBootstrap {
   async close(): Promise<void> {
     this.stopReload?.();
     const { server } = this;
-    if (server) await new Promise<void>(resolve => server.close(() => resolve()));
+    if (!server) return;
+    const closed = new Promise<void>(resolve => server.close(() => resolve()));
+    // The clients have been sent away by now. What is left would hold up the end until its handshake times out.
+    for (const socket of this.secured) socket.destroy();
+    await closed;
   }
 
   private createPlainServer(codec: StreamCodec): Server {
     const { bufSize } = this.options;
     return createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: bufSize }, socket => {
-      if (this.admit(socket, socket)) this.accept(socket, codec);
+      if (this.admit(socket)) this.accept(socket, codec);
     });
   }
 
@@ -77,30 +83,43 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     });
     // Admitted before its TLS handshake, which is the expensive part.
     server.on('connection', (socket: Socket) => {
-      this.admit(socket, socket);
+      if (!this.admit(socket)) return;
+      this.secured.add(socket);
+      socket.once('close', () => this.secured.delete(socket));
     });
     server.on('secureConnection', (socket: TLSSocket) => this.accept(socket, codec));
-    server.on('tlsClientError', () => this.counters.add('handshakes_refused', 'tls'));
+    server.on('tlsClientError', (error: Error & { code?: string }, socket: TLSSocket) => {
+      // A reset is a client that went away, or one that was refused, and counted, before its handshake.
+      if (error.code !== 'ECONNRESET') this.counters.add('handshakes_refused', 'tls');
+      // Node only tells that a handshake has taken too long; without this the connection would stay for ever.
+      socket.destroy();
+    });
     this.stopReload = reloadOnHangup(tls, server, this.logger);
     return server;
   }
 
-  private admit(socket: Socket, events: Socket): boolean {
+  private admit(socket: Socket): boolean {
     const ip = this.admission.addressOf(socket.remoteAddress, undefined);
     // An error without a listener would end the process; what follows is always a close.
-    events.on('error', () => undefined);
+    socket.on('error', () => undefined);
     const refusal = this.draining ? 'draining' : this.admission.enter(ip)?.status;
     if (refusal !== undefined) {
       this.counters.add('handshakes_refused', refusal);
       socket.destroy();
       return false;
     }
-    events.once('close', () => this.admission.leave(ip));
+    socket.once('close', () => this.admission.leave(ip));
     return true;
   }
 
   private accept(socket: Socket, codec: StreamCodec): void {
     if (socket.destroyed) return;
+    if (this.draining) {
+      // It was admitted before, and its TLS handshake has only ended now.
+      this.counters.add('handshakes_refused', 'draining');
+      socket.destroy();
+      return;
+    }
     const ip = this.admission.addressOf(socket.remoteAddress, undefined);
     socket.on('error', () => undefined);
     const connection = new TcpConnection(socket, ip, codec.ping);

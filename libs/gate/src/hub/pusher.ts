@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
 import { createCaller, LinkNode, sessionContract } from '@nestgate/link';
-import { type Body, BodyKind, GateError } from '@nestgate/protocol';
-import { encodeBody, Session } from '@nestgate/worker';
+import { type Body, BodyKind } from '@nestgate/protocol';
+import { clientErrorBody, encodeBody, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { Wire } from '../connection/wire.js';
@@ -64,7 +64,7 @@ export class Pusher implements OnApplicationShutdown {
   /** A hook that throws refuses the push; only what it did not mean to throw is worth a log line. */
   private refuse(error: unknown): undefined {
     this.counters.add('packs_dropped', 'hook');
-    if (!(error instanceof GateError)) this.logger.error(error);
+    if (clientErrorBody(error).code === 'INTERNAL') this.logger.error(error);
   }
 }
 

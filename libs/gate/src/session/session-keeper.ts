@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { SessionSnapshot, Settings } from '@nestgate/link';
 import { CLOSE, GateError } from '@nestgate/protocol';
 import { assertName } from '@nestgate/worker';
@@ -7,10 +7,10 @@ import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Hub } from '../hub/hub.js';
+import { BoundedStorage, inTime, newDeadline } from '../storage/bounded-storage.js';
 import { type SettingsChange, StorageHandler } from '../storage/storage-handler.js';
+import { SessionState } from './session-state.js';
 
-/** How long the storage may take for one call, in milliseconds. */
-const STORAGE_MS = 500;
 /** Sessions named in one heartbeat. */
 const HEARTBEAT_BATCH = 1_000;
 
@@ -20,11 +20,18 @@ const HEARTBEAT_BATCH = 1_000;
  */
 @Injectable()
 export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly logger = new Logger(SessionKeeper.name);
+  private readonly storage: BoundedStorage;
   /** The last change of a session that is not done yet. */
   private readonly queues = new Map<ClientAgent, Promise<unknown>>();
-  /** Which bind of a uid is the newest: an older one that ends later must not win. */
+  /** Which bind has made a client what it is: an older one of its uid that ends later must not win. */
   private readonly bindOf = new Map<ClientAgent, number>();
+  /** The bind that is at work for a uid, where only one client may have it. */
+  private readonly claims = new Map<string, Promise<void>>();
+  /**
+   * Keys that a session has of its user's storage, and not of its connection: they must not follow the connection to
+   * another user, nor undo, when it is bound again, what another gate has stored since.
+   */
+  private readonly borrowed = new Map<ClientAgent, Set<string>>();
   private lastBind = 0;
   private heartbeatTimer: NodeJS.Timeout | undefined;
   private heartbeatRuns = false;
@@ -32,9 +39,11 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
     private readonly hub: Hub,
-    private readonly storage: StorageHandler,
-    private readonly counters: GateCounters,
-  ) {}
+    storage: StorageHandler,
+    counters: GateCounters,
+  ) {
+    this.storage = new BoundedStorage(storage, counters);
+  }
 
   onApplicationBootstrap(): void {
     this.heartbeatTimer = setInterval(() => void this.heartbeat(), this.options.storageHeartbeat).unref();
@@ -52,23 +61,12 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
    */
   bind(agent: ClientAgent, userId: string): Promise<void> {
     assertName('uid', userId);
+    const order = ++this.lastBind;
+    const deadline = newDeadline();
     return this.inTurn(agent, async () => {
       if (agent.session.userId === userId) return;
-      const bind = ++this.lastBind;
-      this.checkLogin(agent, userId);
-      this.bindOf.set(agent, bind);
-      try {
-        await this.adopt(agent, userId);
-        this.checkLogin(agent, userId);
-        this.replaceOthers(agent, userId, bind);
-      } catch (error) {
-        this.bindOf.delete(agent);
-        throw error;
-      }
-      this.leave(agent);
-      this.bindOf.set(agent, bind);
-      agent.session.setUserId(userId);
-      this.hub.uids.add(userId, agent);
+      const run = (): Promise<void> => this.bindNow(agent, userId, order, deadline);
+      await (this.options.login === 'refuse' ? this.alone(userId, deadline, run) : run());
     });
   }
 
@@ -84,7 +82,10 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   /** Merges settings, key by key. @throws {GateError} as {@link replace} does. */
   merge(agent: ClientAgent, settings: Settings): Promise<void> {
-    return this.change(agent, { set: settings, deleted: [] }, () => agent.session.merge(settings));
+    return this.change(agent, { set: settings, deleted: [] }, () => {
+      agent.session.merge(settings);
+      this.own(agent, Object.keys(settings));
+    });
   }
 
   /**
@@ -93,47 +94,107 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
    * made on this gate but not stored.
    */
   replace(agent: ClientAgent, settings: Settings): Promise<void> {
-    return this.change(agent, { set: settings, deleted: 'all' }, () => agent.session.replace(settings));
+    return this.change(agent, { set: settings, deleted: 'all' }, () => {
+      agent.session.replace(settings);
+      this.borrowed.delete(agent);
+    });
   }
 
   /** Removes a setting. @throws {GateError} as {@link replace} does. */
   delete(agent: ClientAgent, key: string): Promise<void> {
-    return this.change(agent, { set: {}, deleted: [key] }, () => agent.session.delete(key));
+    return this.change(agent, { set: {}, deleted: [key] }, () => {
+      agent.session.delete(key);
+      this.own(agent, [key]);
+    });
   }
 
   /** The client is gone. */
   forget(agent: ClientAgent): void {
     this.bindOf.delete(agent);
+    this.borrowed.delete(agent);
+  }
+
+  /** Forgets what is stored of a user; sessions stay as they are. @throws {GateError} `STORAGE_UNAVAILABLE`. */
+  async forgetUser(userId: string): Promise<void> {
+    assertName('uid', userId);
+    await this.storage.delete(userId, newDeadline());
   }
 
   private change(agent: ClientAgent, change: SettingsChange, apply: () => void): Promise<void> {
+    const deadline = newDeadline();
     return this.inTurn(agent, async () => {
       apply();
       if (agent.session.userId === '') return;
       try {
-        await this.bounded(this.storage.storage(agent.session.snapshot(), change));
-      } catch (error) {
-        this.noteFailure(error);
+        await this.storage.storage(agent.session.snapshot(), change, deadline);
+      } catch {
         throw new GateError('STORAGE_UNAVAILABLE', 'The session has changed on the gate, but could not be stored');
       }
     });
   }
 
-  /** Merges what is stored of a user into a session, and stores the result. Nothing is changed when that fails. */
-  private async adopt(agent: ClientAgent, userId: string): Promise<void> {
-    const { session } = agent;
-    const own = session.snapshot().settings;
+  private async bindNow(agent: ClientAgent, userId: string, order: number, deadline: number): Promise<void> {
+    this.checkLogin(agent, userId);
+    const own = this.ownSettings(agent);
+    const settings = await this.exchange(agent, userId, own, deadline);
+    // From here on nothing waits: whatever refuses the client refuses it before anything has changed.
+    assertHere(agent);
+    this.checkLogin(agent, userId);
+    this.replaceOthers(agent, userId, order);
+    this.leave(agent);
+    agent.session.adopt(settings);
+    const borrowed = Object.keys(settings).filter(key => !Object.hasOwn(own, key));
+    if (borrowed.length > 0) this.borrowed.set(agent, new Set(borrowed));
+    else this.borrowed.delete(agent);
+    agent.session.setUserId(userId);
+    this.bindOf.set(agent, order);
+    this.hub.uids.add(userId, agent);
+  }
+
+  /** Merges what is stored of a user with the connection's own settings, stores the result, and returns it. */
+  private async exchange(agent: ClientAgent, userId: string, own: Settings, deadline: number): Promise<Settings> {
+    const { origin, version } = agent.session;
+    const stored = await this.storage.query(userId, deadline);
+    // Nobody is left to store for.
+    assertHere(agent);
+    const draft = new SessionState(origin, this.options.maxSettingsBytes);
+    draft.adopt(own);
+    let merged: SessionSnapshot;
     try {
-      const stored: unknown = await this.bounded(this.storage.query(userId));
-      const merged = session.withStored(stored);
-      await this.bounded(this.storage.storage({ ...merged, userId }, { set: own, deleted: [] }));
-      if (agent.isClosed) throw new GateError('SESSION_NOT_FOUND');
-      session.adopt(merged.settings);
+      merged = { ...draft.withStored(stored), userId, version };
     } catch (error) {
-      if (error instanceof GateError && error.code === 'SESSION_NOT_FOUND') throw error;
-      this.noteFailure(error);
-      throw new GateError('STORAGE_UNAVAILABLE');
+      throw this.storage.refuseStored(userId, error);
     }
+    await this.storage.storage(merged, { set: own, deleted: [] }, deadline);
+    return merged.settings;
+  }
+
+  private ownSettings(agent: ClientAgent): Settings {
+    const { settings } = agent.session.snapshot();
+    const borrowed = this.borrowed.get(agent);
+    return borrowed ? Object.fromEntries(Object.entries(settings).filter(([key]) => !borrowed.has(key))) : settings;
+  }
+
+  /** The connection has decided on these keys itself. */
+  private own(agent: ClientAgent, keys: readonly string[]): void {
+    const borrowed = this.borrowed.get(agent);
+    if (borrowed) for (const key of keys) borrowed.delete(key);
+  }
+
+  /**
+   * Binds of one uid one after another: of two clients that come at the same time the second one is refused before
+   * anything of it is stored, but not for one that does not get in itself.
+   */
+  private async alone(userId: string, deadline: number, bind: () => Promise<void>): Promise<void> {
+    for (let other = this.claims.get(userId); other; other = this.claims.get(userId)) {
+      await inTime(deadline, () => other);
+    }
+    const done = bind();
+    this.claims.set(
+      userId,
+      done.catch(() => undefined),
+    );
+    await done.finally(() => this.claims.delete(userId));
   }
 
   private checkLogin(agent: ClientAgent, userId: string): void {
@@ -143,12 +204,12 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     }
   }
 
-  private replaceOthers(agent: ClientAgent, userId: string, bind: number): void {
+  private replaceOthers(agent: ClientAgent, userId: string, order: number): void {
     if (this.options.login !== 'replace') return;
     const { code, reason } = CLOSE.replaced;
     for (const other of this.hub.uids.members(userId)) {
       if (other === agent) continue;
-      if ((this.bindOf.get(other) ?? 0) > bind) {
+      if ((this.bindOf.get(other) ?? 0) > order) {
         agent.close(code, reason);
         throw new GateError('SESSION_NOT_FOUND', 'Replaced by a newer login');
       }
@@ -163,50 +224,40 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private inTurn(agent: ClientAgent, task: () => void | Promise<void>): Promise<void> {
+    const turn = (): void | Promise<void> => {
+      assertHere(agent);
+      return task();
+    };
     const before = this.queues.get(agent);
-    const run = before ? before.then(task, task) : new Promise<void>(resolve => resolve(task()));
+    const run = before ? before.then(turn, turn) : new Promise<void>(resolve => resolve(turn()));
     this.queues.set(agent, run);
     return run.finally(() => {
       if (this.queues.get(agent) === run) this.queues.delete(agent);
     });
   }
 
-  /** A storage may hang, whatever it promises. */
-  private async bounded<T>(answer: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new GateError('STORAGE_UNAVAILABLE')), STORAGE_MS);
-    });
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  private noteFailure(error: unknown): void {
-    this.counters.add('storage_failures', error instanceof GateError ? error.code : 'error');
-    if (!(error instanceof GateError)) this.logger.error(error);
-  }
-
   private async heartbeat(): Promise<void> {
     // A slow storage gets the next heartbeat after this one, not beside it.
     if (this.heartbeatRuns) return;
     this.heartbeatRuns = true;
-    try {
-      let batch: SessionSnapshot[] = [];
-      for (const agent of this.hub.all()) {
-        if (agent.session.userId === '') continue;
-        batch.push(agent.session.snapshot());
-        if (batch.length < HEARTBEAT_BATCH) continue;
-        await this.bounded(this.storage.heartbeat(batch));
-        batch = [];
-      }
-      if (batch.length > 0) await this.bounded(this.storage.heartbeat(batch));
-    } catch (error) {
-      this.noteFailure(error);
-    } finally {
-      this.heartbeatRuns = false;
+    let batch: SessionSnapshot[] = [];
+    for (const agent of this.hub.all()) {
+      if (agent.session.userId !== '') batch.push(agent.session.snapshot());
+      if (batch.length < HEARTBEAT_BATCH) continue;
+      await this.tellOnline(batch);
+      batch = [];
     }
+    if (batch.length > 0) await this.tellOnline(batch);
+    this.heartbeatRuns = false;
   }
+
+  private async tellOnline(batch: readonly SessionSnapshot[]): Promise<void> {
+    // One batch that fails, which has been logged, keeps the others from nothing.
+    await this.storage.heartbeat(batch, newDeadline()).catch(() => undefined);
+  }
+}
+
+/** Changes of a client that has gone while they waited are not made. */
+function assertHere(agent: ClientAgent): void {
+  if (agent.isClosed) throw new GateError('SESSION_NOT_FOUND');
 }

@@ -37,12 +37,16 @@ export class MemoryStorage extends StorageHandler {
 
   override async query(userId: string): Promise<Settings | undefined> {
     const entry = this.live(userId);
-    return entry && Object.fromEntries(Array.from(entry.settings, ([key, text]) => [key, JSON.parse(text) as JsonValue]));
+    return (
+      entry && Object.fromEntries(Array.from(entry.settings, ([key, text]) => [key, JSON.parse(text) as JsonValue]))
+    );
   }
 
   override async storage({ userId }: SessionSnapshot, { set, deleted }: SettingsChange): Promise<void> {
     // All of it first: a value that is no JSON must not leave half a change behind.
-    const texts = Object.entries(set).map(([key, value]) => [key, JSON.stringify(value) as string | undefined] as const);
+    const texts = Object.entries(set).map(
+      ([key, value]) => [key, JSON.stringify(value) as string | undefined] as const,
+    );
     const entry = this.live(userId) ?? { settings: new Map<string, string>(), expiresAt: 0 };
     if (deleted === 'all') entry.settings.clear();
     else for (const key of deleted) entry.settings.delete(key);

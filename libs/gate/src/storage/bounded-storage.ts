@@ -1,0 +1,91 @@
+import type { SessionSnapshot } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
+import type { GateCounters } from '../gate-counters.js';
+import { FailureLog } from './failure-log.js';
+import type { SettingsChange, StorageHandler } from './storage-handler.js';
+
+/** How long the storage may take for one call, in milliseconds. */
+const CALL_MS = 500;
+/** How long it may take for all that one request needs, waiting for earlier requests of the session included. */
+const REQUEST_MS = 900;
+
+/** When a request that comes now must have its answer, as a time of `performance.now()`. */
+export function newDeadline(): number {
+  return performance.now() + REQUEST_MS;
+}
+
+/** @throws {GateError} `STORAGE_UNAVAILABLE` when the answer is late; else what `call` rejects with. */
+export async function inTime<T>(deadline: number, call: () => T | Promise<T>): Promise<T> {
+  const ms = Math.min(CALL_MS, deadline - performance.now());
+  if (ms <= 0) throw new TooSlow();
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const answer = call();
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new TooSlow()), ms);
+    });
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+class TooSlow extends GateError {
+  constructor() {
+    super('STORAGE_UNAVAILABLE', 'The session storage is too slow');
+  }
+}
+
+/**
+ * A storage that may hang, throw, or answer nonsense, whatever it promises: each call ends in time, and rejects with
+ * nothing but `STORAGE_UNAVAILABLE`. Failures are counted and logged.
+ */
+export class BoundedStorage {
+  private readonly log = new FailureLog('SessionStorage');
+
+  constructor(
+    private readonly handler: StorageHandler,
+    private readonly counters: GateCounters,
+  ) {}
+
+  /** What is stored of a user: anything, since the handler may be anybody's. */
+  query(userId: string, deadline: number): Promise<unknown> {
+    return this.call(deadline, () => this.handler.query(userId));
+  }
+
+  storage(session: SessionSnapshot, change: SettingsChange, deadline: number): Promise<void> {
+    return this.call(deadline, () => this.handler.storage(session, change));
+  }
+
+  delete(userId: string, deadline: number): Promise<void> {
+    return this.call(deadline, () => this.handler.delete(userId));
+  }
+
+  heartbeat(sessions: readonly SessionSnapshot[], deadline: number): Promise<void> {
+    return this.call(deadline, () => this.handler.heartbeat(sessions));
+  }
+
+  /** What is stored of this user cannot be used. Returns what the caller is told. */
+  refuseStored(userId: string, error: unknown): GateError {
+    this.counters.add('storage_failures', codeOf(error));
+    const why = error instanceof Error ? error.message : String(error);
+    this.log.add(`What is stored of user ${JSON.stringify(userId)} cannot be used: ${JSON.stringify(why)}`);
+    return new GateError('STORAGE_UNAVAILABLE', 'What is stored of this user cannot be used');
+  }
+
+  private async call<T>(deadline: number, call: () => Promise<T>): Promise<T> {
+    try {
+      return await inTime(deadline, call);
+    } catch (error) {
+      const code = codeOf(error);
+      this.counters.add('storage_failures', code);
+      // A handler that says so itself has logged why.
+      if (code !== 'STORAGE_UNAVAILABLE' || error instanceof TooSlow) this.log.add(error);
+      throw new GateError('STORAGE_UNAVAILABLE');
+    }
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof GateError ? error.code : 'error';
+}

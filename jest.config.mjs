@@ -4,6 +4,7 @@ const common = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
+    '^@nestgate/gate/redis$': '<rootDir>/libs/gate/src/redis.ts',
     '^@nestgate/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^@nestgate-app/([^/]+)$': '<rootDir>/apps/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',

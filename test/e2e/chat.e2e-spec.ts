@@ -1,20 +1,36 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { createTestCluster, type TestCluster } from '@nestgate/testing';
+import { TcpLink } from '@nestgate/link';
+import { createTestCluster, freePort, type TestCluster } from '@nestgate/testing';
 
 /** The chat must be the same however many processes it is divided into. */
 const SHAPES = [
   { name: 'one process', gates: 1, workers: 0 },
   { name: '2 gates and 2 workers', gates: 2, workers: 2 },
+  { name: '2 gates and 2 workers over tcp', gates: 2, workers: 2, overTcp: true },
 ];
 
-describe.each(SHAPES)('the chat in $name', ({ gates, workers }) => {
+/** A link for each node: gates listen, and workers dial all of them. */
+async function tcpLinks(gates: number) {
+  const ports = await Promise.all(Array.from({ length: gates }, freePort));
+  const url = (port: number | undefined) => `127.0.0.1:${port}`;
+  const secret = 'shared';
+  return (role: 'gate' | 'worker', index: number) =>
+    new TcpLink({ url: `tcp://${role === 'gate' ? url(ports[index]) : ports.map(url).join(',')}`, secret });
+}
+
+describe.each(SHAPES)('the chat in $name', ({ gates, workers, overTcp }) => {
   let cluster: TestCluster;
 
   afterEach(() => cluster.close());
 
   async function start(): Promise<void> {
-    cluster = await createTestCluster({ gates, workers, handlers: { imports: [HandlersModule] } });
+    cluster = await createTestCluster({
+      gates,
+      workers,
+      handlers: { imports: [HandlersModule] },
+      link: overTcp ? await tcpLinks(gates) : undefined,
+    });
   }
 
   async function join(name: string, room: string, gate = 0) {

@@ -47,7 +47,7 @@ describe('the trace of a connection', () => {
 
   it.each([undefined, 'nonsense'])('is made when the handshake brings %s, and stays the same', async traceparent => {
     cluster = await createTestCluster({ handlers: { controllers: [TraceTopics] } });
-    const headers = traceparent === undefined ? {} : { traceparent };
+    const headers: Record<string, string> = traceparent === undefined ? {} : { traceparent };
     const [one, other] = [await cluster.connect({ headers }), await cluster.connect({ headers })];
     const first = await one.request<{ session: { traceId: string } }>('trace/get');
     expect(first.session.traceId).toMatch(/^[0-9a-f]{32}$/);

@@ -21,7 +21,6 @@ import type { Memberships } from './hub/memberships.js';
 import { Pusher } from './hub/pusher.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { SessionKeeper } from './session/session-keeper.js';
-import { StorageHandler } from './storage/storage-handler.js';
 
 /**
  * Does on this gate what workers and other nodes ask for, and what the gate's own app asks for: everything that changes a
@@ -41,7 +40,6 @@ export class Delegater implements OnModuleInit {
     private readonly router: TopicRouter,
     private readonly keeper: SessionKeeper,
     private readonly pusher: Pusher,
-    private readonly storage: StorageHandler,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {
     this.gate = createCaller(node, sessionContract);
@@ -129,11 +127,10 @@ export class Delegater implements OnModuleInit {
 
   /**
    * Forgets what is stored of a user. Sessions that are bound to the uid stay as they are.
-   * @throws {GateError} `STORAGE_UNAVAILABLE`.
+   * @throws {GateError} `BAD_ARGUMENT`, `STORAGE_UNAVAILABLE`.
    */
   async forgetUser(userId: string): Promise<void> {
-    assertName('uid', userId);
-    await this.storage.delete(userId);
+    await this.keeper.forgetUser(userId);
   }
 
   /** Closes all clients with 1012: they should reconnect, to another gate. */

@@ -50,6 +50,7 @@ describe('resolveGateOptions', () => {
       ...Object.fromEntries(NUMBERS.map(([key, fallback]) => [key, fallback])),
       link: undefined,
       nodeId: undefined,
+      secret: undefined,
       slowClientPolicy: 'disconnect',
       login: 'many',
       encryptKey: undefined,

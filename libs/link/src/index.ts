@@ -23,6 +23,7 @@ export { type ClientMessage, MALFORMED_BODY, topicContract, type TopicContract }
 export { Deadline, DeadlineWheel } from './deadline-wheel.js';
 export { Dispatcher, type Handlers, type IncomingCall } from './dispatcher.js';
 export { MemoryBus } from './drivers/memory-link.js';
+export { TcpLink, type TcpLinkOptions } from './drivers/tcp-link.js';
 export { type LinkCounters, LinkNode, type LinkNodeOptions } from './link-node.js';
 export {
   ALL_GATES,

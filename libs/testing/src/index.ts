@@ -6,7 +6,10 @@ export {
   type ReceivedFrame,
   UpgradeRefused,
 } from './fake-client.js';
+export { freePort } from './free-port.js';
 export { linkConformance, type TestRunner } from './link-conformance.js';
+export { RedisProcess } from './redis-process.js';
+export { type ConformanceStorageOptions, ODD_NAMES, storageConformance } from './storage-conformance.js';
 export {
   createTestCluster,
   TestCluster,

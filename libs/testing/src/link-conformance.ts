@@ -137,9 +137,13 @@ export function linkConformance(
     });
 
     it('casts to the gates that have joined the channel, and to no one else', async () => {
-      const [g1, worker] = await pair();
+      const g1 = await open('g1', 'gate');
       const g2 = await open('g2', 'gate');
-      await waitUntil('all to meet', () => worker.knows('g2') && g2.knows('w1'));
+      const worker = await open('w1', 'worker');
+      await waitUntil(
+        'all to meet',
+        () => worker.knows('g1') && worker.knows('g2') && g1.knows('w1') && g2.knows('w1'),
+      );
       for (const channel of ['group:a', 'group:*', 'group:>', 'uid:a b']) await g2.link.join(channel);
       for (const channel of ['group:a', 'group:b', 'group:*', 'group:>', 'uid:a b']) {
         worker.link.cast(channel, Buffer.from(channel));

@@ -2,9 +2,10 @@ import type { AddressInfo } from 'node:net';
 import type { INestApplication, INestMicroservice, ModuleMetadata } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
-import { type Link, MemoryBus } from '@nestgate/link';
+import { type Link, LinkNode, MemoryBus } from '@nestgate/link';
 import { GatewayApi, GateTransport, WorkerModule } from '@nestgate/worker';
 import { FakeClient, type FakeClientOptions } from './fake-client.js';
+import { waitUntil } from './wait-until.js';
 
 /** What a test cluster is made of. */
 export interface TestClusterOptions {
@@ -81,16 +82,6 @@ export async function createTestCluster(options: TestClusterOptions = {}): Promi
   const link = options.link ?? (() => bus.link());
   const workers: TestWorker[] = [];
   const gates: TestGate[] = [];
-  for (let index = 0; index < workerCount; index++) {
-    const module = await Test.createTestingModule({
-      ...handlers,
-      imports: [...(handlers.imports ?? []), WorkerModule.forRoot({ link: link('worker', index) })],
-    }).compile();
-    const app = module.createNestMicroservice({ strategy: module.get(GateTransport), logger: false });
-    setup?.(app);
-    await app.listen();
-    workers.push({ app, api: app.get(GatewayApi) });
-  }
   for (let index = 0; index < gateCount; index++) {
     const hosted = workerCount === 0 ? handlers : {};
     const module = await Test.createTestingModule({
@@ -108,6 +99,22 @@ export async function createTestCluster(options: TestClusterOptions = {}): Promi
       api: app.get(GatewayApi),
       port,
       url: `ws://127.0.0.1:${port}${gateOptions.ws?.path ?? '/gate'}`,
+    });
+  }
+  for (let index = 0; index < workerCount; index++) {
+    const module = await Test.createTestingModule({
+      ...handlers,
+      imports: [...(handlers.imports ?? []), WorkerModule.forRoot({ link: link('worker', index) })],
+    }).compile();
+    const app = module.createNestMicroservice({ strategy: module.get(GateTransport), logger: false });
+    setup?.(app);
+    await app.listen();
+    workers.push({ app, api: app.get(GatewayApi) });
+  }
+  for (const { app } of workerCount > 0 ? gates : []) {
+    await waitUntil('the gates to know the workers', () => {
+      const peers = [...app.get(LinkNode).peers.values()];
+      return peers.filter(peer => peer.info.role === 'worker').length >= workerCount;
     });
   }
   return new TestCluster(gates, workers);

@@ -1,5 +1,5 @@
-import { GateError } from '@nestgate/protocol';
-import { Inject, Injectable, Optional } from '@nestjs/common';
+import { type Body, type DecodedFrame, type ErrorBody, type FrameFault, GateError } from '@nestgate/protocol';
+import { Inject, Injectable, Logger, Optional } from '@nestjs/common';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { CUSTOM_CODECS, RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { FrameWire } from './frame-wire.js';
@@ -7,7 +7,7 @@ import { BINARY_WS_FRAMING, STREAM_FRAMING } from './framing.js';
 import { JsonWsWire } from './json-ws-wire.js';
 import { createPackCipher } from './pack-cipher.js';
 import { PackWire } from './pack-wire.js';
-import { FRAME_STREAM, PACK_STREAM, type Splitter, StreamSplitter } from './stream-splitter.js';
+import { FRAME_STREAM, PACK_STREAM, type SplitFault, type Splitter, StreamSplitter } from './stream-splitter.js';
 import type { Wire } from './wire.js';
 
 /** A codec as acceptors use it: its wire, shared by all its clients, and how its messages are found in a stream. */
@@ -27,7 +27,7 @@ export type CustomCodecs = Readonly<Record<string, StreamCodec>>;
 export class Codecs {
   /** Wires by WebSocket subprotocol. */
   readonly ws: ReadonlyMap<string, Wire>;
-  private readonly stream: ReadonlyMap<string, StreamCodec>;
+  private readonly stream: Map<string, StreamCodec>;
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) options: ResolvedGateOptions,
@@ -53,7 +53,8 @@ export class Codecs {
         ping: frameWire.ping(),
       },
     };
-    this.stream = new Map([...Object.entries(builtIn), ...Object.entries(custom)]);
+    this.stream = new Map(Object.entries(builtIn));
+    for (const [name, codec] of Object.entries(custom)) this.stream.set(name, guard(codec));
   }
 
   /** @throws {GateError} `BAD_ARGUMENT` for a codec that does not exist. */
@@ -64,5 +65,79 @@ export class Codecs {
       'BAD_ARGUMENT',
       `Option tcp.codec: ${JSON.stringify(name)} is not allowed; allowed: ${[...this.stream.keys()].join(', ')}`,
     );
+  }
+}
+
+/** What an application's codec throws must not end the process: its client is taken to have broken the protocol. */
+function guard(codec: StreamCodec): StreamCodec {
+  const logger = new Logger('GateCodec');
+  const wire = new GuardedWire(codec.wire, logger);
+  const createSplitter: StreamCodec['createSplitter'] = (maxSize, onMessage) => {
+    const splitter = codec.createSplitter(maxSize, onMessage);
+    const push = (chunk: Buffer): SplitFault | undefined => {
+      try {
+        return splitter.push(chunk);
+      } catch (error) {
+        logger.error(error);
+        return 'too-small';
+      }
+    };
+    return { push };
+  };
+  return { wire, createSplitter, ping: codec.ping };
+}
+
+class GuardedWire implements Wire {
+  readonly codec: string;
+  readonly pushesResults: boolean;
+
+  constructor(
+    private readonly wire: Wire,
+    private readonly logger: Logger,
+  ) {
+    this.codec = wire.codec;
+    this.pushesResults = wire.pushesResults;
+  }
+
+  get frame(): DecodedFrame {
+    return this.wire.frame;
+  }
+
+  decode(data: Buffer): FrameFault | undefined {
+    try {
+      return this.wire.decode(data);
+    } catch (error) {
+      this.logger.error(error);
+      return 'VIOLATION';
+    }
+  }
+
+  hello(clientId: string, heartbeatMs: number): Buffer | undefined {
+    return this.attempt(() => this.wire.hello(clientId, heartbeatMs));
+  }
+
+  push(topic: string, body: Body): Buffer | undefined {
+    return this.attempt(() => this.wire.push(topic, body));
+  }
+
+  reply(id: number, body: Body): Buffer | undefined {
+    return this.attempt(() => this.wire.reply(id, body));
+  }
+
+  error(id: number, error: ErrorBody, topic: string | undefined): Buffer | undefined {
+    return this.attempt(() => this.wire.error(id, error, topic));
+  }
+
+  pong(id: number): Buffer | undefined {
+    return this.attempt(() => this.wire.pong(id));
+  }
+
+  private attempt(encode: () => Buffer | undefined): Buffer | undefined {
+    try {
+      return encode();
+    } catch (error) {
+      this.logger.error(error);
+      return undefined;
+    }
   }
 }

@@ -15,7 +15,7 @@ import {
   readU32,
 } from '@nestgate/protocol';
 import type { Framing } from './framing.js';
-import { writeParts } from './pack-wire.js';
+import { encodeError, writeParts } from './pack-wire.js';
 import type { Wire } from './wire.js';
 
 /** `gate.frame`: like a pack, with a longer length, kinds and request ids. */
@@ -33,6 +33,8 @@ export class FrameWire implements Wire {
     if (data.length < FRAME_LENGTH_BYTES + 1 || readU32(data, 0) !== data.length - FRAME_LENGTH_BYTES)
       return 'VIOLATION';
     const kind = data[FRAME_LENGTH_BYTES] as number;
+    // Nobody can say what stands behind a kind that does not exist yet.
+    if (kind > FrameKind.hello) return 'BAD_FRAME';
     let at = FRAME_LENGTH_BYTES + 1;
     let id = 0;
     if (frameKindHasId(kind)) {
@@ -65,7 +67,7 @@ export class FrameWire implements Wire {
 
   error(id: number, error: ErrorBody, topic: string | undefined): Buffer {
     if (id > 0) return this.encode(FrameKind.error, id, '', Buffer.from(JSON.stringify(error)));
-    return this.encode(FrameKind.message, 0, GATE_TOPICS.error, Buffer.from(JSON.stringify({ ...error, topic })));
+    return this.encode(FrameKind.message, 0, GATE_TOPICS.error, encodeError(error, topic));
   }
 
   pong(): Buffer {

@@ -77,10 +77,14 @@ class RiverCbcCipher implements PackCipher {
   open(sealed: Buffer): Buffer | undefined {
     if (sealed.length === 0 || sealed.length % CBC_BLOCK !== 0) return undefined;
     const decipher = createDecipheriv(this.algorithm, this.key, this.iv);
+    let text: string;
     try {
-      return Buffer.from(Buffer.concat([decipher.update(sealed), decipher.final()]).toString('latin1'), 'base64');
+      text = Buffer.concat([decipher.update(sealed), decipher.final()]).toString('latin1');
     } catch {
       return undefined;
     }
+    const plain = Buffer.from(text, 'base64');
+    // Node skips what is not base64. It is all that shows a wrong key when the padding, by chance, looks right.
+    return plain.toString('base64') === text ? plain : undefined;
   }
 }

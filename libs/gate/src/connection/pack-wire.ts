@@ -16,6 +16,9 @@ import type { Framing } from './framing.js';
 import type { PackCipher } from './pack-cipher.js';
 import type { Wire } from './wire.js';
 
+/** How much of an over-long text is left, in characters. */
+const CUT = 1_000;
+
 /** `gate.pack`: the pack of the original gate, one per binary WebSocket frame, or one after another over TCP. */
 export class PackWire implements Wire {
   readonly codec = 'gate.pack';
@@ -54,7 +57,11 @@ export class PackWire implements Wire {
   }
 
   error(_id: number, error: ErrorBody, topic: string | undefined): Buffer | undefined {
-    return this.encode(GATE_TOPICS.error, Buffer.from(JSON.stringify({ ...error, topic })));
+    return (
+      this.encode(GATE_TOPICS.error, encodeError(error, topic)) ??
+      // An error must not get lost because what it is about is too large to be repeated in it.
+      this.encode(GATE_TOPICS.error, encodeError(cut(error), topic?.slice(0, CUT)))
+    );
   }
 
   /** A heartbeat is echoed. */
@@ -90,4 +97,14 @@ export function writeParts(data: Buffer, start: number, topic: string, body: Uin
   const at = data.writeUInt16LE(topic.length, start);
   data.write(topic, at, 'latin1');
   data.set(body, at + topic.length);
+}
+
+/** The body of an error that belongs to no request. A topic outside of ASCII is shown as the text that was meant. */
+export function encodeError(error: ErrorBody, topic: string | undefined): Buffer {
+  const shown = topic === undefined ? undefined : Buffer.from(topic, 'latin1').toString('utf8');
+  return Buffer.from(JSON.stringify({ ...error, topic: shown }));
+}
+
+function cut({ code, message }: ErrorBody): ErrorBody {
+  return { code, message: message.slice(0, CUT) };
 }

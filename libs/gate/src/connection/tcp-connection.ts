@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { CLOSE } from '@nestgate/protocol';
 import type { Connection, ConnectionEvents } from './connection.js';
-import type { Splitter } from './stream-splitter.js';
+import type { SplitFault, Splitter } from './stream-splitter.js';
 
 /** How long a client may take to close its side, in milliseconds. */
 const CLOSE_MS = 2_000;
@@ -32,9 +32,11 @@ export class TcpConnection implements Connection {
     const { socket } = this;
     this.notifyDrain = () => events.onDrain();
     socket.on('drain', this.notifyDrain);
+    let fault: SplitFault | undefined;
     socket.on('data', chunk => {
-      if (this.closing) return;
-      const fault = splitter.push(chunk);
+      // Behind a fault nobody knows where a message begins, and the client may take a while to be gone.
+      if (this.closing || fault) return;
+      fault = splitter.push(chunk);
       if (fault === 'too-large') events.onViolation(CLOSE.tooLarge.code, CLOSE.tooLarge.reason);
       else if (fault) events.onViolation(CLOSE.protocolError.code, 'a message without content');
     });

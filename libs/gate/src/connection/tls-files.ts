@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions, type TlsOptions as NodeTlsOptions } from 'node:tls';
 import { Logger } from '@nestjs/common';
@@ -19,14 +20,16 @@ export function loadTls(options: TlsOptions): NodeTlsOptions {
     cert: read('tls.certFile', certFile),
     key: read('tls.keyFile', keyFile),
     minVersion: 'TLSv1.2',
-    ...(caFile === undefined ? {} : { ca: read('tls.caFile', caFile), requestCert: true, rejectUnauthorized: true }),
+    ...(caFile === undefined ? {} : { ca: readAuthority(caFile), requestCert: true, rejectUnauthorized: true }),
   };
   try {
     createSecureContext(loaded);
   } catch (error) {
-    throw new Error(`tls.certFile ${certFile} and tls.keyFile ${keyFile} cannot be used: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw new Error(
+      `Options tls.certFile and tls.keyFile: ${JSON.stringify(certFile)} and ${JSON.stringify(keyFile)} cannot be used: ` +
+        (error as Error).message,
+      { cause: error },
+    );
   }
   return loaded;
 }
@@ -43,6 +46,19 @@ export function reloadOnHangup(options: TlsOptions, server: SecureServer, logger
   };
   process.on('SIGHUP', reload);
   return () => process.off('SIGHUP', reload);
+}
+
+/** Node takes a file without any certificate for an empty list, which would refuse every client. */
+function readAuthority(file: string): Buffer {
+  const ca = read('tls.caFile', file);
+  try {
+    new X509Certificate(ca);
+  } catch (error) {
+    throw new Error(`Option tls.caFile: ${JSON.stringify(file)} cannot be used: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return ca;
 }
 
 function read(option: string, file: string): Buffer {

@@ -9,10 +9,8 @@ import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Hub } from '../hub/hub.js';
 import { BoundedStorage, inTime, newDeadline } from '../storage/bounded-storage.js';
 import { type SettingsChange, StorageHandler } from '../storage/storage-handler.js';
+import { StorageHeartbeat } from '../storage/storage-heartbeat.js';
 import { SessionState } from './session-state.js';
-
-/** Sessions named in one heartbeat. */
-const HEARTBEAT_BATCH = 1_000;
 
 /**
  * Changes sessions, and keeps the storage in step. Changes of one session happen one after another, so that the last one
@@ -21,6 +19,7 @@ const HEARTBEAT_BATCH = 1_000;
 @Injectable()
 export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly storage: BoundedStorage;
+  private readonly heartbeat: StorageHeartbeat;
   /** The last change of a session that is not done yet. */
   private readonly queues = new Map<ClientAgent, Promise<unknown>>();
   /** Which bind has made a client what it is: an older one of its uid that ends later must not win. */
@@ -33,8 +32,6 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
    */
   private readonly borrowed = new Map<ClientAgent, Set<string>>();
   private lastBind = 0;
-  private heartbeatTimer: NodeJS.Timeout | undefined;
-  private heartbeatRuns = false;
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
@@ -43,14 +40,15 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     counters: GateCounters,
   ) {
     this.storage = new BoundedStorage(storage, counters);
+    this.heartbeat = new StorageHeartbeat(this.storage, hub);
   }
 
   onApplicationBootstrap(): void {
-    this.heartbeatTimer = setInterval(() => void this.heartbeat(), this.options.storageHeartbeat).unref();
+    this.heartbeat.start(this.options.storageHeartbeat);
   }
 
   onModuleDestroy(): void {
-    clearInterval(this.heartbeatTimer);
+    this.heartbeat.stop();
   }
 
   /**
@@ -234,26 +232,6 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     return run.finally(() => {
       if (this.queues.get(agent) === run) this.queues.delete(agent);
     });
-  }
-
-  private async heartbeat(): Promise<void> {
-    // A slow storage gets the next heartbeat after this one, not beside it.
-    if (this.heartbeatRuns) return;
-    this.heartbeatRuns = true;
-    let batch: SessionSnapshot[] = [];
-    for (const agent of this.hub.all()) {
-      if (agent.session.userId !== '') batch.push(agent.session.snapshot());
-      if (batch.length < HEARTBEAT_BATCH) continue;
-      await this.tellOnline(batch);
-      batch = [];
-    }
-    if (batch.length > 0) await this.tellOnline(batch);
-    this.heartbeatRuns = false;
-  }
-
-  private async tellOnline(batch: readonly SessionSnapshot[]): Promise<void> {
-    // One batch that fails, which has been logged, keeps the others from nothing.
-    await this.storage.heartbeat(batch, newDeadline()).catch(() => undefined);
   }
 }
 

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { type Link, MemoryBus } from '@nestgate/link';
+import { type Link, MemoryBus, TcpLink } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 
 /** How an app takes part in the cluster. */
 export interface NodeOptions {
   /**
-   * The link: a URL, or a `Link` of your own. `memory:` connects nothing but this process.
+   * The link: a URL, or a `Link` of your own. `memory:` connects nothing but this process; `tcp://host:port[,host:port…]`
+   * connects gates, which listen on the first address, with workers and services, which dial all of them.
    * @defaultValue 'memory:'
    */
   readonly link?: string | Link;
+  /** What all nodes of a `tcp:` link know. May be left out on loopback only. */
+  readonly secret?: string;
   /**
    * The id of this node: 1–64 of `[A-Za-z0-9_-]`, unique in the cluster.
    * @defaultValue generated at each start
@@ -17,11 +20,15 @@ export interface NodeOptions {
 }
 
 /** Makes the link that the options name. @throws {GateError} `BAD_ARGUMENT` for a URL that no driver knows. */
-export function createLink(link: string | Link = 'memory:'): Link {
+export function createLink({ link = 'memory:', secret }: NodeOptions): Link {
   if (typeof link !== 'string') return link;
   const scheme = /^([a-z]+):/.exec(link)?.[1];
   if (scheme === 'memory') return new MemoryBus().link();
-  throw new GateError('BAD_ARGUMENT', `link: ${JSON.stringify(link)} is not supported; allowed: memory:, or a Link`);
+  if (scheme === 'tcp') return new TcpLink({ url: link, secret });
+  throw new GateError(
+    'BAD_ARGUMENT',
+    `link: ${JSON.stringify(link)} is not supported; allowed: memory:, tcp://…, or a Link`,
+  );
 }
 
 export function generateNodeId(role: string): string {

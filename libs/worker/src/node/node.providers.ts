@@ -33,7 +33,7 @@ export class NodeLifecycle implements OnApplicationBootstrap, OnApplicationShutd
 /** What every app with a link has: the node, the `GatewayApi`, and, where topics are handled, the transport. */
 export function nodeProviders(role: NodeRole): Provider[] {
   const shared: Provider[] = [
-    { provide: LINK, useFactory: (options: NodeOptions) => createLink(options.link), inject: [NODE_OPTIONS] },
+    { provide: LINK, useFactory: createLink, inject: [NODE_OPTIONS] },
     {
       provide: LinkNode,
       useFactory: (link: Link, options: NodeOptions) => createNode(role, link, options),

@@ -1,7 +1,7 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { HandlersModule } from '@nestgate-app/handlers';
+import { GateHealthController } from '@nestgate-app/shared';
 import { GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
-import { HealthController } from './health.controller.js';
 
 /** Gate and handlers in one process. */
 @Module({})
@@ -10,7 +10,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [GateModule.forRoot(gate), HandlersModule],
-      controllers: [HealthController],
+      controllers: [GateHealthController],
     };
   }
 }

@@ -1,15 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { freePort } from './free-port.js';
 import { waitUntil } from './wait-until.js';
 
 /** How often a port is looked for: another process may take a free one before Redis does. */
 const ATTEMPTS = 5;
 
-/** A `redis-server` of a test's own, on a free port of this machine. It keeps nothing on disk. */
+/** A `redis-server` of a test's own, on a free port of this machine. It keeps no data on disk. */
 export class RedisProcess {
   private child: ChildProcess | undefined;
+  /** A server of a cluster writes down who it is. */
+  private readonly directory = mkdtempSync(join(tmpdir(), 'nestgate-redis-'));
   private readonly kill = (): void => void this.child?.kill('SIGKILL');
 
   private constructor(
@@ -69,11 +74,15 @@ export class RedisProcess {
   async end(): Promise<void> {
     process.off('exit', this.kill);
     await this.crash();
+    rmSync(this.directory, { recursive: true, force: true });
   }
 
   private async launch(): Promise<void> {
     const always = ['--bind', '127.0.0.1', '--port', String(this.port), '--save', '', '--appendonly', 'no'];
-    const child = spawn(process.env['REDIS_SERVER'] ?? 'redis-server', [...always, ...this.args], { stdio: 'ignore' });
+    const child = spawn(process.env['REDIS_SERVER'] ?? 'redis-server', [...always, ...this.args], {
+      cwd: this.directory,
+      stdio: 'ignore',
+    });
     this.child = child;
     let failure: Error | undefined;
     child.on('error', error => (failure = error));

@@ -2,7 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { FakeClient, type FakeClientOptions, waitUntil } from '@nestgate/testing';
 
-const CHAT = fileURLToPath(new URL('../../../apps/chat/dist/main.js', import.meta.url));
+/** The apps that run as processes. */
+export type AppName = 'chat' | 'gate' | 'worker';
+
+const mainOf = (app: AppName) => fileURLToPath(new URL(`../../../apps/${app}/dist/main.js`, import.meta.url));
 
 /** How a process has ended. */
 export interface Exit {
@@ -10,7 +13,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** The built chat app, in a process of its own on a free port. */
+/** A built app, the chat unless told otherwise, in a process of its own on a free port. */
 export class AppProcess {
   /** What it has written to both outputs. */
   output = '';
@@ -31,10 +34,10 @@ export class AppProcess {
   }
 
   /** Spawns the app without waiting for it. */
-  static spawn(env: NodeJS.ProcessEnv = {}): AppProcess {
+  static spawn(env: NodeJS.ProcessEnv = {}, app: AppName = 'chat'): AppProcess {
     const { PATH } = process.env;
     return new AppProcess(
-      spawn(process.execPath, [CHAT], {
+      spawn(process.execPath, [mainOf(app)], {
         env: { PATH, PORT: '0', LOG_LEVEL: 'error', ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       }),
@@ -42,8 +45,8 @@ export class AppProcess {
   }
 
   /** Spawns the app, and waits until it says where it can be reached. */
-  static async start(env: NodeJS.ProcessEnv = {}): Promise<AppProcess> {
-    const app = AppProcess.spawn(env);
+  static async start(env: NodeJS.ProcessEnv = {}, name: AppName = 'chat'): Promise<AppProcess> {
+    const app = AppProcess.spawn(env, name);
     try {
       await waitUntil(
         'the app to start',
@@ -62,7 +65,7 @@ export class AppProcess {
 
   /** The port it has printed; 0 before that. */
   get port(): number {
-    return Number(/ws:\/\/localhost:(\d+)\/gate/.exec(this.output)?.[1] ?? 0);
+    return Number(/:\/\/localhost:(\d+)\/(?:gate|health)/.exec(this.output)?.[1] ?? 0);
   }
 
   get pid(): number {

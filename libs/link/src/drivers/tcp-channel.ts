@@ -231,6 +231,7 @@ export class TcpChannel {
   }
 
   private refuse(why: string): void {
+    this.refusal ??= why;
     this.write(Type.refused, Buffer.from(why));
     this.close(true);
   }

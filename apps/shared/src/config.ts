@@ -1,22 +1,34 @@
 import type { Provider } from '@nestjs/common';
 import { type GateModuleExtras, type GateOptions, StorageHandler } from '@nestgate/gate';
+import type { NodeOptions } from '@nestgate/worker';
 import { RedisStorage } from '@nestgate/gate/redis';
 
-/** What the app reads from the environment. */
-export interface ChatConfig {
-  /** `PORT`: HTTP page, `/gate` and `/health`; 0 picks a free one. */
-  readonly port: number;
+/** What the apps read from the environment. */
+export interface AppConfig {
+  /** `PORT`: HTTP; 0 picks a free one. */
+  readonly port: number | undefined;
+  /** The node: `NESTGATE_ID`, `NESTGATE_LINK`, `NESTGATE_SECRET`. */
+  readonly node: NodeOptions;
+  /** The gate, its node included: `TCP_PORT`, `NESTGATE_STORAGE`, `NESTGATE_MSG_RATE`, `NESTGATE_MAX_PER_IP`. */
   readonly gate: GateOptions & GateModuleExtras;
 }
 
-/** @throws {Error} naming the variable, its value and what is allowed. */
-export function readConfig(env: NodeJS.ProcessEnv): ChatConfig {
+/**
+ * Reads the environment. `defaultLink` is the link of an app when `NESTGATE_LINK` says nothing.
+ * @throws {Error} naming the variable, its value and what is allowed.
+ */
+export function readConfig(env: NodeJS.ProcessEnv, defaultLink: string): AppConfig {
   const tcpPort = integer(env, 'TCP_PORT', 65_535);
+  const node: NodeOptions = {
+    nodeId: env['NESTGATE_ID'] || undefined,
+    link: env['NESTGATE_LINK'] || defaultLink,
+    secret: env['NESTGATE_SECRET'] || undefined,
+  };
   return {
-    port: integer(env, 'PORT', 65_535) ?? 3000,
+    port: integer(env, 'PORT', 65_535),
+    node,
     gate: {
-      nodeId: env['NESTGATE_ID'] || undefined,
-      link: env['NESTGATE_LINK'] || undefined,
+      ...node,
       tcp: tcpPort === undefined ? undefined : { port: tcpPort, host: '0.0.0.0' },
       messageRate: integer(env, 'NESTGATE_MSG_RATE', 1_000_000),
       maxConnectionsPerIp: integer(env, 'NESTGATE_MAX_PER_IP', 1_000_000),

@@ -3,7 +3,7 @@ import { Gate } from '@nestgate/gate';
 
 /** Whether this process can serve: 200 when it can, 503 while it drains. */
 @Controller('health')
-export class HealthController {
+export class GateHealthController {
   constructor(private readonly gate: Gate) {}
 
   @Get()

@@ -1,0 +1,25 @@
+import 'reflect-metadata';
+import type { AddressInfo } from 'node:net';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { createApp, GateHealthController, readConfig } from '@nestgate-app/shared';
+import { GateModule } from '@nestgate/gate';
+
+/** Where the gate listens for workers unless `NESTGATE_LINK` says otherwise. */
+const DEFAULT_LINK = 'tcp://127.0.0.1:7400';
+
+/** A gate without handlers: workers have them. */
+@Module({})
+class GateAppModule {
+  static forRoot(options: Parameters<typeof GateModule.forRoot>[0]): DynamicModule {
+    return { module: GateAppModule, imports: [GateModule.forRoot(options)], controllers: [GateHealthController] };
+  }
+}
+
+const config = readConfig(process.env, DEFAULT_LINK);
+const app = await createApp(GateAppModule.forRoot(config.gate));
+await app.listen(config.port ?? 3000);
+
+const { port } = app.getHttpServer().address() as AddressInfo;
+process.stdout.write(
+  `nestgate gate: clients at ws://localhost:${port}/gate, health at http://localhost:${port}/health\n`,
+);

@@ -1,0 +1,23 @@
+import { type LogLevel, type Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { DynamicModule } from '@nestjs/common';
+import type { NestExpressApplication } from '@nestjs/platform-express';
+import { GateTransport } from '@nestgate/worker';
+
+const LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'];
+
+/** Makes an app that ends by itself on SIGTERM. `LOG_LEVEL` says how much it tells. */
+export async function createApp(module: DynamicModule | Type): Promise<NestExpressApplication> {
+  const level = LEVELS.indexOf((process.env['LOG_LEVEL'] || 'log') as LogLevel);
+  const app = await NestFactory.create<NestExpressApplication>(module, {
+    logger: LEVELS.slice(0, level < 0 ? LEVELS.length : level + 1),
+  });
+  app.enableShutdownHooks([], { useProcessExit: true });
+  return app;
+}
+
+/** Connects the handlers of an app to its clients. */
+export async function startHandlers(app: NestExpressApplication): Promise<void> {
+  app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });
+  await app.startAllMicroservices();
+}

@@ -1,12 +1,12 @@
 import { GateError } from '@nestgate/protocol';
 import { ByteReader } from './bytes.js';
-import { DeadlineWheel } from './deadline-wheel.js';
 import { Dispatcher, type Replier } from './dispatcher.js';
 import { beginMessage, endMessage, MessageKind, readBatchHeader, readError, Status, writeError } from './envelope.js';
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
 import type { Operation } from './operation.js';
 import { Peer } from './peer.js';
 import type { Pending } from './pending.js';
+import { RequestTable } from './request-table.js';
 
 /** What went wrong on the link, counted since the start. */
 export interface LinkCounters {
@@ -38,12 +38,10 @@ export class LinkNode implements Replier {
   readonly me: Peer;
   private readonly link: Link;
   private readonly peerMap = new Map<NodeId, Peer>();
-  private readonly waiting = new Map<number, Pending>();
-  private readonly wheel = new DeadlineWheel(item => this.abort(item as Pending, new GateError('TIMEOUT')));
+  private readonly requests = new RequestTable();
   private readonly listeners = new Set<(change: PeerChange) => void>();
   private readonly flushList: Peer[] = [];
   private flushScheduled = false;
-  private lastCorrelation = 0;
   private state: 'new' | 'open' | 'closed' = 'new';
 
   constructor(private readonly options: LinkNodeOptions) {
@@ -63,7 +61,7 @@ export class LinkNode implements Replier {
 
   /** How many requests of this node wait for an answer. */
   get waitingCount(): number {
-    return this.waiting.size;
+    return this.requests.size;
   }
 
   async open(): Promise<void> {
@@ -84,9 +82,8 @@ export class LinkNode implements Replier {
     if (options.drain) this.flush();
     this.state = 'closed';
     await this.link.close(options);
-    for (const pending of this.waiting.values()) this.abort(pending, new GateError('LINK_CLOSED'));
+    this.requests.close(new GateError('LINK_CLOSED'));
     for (const peer of this.peerMap.values()) peer.noteDrain();
-    this.wheel.stop();
   }
 
   /** Tells the peers what has changed about this node. */
@@ -104,24 +101,14 @@ export class LinkNode implements Replier {
 
   /** Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
-    const correlation = this.nextCorrelation();
+    const correlation = this.requests.nextCorrelation();
     this.writeRequest(peer, operation, args, correlation, deadline - Date.now());
-    pending.correlation = correlation;
-    pending.peer = peer;
-    this.waiting.set(correlation, pending);
-    this.wheel.add(pending, deadline);
+    this.requests.add(pending, peer, correlation, deadline);
   }
 
   /** Sends a request that nobody waits for. */
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
     this.writeRequest(peer, operation, args, 0, 0);
-  }
-
-  /** Forgets a request: its answer will be counted as late. */
-  forget(pending: Pending): void {
-    this.waiting.delete(pending.correlation);
-    this.wheel.remove(pending);
-    pending.correlation = 0;
   }
 
   reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void {
@@ -194,7 +181,7 @@ export class LinkNode implements Replier {
   /** The driver took nothing of a batch, so no request to this peer can be answered: each of them ends now. */
   private refuse(peer: Peer, messages: number): void {
     this.counters.refused += messages;
-    this.abortAll(peer, new GateError('LINK_UNAVAILABLE'));
+    this.requests.abortPeer(peer, new GateError('LINK_UNAVAILABLE'));
   }
 
   private writeRequest<A>(
@@ -276,14 +263,10 @@ export class LinkNode implements Replier {
       const timeLeft = reader.u32();
       this.dispatcher.dispatch(peer, operation, correlation, Date.now() + timeLeft, reader);
     } else if (kind === MessageKind.response) {
-      const pending = this.waiting.get(reader.u32());
       // A peer may only answer what it was asked.
-      if (!pending || pending.peer !== peer) {
-        this.counters.late++;
-        return;
-      }
-      this.forget(pending);
-      settle(pending, reader);
+      const pending = this.requests.take(reader.u32(), peer);
+      if (pending) settle(pending, reader);
+      else this.counters.late++;
     }
   }
 
@@ -307,26 +290,11 @@ export class LinkNode implements Replier {
 
   private losePeer(peer: Peer): void {
     peer.noteDrain();
-    this.abortAll(peer, new GateError('NODE_LOST'));
-  }
-
-  private abortAll(peer: Peer, error: GateError): void {
-    for (const pending of this.waiting.values()) if (pending.peer === peer) this.abort(pending, error);
-  }
-
-  private abort(pending: Pending, error: GateError): void {
-    this.forget(pending);
-    pending.fail(error);
+    this.requests.abortPeer(peer, new GateError('NODE_LOST'));
   }
 
   private tell(change: PeerChange): void {
     for (const listener of this.listeners) listener(change);
-  }
-
-  private nextCorrelation(): number {
-    do this.lastCorrelation = (this.lastCorrelation + 1) >>> 0;
-    while (this.lastCorrelation === 0 || this.waiting.has(this.lastCorrelation));
-    return this.lastCorrelation;
   }
 }
 

@@ -3,15 +3,7 @@ import { GateError } from '@nestgate/protocol';
 import { assertName } from '@nestgate/worker';
 
 /** What does not change about a session. */
-export interface SessionOrigin {
-  readonly sessionId: string;
-  readonly serverId: string;
-  readonly ip: string;
-  readonly network: string;
-  readonly connectedAt: number;
-  /** See `SessionSnapshot.traceParent`. */
-  readonly traceParent: string;
-}
+export type SessionOrigin = Omit<SessionSnapshot, 'userId' | 'settings' | 'version'>;
 
 /** The one true state of a session, on the gate that holds the client. Every change makes a new version. */
 export class SessionState {

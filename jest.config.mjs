@@ -5,6 +5,7 @@ const common = {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^@nestgate/gate/redis$': '<rootDir>/libs/gate/src/redis.ts',
+    '^@nestgate/link/nats$': '<rootDir>/libs/link/src/nats.ts',
     '^@nestgate/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^@nestgate-app/([^/]+)$': '<rootDir>/apps/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',

@@ -9,6 +9,7 @@ import { delimiter, join } from 'node:path';
 /** What the tests need: by which names it may be found, the variable that may name it, and its Debian package. */
 export const TOOLS = {
   chromium: { names: ['chromium', 'chromium-browser', 'google-chrome'], variable: 'CHROMIUM_PATH', pkg: 'chromium' },
+  nats: { names: ['nats-server'], variable: 'NATS_SERVER', pkg: 'nats-server' },
   redis: { names: ['redis-server'], variable: 'REDIS_SERVER', pkg: 'redis-server' },
 };
 

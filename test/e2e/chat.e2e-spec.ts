@@ -1,13 +1,15 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { HandlersModule } from '@nestgate-app/handlers';
 import { TcpLink } from '@nestgate/link';
-import { createTestCluster, freePort, type TestCluster } from '@nestgate/testing';
+import { NatsLink } from '@nestgate/link/nats';
+import { createTestCluster, freePort, NatsProcess, type TestCluster } from '@nestgate/testing';
 
 /** The chat must be the same however many processes it is divided into. */
 const SHAPES = [
   { name: 'one process', gates: 1, workers: 0 },
   { name: '2 gates and 2 workers', gates: 2, workers: 2 },
-  { name: '2 gates and 2 workers over tcp', gates: 2, workers: 2, overTcp: true },
+  { name: '2 gates and 2 workers over tcp', gates: 2, workers: 2, over: 'tcp' },
+  { name: '2 gates and 2 workers over nats', gates: 2, workers: 2, over: 'nats' },
 ];
 
 /** A link for each node: gates listen, and workers dial all of them. */
@@ -19,9 +21,14 @@ async function tcpLinks(gates: number) {
     new TcpLink({ url: `tcp://${role === 'gate' ? url(ports[index]) : ports.map(url).join(',')}`, secret });
 }
 
-describe.each(SHAPES)('the chat in $name', ({ gates, workers, overTcp }) => {
+describe.each(SHAPES)('the chat in $name', ({ gates, workers, over }) => {
   let cluster: TestCluster;
+  let nats: NatsProcess | undefined;
 
+  beforeAll(async () => {
+    if (over === 'nats') nats = await NatsProcess.start();
+  });
+  afterAll(() => nats?.end());
   afterEach(() => cluster.close());
 
   async function start(): Promise<void> {
@@ -29,7 +36,7 @@ describe.each(SHAPES)('the chat in $name', ({ gates, workers, overTcp }) => {
       gates,
       workers,
       handlers: { imports: [HandlersModule] },
-      link: overTcp ? await tcpLinks(gates) : undefined,
+      link: nats ? () => new NatsLink({ url: (nats as NatsProcess).url }) : over ? await tcpLinks(gates) : undefined,
     });
   }
 

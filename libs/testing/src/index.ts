@@ -7,6 +7,7 @@ export {
   UpgradeRefused,
 } from './fake-client.js';
 export { freePort } from './free-port.js';
+export { NatsProcess } from './nats-process.js';
 export { linkConformance, type TestRunner } from './link-conformance.js';
 export { RedisProcess } from './redis-process.js';
 export { type ConformanceStorageOptions, ODD_NAMES, storageConformance } from './storage-conformance.js';

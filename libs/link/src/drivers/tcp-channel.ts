@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import { GateError } from '@nestgate/protocol';
 import type { NodeInfo, SendResult } from '../link.js';
-import { NONCE_BYTES, readNodeInfo, TcpHandshake } from './tcp-handshake.js';
+import { readNodeInfo } from '../node-info.js';
+import { NONCE_BYTES, TcpHandshake } from './tcp-handshake.js';
 
 /**
  * One connection between two nodes. Each message is `u32 length of what follows · u8 type · content`. Both sides begin

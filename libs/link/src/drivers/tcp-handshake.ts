@@ -1,16 +1,11 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { GateError } from '@nestgate/protocol';
-import type { NodeInfo, NodeRole } from '../link.js';
-import { isNodeId } from '../client-id.js';
+import type { NodeInfo } from '../link.js';
+import { readNodeInfo } from '../node-info.js';
 
 /** Bytes of a challenge. */
 export const NONCE_BYTES = 32;
 const MAC_BYTES = 32;
-const ROLES: readonly NodeRole[] = ['gate', 'worker', 'api'];
-/** Longest list of modules that a node may announce, and longest name of one. */
-const MAX_MODULES = 10_000;
-const MAX_TEXT = 128;
-
 /**
  * The mutual challenge: each side sends a random nonce, and answers the other's with an HMAC over both nonces, its place
  * (who dialled), and what it says of itself. Nothing of it can be replayed, or reflected to the one who sent it.
@@ -49,28 +44,4 @@ export class TcpHandshake {
       .update(info)
       .digest();
   }
-}
-
-/** @throws {GateError} `LINK_CORRUPT` for what is not a node's information. */
-export function readNodeInfo(bytes: Buffer): NodeInfo {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    value = undefined;
-  }
-  const { id, role, epoch, modules, draining } = (value ?? {}) as Record<string, unknown>;
-  const isText = (item: unknown): item is string => typeof item === 'string' && item.length <= MAX_TEXT;
-  if (
-    !isNodeId(id) ||
-    !ROLES.includes(role as NodeRole) ||
-    !isText(epoch) ||
-    !Array.isArray(modules) ||
-    modules.length > MAX_MODULES ||
-    !modules.every(isText) ||
-    typeof draining !== 'boolean'
-  ) {
-    throw new GateError('LINK_CORRUPT', 'Malformed node information');
-  }
-  return { id, role: role as NodeRole, epoch, modules, draining };
 }

@@ -6,7 +6,7 @@ import { GateError } from '@nestgate/protocol';
 export interface NodeOptions {
   /**
    * The link: a URL, or a `Link` of your own. `memory:` connects nothing but this process; `tcp://host:port[,host:port…]`
-   * connects gates, which listen on the first address, with workers and services, which dial all of them.
+   * connects gates, which listen on the first address, with workers and services, which dial all of them; `nats://host:port` connects all of them through NATS (needs `@nats-io/transport-node`).
    * @defaultValue 'memory:'
    */
   readonly link?: string | Link;
@@ -20,14 +20,18 @@ export interface NodeOptions {
 }
 
 /** Makes the link that the options name. @throws {GateError} `BAD_ARGUMENT` for a URL that no driver knows. */
-export function createLink({ link = 'memory:', secret }: NodeOptions): Link {
+export async function createLink({ link = 'memory:', secret }: NodeOptions): Promise<Link> {
   if (typeof link !== 'string') return link;
   const scheme = /^([a-z]+):/.exec(link)?.[1];
   if (scheme === 'memory') return new MemoryBus().link();
   if (scheme === 'tcp') return new TcpLink({ url: link, secret });
+  if (scheme === 'nats') {
+    const { NatsLink } = await import('@nestgate/link/nats');
+    return new NatsLink({ url: link });
+  }
   throw new GateError(
     'BAD_ARGUMENT',
-    `link: ${JSON.stringify(link)} is not supported; allowed: memory:, tcp://…, or a Link`,
+    `link: ${JSON.stringify(link)} is not supported; allowed: memory:, tcp://…, nats://…, or a Link`,
   );
 }
 

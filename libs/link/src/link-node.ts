@@ -231,13 +231,16 @@ export class LinkNode implements Replier {
       const reader = new ByteReader(frame);
       const header = readBatchHeader(reader);
       this.counters.gaps += peer.gapBefore(header.sequence);
+      const now = Date.now();
+      // What is left of a request's time was written when the batch began, and has run out further on the way.
+      const startedAt = now - peer.transit.delayOf(header.sentAt, now);
       const end = reader.end;
       while (reader.at < end) {
         const next = reader.u32() + reader.at;
         if (next > end) throw new GateError('LINK_CORRUPT', 'A message is longer than its batch');
         reader.end = next;
         try {
-          this.receiveMessage(peer, reader);
+          this.receiveMessage(peer, reader, startedAt);
         } catch (error) {
           // Messages have their own lengths, so a malformed one takes none of its neighbours with it.
           this.noteCorrupt(error);
@@ -255,13 +258,13 @@ export class LinkNode implements Replier {
     if (!(error instanceof GateError)) this.reportDefect(error);
   }
 
-  private receiveMessage(peer: Peer, reader: ByteReader): void {
+  private receiveMessage(peer: Peer, reader: ByteReader, startedAt: number): void {
     const kind = reader.u8();
     if (kind === MessageKind.request) {
       const operation = reader.u16();
       const correlation = reader.u32();
       const timeLeft = reader.u32();
-      this.dispatcher.dispatch(peer, operation, correlation, Date.now() + timeLeft, reader);
+      this.dispatcher.dispatch(peer, operation, correlation, startedAt + timeLeft, reader);
     } else if (kind === MessageKind.response) {
       // A peer may only answer what it was asked.
       const pending = this.requests.take(reader.u32(), peer);

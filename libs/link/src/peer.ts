@@ -1,6 +1,7 @@
 import { ByteWriter } from './bytes.js';
 import { BATCH_HEADER_BYTES, writeBatchHeader } from './envelope.js';
 import type { NodeInfo, SendResult } from './link.js';
+import { TransitClock } from './transit-clock.js';
 
 /** A batch this large leaves at once instead of waiting for the end of the turn. */
 const MAX_BATCH_BYTES = 256 * 1024;
@@ -8,6 +9,8 @@ const MAX_BATCH_BYTES = 256 * 1024;
 /** One peer as its node sees it: what it said of itself, and the batch that gathers for it. */
 export class Peer {
   readonly writer = new ByteWriter();
+  /** How late its batches come. */
+  readonly transit = new TransitClock();
   /** Messages in the batch that gathers now. */
   gathered = 0;
   /** True while the peer is listed for the flush at the end of this turn. */

@@ -49,5 +49,8 @@ describe("a client's address", () => {
     await via('203.0.113.7');
     await expect(via('203.0.113.7')).rejects.toMatchObject({ status: 429 });
     await via('203.0.113.8');
+    // A proxy that names no client speaks for many of them.
+    await cluster.connect();
+    await cluster.connect();
   });
 });

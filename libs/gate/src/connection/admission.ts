@@ -2,7 +2,7 @@ import type { BlockList } from 'node:net';
 import { Inject, Injectable } from '@nestjs/common';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { clientAddress, compileProxies } from './client-address.js';
+import { clientAddress, compileProxies, isListed } from './client-address.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Why a connection is not admitted, as an HTTP status and a text. */
@@ -44,7 +44,9 @@ export class Admission {
     const { maxConnections, maxConnectionsPerIp } = this.limits;
     if (maxConnections > 0 && this.total >= maxConnections) return FULL;
     const fromIp = this.perIp.get(ip) ?? 0;
-    if (maxConnectionsPerIp > 0 && fromIp >= maxConnectionsPerIp) return TOO_MANY;
+    // A proxy that names no client speaks for many of them.
+    const isCounted = maxConnectionsPerIp > 0 && !isListed(ip, this.proxies);
+    if (isCounted && fromIp >= maxConnectionsPerIp) return TOO_MANY;
     if (this.rate && !this.rate.take(Date.now())) return TOO_FAST;
     this.total++;
     this.perIp.set(ip, fromIp + 1);

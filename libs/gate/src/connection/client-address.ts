@@ -38,7 +38,7 @@ export function clientAddress(
 ): string {
   let address = plain(socketAddress ?? '');
   const hops = forwardedFor?.split(',').slice(-MAX_HOPS) ?? [];
-  while (isTrusted(address, trusted)) {
+  while (isListed(address, trusted)) {
     const hop = plain(hops.pop()?.trim() ?? '');
     if (isIP(hop) === 0) break;
     address = hop;
@@ -46,7 +46,8 @@ export function clientAddress(
   return address;
 }
 
-function isTrusted(address: string, trusted: BlockList): boolean {
+/** Whether an address is in a list of addresses and ranges. */
+export function isListed(address: string, trusted: BlockList): boolean {
   const family = isIP(address);
   return family !== 0 && trusted.check(address, family === 6 ? 'ipv6' : 'ipv4');
 }

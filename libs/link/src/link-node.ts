@@ -285,7 +285,10 @@ export class LinkNode implements Replier {
         known.info = change.node;
       } else {
         this.peerMap.set(change.node.id, new Peer(change.node, false));
-        if (known) this.losePeer(known);
+        if (known) {
+          this.losePeer(known);
+          this.tell({ type: 'leave', id: known.info.id });
+        }
       }
     }
     this.tell(change);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { type FakeClient, waitUntil } from '@nestgate/testing';
-import type { Session } from '@nestgate/worker';
+import type { FakeClient } from '@nestgate/testing';
+import type { JsonValue, Session } from '@nestgate/worker';
 import { outcomes, Stage } from './gate-support.js';
 
 /** Where a session may come from: how many workers there are, and how to get at it. */
@@ -53,7 +53,7 @@ describe.each(SOURCES)('Session, %s', (_where, workers, get) => {
     session.del('kept');
     session.importSettings({ a: 'theirs', c: true });
     expect(session.get('a')).toBe('x');
-    expect(session.get<readonly unknown[]>('list')).toEqual([1, { b: null }]);
+    expect(session.get<JsonValue[]>('list')).toEqual([1, { b: null }]);
     expect([...session.settings()]).toEqual([
       ['a', 'x'],
       ['list', [1, { b: null }]],
@@ -62,6 +62,17 @@ describe.each(SOURCES)('Session, %s', (_where, workers, get) => {
     session.setSettings({ only: 1 });
     expect(session.cloneSettings()).toEqual({ only: 1 });
     expect((await truth()).cloneSettings()).toEqual({ kept: 1 });
+  });
+
+  it('what a caller does to a value that it got changes no session', async () => {
+    await fresh();
+    await session.toSet('cart', ['tea']);
+    session.get<string[]>('cart')?.push('stolen');
+    (session.cloneSettings()['cart'] as string[]).push('stolen');
+    for (const [, value] of session.settings()) (value as string[]).push('stolen');
+    for (const each of [session, session.clone(), await get(stage, client), await truth()]) {
+      expect(each.get('cart')).toEqual(['tea']);
+    }
   });
 
   it('clone is a copy of its own that works', async () => {
@@ -185,9 +196,7 @@ it('Session: userData of the gate is unknown to a worker, and the worker’s to 
     expect(onWorker.userData).toBeUndefined();
     onWorker.userData = 'of the worker';
     expect((await stage.delegater.load(client.clientId)).userData).toBe('of the gate');
-    expect(await waitUntil('the worker’s own', async () => (await stage.sessionInHandler(client)).userData)).toBe(
-      'of the worker',
-    );
+    expect((await stage.sessionInHandler(client)).userData).toBe('of the worker');
   } finally {
     await stage.close();
   }

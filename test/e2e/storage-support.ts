@@ -1,5 +1,8 @@
+import { Controller } from '@nestjs/common';
+import { Payload } from '@nestjs/microservices';
 import { type SettingsChange, StorageHandler } from '@nestgate/gate';
 import type { SessionSnapshot, Settings } from '@nestgate/link';
+import { ClientSession, OnTopic, Session } from '@nestgate/worker';
 
 /** A session as a storage is given it. */
 export function sessionOf(userId: string, settings: Settings = {}): SessionSnapshot {
@@ -11,6 +14,25 @@ export function sessionOf(userId: string, settings: Settings = {}): SessionSnaps
 
 export function changeOf(set: Settings, deleted: SettingsChange['deleted'] = []): SettingsChange {
   return { set, deleted };
+}
+
+/** The changes to a session that the example topics have none for. */
+@Controller()
+export class ChangingTopics {
+  @OnTopic('changing/push')
+  async push(@Payload() { settings }: { settings: Settings }, @ClientSession() session: Session): Promise<void> {
+    await session.toSetBatch(settings);
+  }
+
+  @OnTopic('changing/del')
+  async del(@Payload() { key }: { key: string }, @ClientSession() session: Session): Promise<void> {
+    await session.toDel(key);
+  }
+
+  @OnTopic('changing/unbind')
+  async unbind(@ClientSession() session: Session): Promise<void> {
+    await session.toUnbind();
+  }
 }
 
 /** One call of a {@link ScriptedStorage}. */

@@ -36,6 +36,13 @@ export class DeferredSends {
     making.then(finish, () => finish(undefined));
   }
 
+  /** Forgets all messages, those still being made too, and says how many they were. */
+  clear(): number {
+    const { length } = this.slots;
+    this.slots.length = 0;
+    return length;
+  }
+
   private advance(): void {
     while (this.slots[0]?.ready) {
       const { frame } = this.slots.shift() as Slot;

@@ -89,8 +89,9 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     });
     server.on('secureConnection', (socket: TLSSocket) => this.accept(socket, codec));
     server.on('tlsClientError', (error: Error & { code?: string }, socket: TLSSocket) => {
-      // A reset is a client that went away, or one that was refused, and counted, before its handshake.
-      if (error.code !== 'ECONNRESET') this.counters.add('handshakes_refused', 'tls');
+      // A reset is a client that went away, or that was refused, and counted, before its handshake; or one whose certificate
+      // Node did not accept.
+      if (error.code !== 'ECONNRESET' || socket.authorizationError) this.counters.add('handshakes_refused', 'tls');
       // Node only tells that a handshake has taken too long; without this the connection would stay for ever.
       socket.destroy();
     });

@@ -99,7 +99,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     const clear = deleted === 'all';
     const args = [this.ttlMs, userId, clear ? 1 : 0, pairs.length, ...pairs, ...(clear ? [] : deleted)];
     const moved = await this.run(() => this.client.eval(STORE_SCRIPT, 2, ...this.keysOf(userId), ...args));
-    if (moved === 1) this.tellMoved(userId, 'it is not a hash of this user');
+    if (Number(moved) === 1) this.tellMoved(userId, 'it is not a hash of this user');
   }
 
   override async delete(userId: string): Promise<void> {
@@ -128,7 +128,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
 
   private async read(userId: string): Promise<Settings | undefined | Defect> {
     const [key] = this.keysOf(userId);
-    let fields: Record<string, Buffer>;
+    let fields: Record<string, Buffer> | null;
     try {
       // Bytes, because text hides broken UTF-8.
       fields = await this.breaker.run(() => this.client.hgetallBuffer(key));
@@ -137,6 +137,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
       if (isWrongType(error)) return new Defect(OWNER_FIELD, undefined, 'it is not a hash');
       throw this.unavailable(error);
     }
+    if (typeof fields !== 'object' || fields === null) throw this.unavailable(new Error('HGETALL gave no hash'));
     const entries = Object.entries(fields);
     if (entries.length === 0) return undefined;
     const owner = fields[OWNER_FIELD];
@@ -158,8 +159,8 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
   private async moveAside(userId: string, { field, bytes, why }: Defect): Promise<boolean> {
     const args = [field, bytes === undefined ? 0 : 1, bytes ?? ''];
     const moved = await this.run(() => this.client.eval(MOVE_ASIDE_SCRIPT, 2, ...this.keysOf(userId), ...args));
-    if (moved === 1) this.tellMoved(userId, why);
-    return moved === 1;
+    if (Number(moved) === 1) this.tellMoved(userId, why);
+    return Number(moved) === 1;
   }
 
   private tellMoved(userId: string, why: string): void {

@@ -99,11 +99,11 @@ export class Session {
     return this.copy.version;
   }
 
-  /** The value under a key, `undefined` when there is none. The type is the caller's claim; nothing checks it. */
+  /** The value under a key, an object as a copy. The type is the caller's claim; nothing checks it. */
   get<T extends JsonValue = string>(key: string): T | undefined {
-    if (this.draft) return this.draft.get(key) as T | undefined;
     const { settings } = this.copy;
-    return Object.hasOwn(settings, key) ? (settings[key] as T) : undefined;
+    const value = this.draft ? this.draft.get(key) : Object.hasOwn(settings, key) ? settings[key] : undefined;
+    return owned(value) as T | undefined;
   }
 
   /** Sets a value in this copy only; {@link toPush} sends it. */
@@ -127,16 +127,15 @@ export class Session {
 
   /** Adds settings to this copy; keys that exist keep their value. */
   importSettings(settings: Settings): void {
-    const draft = this.edit();
-    for (const [key, value] of Object.entries(settings)) if (!draft.has(key)) this.set(key, value);
+    for (const [key, value] of Object.entries(settings)) if (!this.edit().has(key)) this.set(key, value);
   }
 
-  /** The settings of this copy, key by key. */
-  settings(): IterableIterator<[string, JsonValue]> {
-    return (this.draft ?? new Map(Object.entries(this.copy.settings))).entries();
+  /** The settings of this copy, key by key, as {@link get} gives them. */
+  *settings(): IterableIterator<[string, JsonValue]> {
+    for (const [key, value] of this.draft ?? Object.entries(this.copy.settings)) yield [key, owned(value)];
   }
 
-  /** A shallow copy of the settings as a plain object. */
+  /** The settings as a plain object of the caller's own. */
   cloneSettings(): Record<string, JsonValue> {
     return Object.fromEntries(this.settings());
   }
@@ -194,7 +193,7 @@ export class Session {
    * than this copy.
    */
   async toPush(): Promise<void> {
-    await this.toSetBatch(Object.fromEntries([...this.settings()].filter(([key]) => this.changed.has(key))));
+    await this.toSetBatch(Object.fromEntries([...(this.draft ?? [])].filter(([key]) => this.changed.has(key))));
   }
 
   /** Removes a value on the gate. */
@@ -203,8 +202,7 @@ export class Session {
   }
 
   /**
-   * Sends a message to the client. Resolves when it is queued there, or was refused by the gate's `SendMessageHook`, which
-   * the gate counts.
+   * Sends a message to the client. Resolves when the gate has queued it, or its `SendMessageHook` has refused it.
    * @throws {GateError} `SESSION_NOT_FOUND` when the client is gone, `BAD_ARGUMENT` for a topic or body that cannot be sent.
    */
   async toSend(topic: string, body?: unknown): Promise<void> {
@@ -237,6 +235,9 @@ export class Session {
     return (this.draft ??= new Map(Object.entries(this.copy.settings)));
   }
 }
+
+/** The state that a value comes from is shared by all sessions of its client in this process. */
+const owned = <T>(value: T): T => (typeof value === 'object' ? structuredClone(value) : value);
 
 /** Turns `SESSION_NOT_FOUND` into `false`, for questions whose answer that is. */
 export async function orFalse(answer: Promise<boolean>): Promise<boolean> {

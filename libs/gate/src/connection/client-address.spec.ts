@@ -1,0 +1,82 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { clientAddress, compileProxies } from './client-address.js';
+
+const nobody = compileProxies([]);
+const proxies = compileProxies(['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', '::1']);
+
+describe('clientAddress', () => {
+  it('is the address of the socket, whatever somebody claims', () => {
+    expect(clientAddress('203.0.113.9', undefined, nobody)).toBe('203.0.113.9');
+    expect(clientAddress('203.0.113.9', '1.2.3.4', nobody)).toBe('203.0.113.9');
+    expect(clientAddress('203.0.113.9', '1.2.3.4', proxies)).toBe('203.0.113.9');
+    expect(clientAddress('2001:db9::1', '1.2.3.4', proxies)).toBe('2001:db9::1');
+  });
+
+  it('is the last one in front of the trusted proxies', () => {
+    expect(clientAddress('10.1.2.3', '203.0.113.9', proxies)).toBe('203.0.113.9');
+    expect(clientAddress('10.1.2.3', '6.6.6.6, 203.0.113.9', proxies)).toBe('203.0.113.9');
+    expect(clientAddress('10.1.2.3', '6.6.6.6, 203.0.113.9 ,192.0.2.1,  10.9.9.9', proxies)).toBe('203.0.113.9');
+    expect(clientAddress('2001:db8:1::1', '2001:db9::7', proxies)).toBe('2001:db9::7');
+    expect(clientAddress('::1', '203.0.113.9', proxies)).toBe('203.0.113.9');
+  });
+
+  it('is the proxy itself when it names nobody', () => {
+    expect(clientAddress('10.1.2.3', undefined, proxies)).toBe('10.1.2.3');
+    expect(clientAddress('10.1.2.3', '', proxies)).toBe('10.1.2.3');
+    expect(clientAddress('10.1.2.3', '10.4.4.4', proxies)).toBe('10.4.4.4');
+  });
+
+  it.each(['unknown', '_hidden', '203.0.113.9:80', '[2001:db9::7]:80', '999.1.1.1', '203.0.113', ' ', 'a'.repeat(5_000)])(
+    'does not go past what is no address: %j',
+    hop => {
+      expect(clientAddress('10.1.2.3', `6.6.6.6, ${hop}`, proxies)).toBe('10.1.2.3');
+      expect(clientAddress('10.1.2.3', `6.6.6.6, ${hop}, 10.4.4.4`, proxies)).toBe('10.4.4.4');
+    },
+  );
+
+  it('takes an IPv4 address over IPv6 for what it is', () => {
+    expect(clientAddress('::ffff:203.0.113.9', undefined, nobody)).toBe('203.0.113.9');
+    expect(clientAddress('::ffff:10.1.2.3', '::ffff:203.0.113.9', proxies)).toBe('203.0.113.9');
+  });
+
+  it('follows 16 hops, and no more', () => {
+    const hops = (count: number) => ['203.0.113.9', ...Array.from({ length: count }, () => '10.4.4.4')].join(',');
+    expect(clientAddress('10.1.2.3', hops(15), proxies)).toBe('203.0.113.9');
+    expect(clientAddress('10.1.2.3', hops(16), proxies)).toBe('10.4.4.4');
+    expect(clientAddress('10.1.2.3', hops(100_000), proxies)).toBe('10.4.4.4');
+  });
+
+  it('copes with a socket that is gone, and with the zone of a link-local one', () => {
+    expect(clientAddress(undefined, '1.2.3.4', proxies)).toBe('');
+    expect(clientAddress('fe80::1%eth0', '1.2.3.4', compileProxies(['fe80::/10']))).toBe('1.2.3.4');
+    expect(clientAddress('fe80::1%eth0', '1.2.3.4', proxies)).toBe('fe80::1%eth0');
+  });
+
+  it('never throws, and never believes who is not trusted', () => {
+    const anything = fc.oneof(fc.string(), fc.ipV4(), fc.ipV6(), fc.constantFrom('10.0.0.1', ',', '::ffff:', '%'));
+    fc.assert(
+      fc.property(fc.array(anything), fc.oneof(fc.ipV4(), fc.ipV6()), (hops, address) => {
+        clientAddress('10.0.0.1', hops.join(','), proxies);
+        expect(clientAddress(address, hops.join(','), nobody)).toBe(address.replace(/^::ffff:(?=\d+\.)/, ''));
+      }),
+    );
+  });
+});
+
+describe('compileProxies', () => {
+  it.each(['', 'localhost', '10.0.0.0/33', '2001:db8::/129', '10.0.0.0/', '10.0.0/8', '10.0.0.0/-1', '*', '1.2.3.4 '])(
+    'refuses %j, naming it',
+    entry => {
+      expect(() => compileProxies(['10.0.0.0/8', entry])).toThrow(
+        expect.objectContaining({ code: 'BAD_ARGUMENT', message: expect.stringContaining(JSON.stringify(entry)) }),
+      );
+    },
+  );
+
+  it('takes whole networks of both families', () => {
+    const all = compileProxies(['0.0.0.0/0', '::/0']);
+    expect(clientAddress('1.1.1.1', '9.9.9.9, 8.8.8.8', all)).toBe('9.9.9.9');
+    expect(clientAddress('2001::1', '9.9.9.9, 2001::2', all)).toBe('9.9.9.9');
+  });
+});

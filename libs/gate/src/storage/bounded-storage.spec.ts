@@ -1,0 +1,105 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { GateError } from '@nestgate/protocol';
+import { GateCounters } from '../gate-counters.js';
+import { BoundedStorage, inTime, newDeadline } from './bounded-storage.js';
+import { StorageHandler } from './storage-handler.js';
+
+const UNAVAILABLE = { code: 'STORAGE_UNAVAILABLE' };
+
+/** Does the same thing whatever it is asked. */
+class OneAnswer extends StorageHandler {
+  answer: () => Promise<never> = () => new Promise<never>(() => undefined);
+
+  override query(): Promise<never> {
+    return this.answer();
+  }
+
+  override storage(): Promise<never> {
+    return this.answer();
+  }
+
+  override delete(): Promise<never> {
+    return this.answer();
+  }
+
+  override heartbeat(): Promise<never> {
+    return this.answer();
+  }
+}
+
+describe('BoundedStorage', () => {
+  let handler: OneAnswer;
+  let counters: GateCounters;
+  let storage: BoundedStorage;
+  let lines: unknown[];
+
+  beforeEach(() => {
+    jest.useFakeTimers();
+    lines = [];
+    const add = (line: unknown): unknown => lines.push(line);
+    Logger.overrideLogger({ log: add, warn: add, error: add });
+    handler = new OneAnswer();
+    counters = new GateCounters();
+    storage = new BoundedStorage(handler, counters);
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  function calls(): Promise<unknown>[] {
+    const deadline = newDeadline();
+    return [
+      storage.query('ada', deadline),
+      storage.storage({ userId: 'ada' } as never, { set: {}, deleted: [] }, deadline),
+      storage.delete('ada', deadline),
+      storage.heartbeat([], deadline),
+    ];
+  }
+
+  it('ends every call of a storage that hangs', async () => {
+    const outcomes = Promise.allSettled(calls());
+    await jest.advanceTimersByTimeAsync(500);
+    for (const outcome of await outcomes) expect(outcome).toMatchObject({ status: 'rejected', reason: UNAVAILABLE });
+    expect(counters.get('storage_failures', 'STORAGE_UNAVAILABLE')).toBe(4);
+    expect(lines.length).toBe(1);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it.each([
+    ['throws', () => JSON.parse('{') as never],
+    ['rejects', () => Promise.reject(new Error('no'))],
+    ['rejects with a code of its own', () => Promise.reject(new GateError('LIMIT_EXCEEDED'))],
+  ])('gives every call of a storage that %s one code', async (_what, answer) => {
+    handler.answer = answer;
+    for (const call of calls()) await expect(call).rejects.toMatchObject(UNAVAILABLE);
+    expect(Object.values(counters.snapshot()['storage_failures'] ?? {})).toEqual([4]);
+    expect(lines.length).toBe(1);
+  });
+
+  it('logs a line a second, and how many it has left out', async () => {
+    handler.answer = () => Promise.reject(new Error('no'));
+    await Promise.allSettled([...calls(), ...calls()]);
+    await jest.advanceTimersByTimeAsync(1_000);
+    await Promise.allSettled(calls());
+    expect(lines).toEqual([new Error('no'), '7 more failures were not logged', new Error('no')]);
+  });
+
+  it('leaves it to a storage that says so itself to say why', async () => {
+    handler.answer = () => Promise.reject(new GateError('STORAGE_UNAVAILABLE'));
+    await Promise.allSettled(calls());
+    expect(lines).toEqual([]);
+    expect(counters.get('storage_failures', 'STORAGE_UNAVAILABLE')).toBe(4);
+  });
+
+  it('calls nobody when the time is over, and waits for no more than is left', async () => {
+    const deadline = newDeadline();
+    await jest.advanceTimersByTimeAsync(800);
+    const outcome = inTime(deadline, () => new Promise(() => undefined)).catch((error: unknown) => error);
+    await jest.advanceTimersByTimeAsync(100);
+    expect(await outcome).toMatchObject(UNAVAILABLE);
+    const call = jest.fn(() => 1);
+    await expect(inTime(deadline, call)).rejects.toMatchObject(UNAVAILABLE);
+    expect(call).not.toHaveBeenCalled();
+  });
+});

@@ -28,14 +28,7 @@ const BROKEN: Readonly<Record<Codec, readonly (readonly [what: string, bytes: st
 /** What is broken over WebSocket, where a frame ends with its message, and only unfinished over TCP. */
 const UNFINISHED: Readonly<Record<Codec, readonly string[]>> = {
   pack: ['', '05', '0600010061', '0400010061', '05000100610500010061'],
-  frame: [
-    '',
-    '030000',
-    '0500000000010061',
-    '0300000000010061',
-    '03000000040000' + '03000000040000',
-    'ffffffff00010061',
-  ],
+  frame: ['', '030000', '0500000000010061', '0300000000010061', '0300000004000003000000040000', 'ffffffff00010061'],
 };
 
 /** Lengths over the limit of 65,535 bytes that a client may claim over TCP. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import { AgentLearner, type ClientAgent, type DisconnectReason, SessionLearner } from '@nestgate/gate';
 import { waitUntil } from '@nestgate/testing';
-import { encodeBody, type Session } from '@nestgate/worker';
+import { type Session } from '@nestgate/worker';
 import { Stage, turns } from './gate-support.js';
 
 /** What the two learners were told, in order. */
@@ -77,7 +77,7 @@ describe.each([0, 1])('with %d workers', workers => {
       expect(agent().connTime).toBeGreaterThanOrEqual(before);
       expect(agent().connTime).toBeLessThanOrEqual(Date.now());
       await stage.delegater.bind(client.clientId, 'ada');
-      expect(agent().session.snapshot()).toMatchObject({ sessionId: client.clientId, userId: 'ada' });
+      expect(agent().session.toJSON()).toMatchObject({ sessionId: client.clientId, userId: 'ada' });
       client.socket.close(4242, 'enough');
       await waitUntil('the agent to be closed', () => agent().isClosed);
       expect(agent().error).toEqual({ code: 4242, reason: 'enough' });
@@ -94,16 +94,16 @@ describe.each([0, 1])('with %d workers', workers => {
 
     it('sendPack reaches the client, until it is closed', async () => {
       const client = await stage.cluster.connect();
-      expect(agent().sendPack('a/b', encodeBody({ n: 1 }))).toBe(true);
+      expect(agent().sendPack('a/b', { n: 1 })).toBe(true);
       expect((await client.push('a/b')).body).toEqual({ n: 1 });
       await stage.lose(client);
-      expect(agent().sendPack('a/b', encodeBody(2))).toBe(false);
+      expect(agent().sendPack('a/b', 2)).toBe(false);
     });
 
     it('close says what and why, and onClose is called when the connection has ended', async () => {
       const client = await stage.cluster.connect();
       const onClose = jest.spyOn(agent(), 'onClose');
-      agent().sendPack('a/last', encodeBody('bye'));
+      agent().sendPack('a/last', 'bye');
       agent().close(4100, 'maintenance');
       expect([agent().isClosed, agent().error]).toEqual([true, { code: 4100, reason: 'maintenance' }]);
       expect(await client.closed).toEqual({ code: 4100, reason: 'maintenance' });

@@ -146,8 +146,8 @@ describe('Delegater', () => {
     const clients = [await stage.cluster.connect(), await stage.cluster.connect()];
     const ids = clients.map(client => client.clientId);
     expect(delegater.getAgentNum()).toBe(2);
-    expect(Array.from(delegater.sessions(), agent => agent.session.snapshot().sessionId)).toEqual(ids);
-    expect(delegater.getAgent(ids[1] as string).session.snapshot().sessionId).toBe(ids[1]);
+    expect(Array.from(delegater.sessions(), agent => agent.session.sessionId)).toEqual(ids);
+    expect(delegater.getAgent(ids[1] as string).session.sessionId).toBe(ids[1]);
     await stage.lose(clients[0] as FakeClient);
     expect(() => delegater.getAgent(ids[0] as string)).toThrow(expect.objectContaining({ code: 'SESSION_NOT_FOUND' }));
     expect(delegater.getAgentNum()).toBe(1);

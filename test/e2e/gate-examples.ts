@@ -6,7 +6,7 @@ import { AgentLearner, type ClientAgent, Delegater, type DisconnectReason, Gate,
 import { HandshakeHandler, HandshakeRequest, type IncomingPack, MemoryStorage, RecvPackHandler } from '@nestgate/gate';
 import { RouteHandler, SendMessageHook, SessionLearner, type SettingsChange, StorageHandler } from '@nestgate/gate';
 import { RedisStorage } from '@nestgate/gate/redis';
-import { ClientSession, encodeBody, GatewayApi, GateError, type JsonValue, OnTopic, Session } from '@nestgate/worker';
+import { ClientSession, GatewayApi, GateError, type JsonValue, OnTopic, Session } from '@nestgate/worker';
 import type { SessionSnapshot, Settings } from '@nestgate/worker';
 import type { WebSocket } from 'ws';
 
@@ -31,7 +31,7 @@ export class ModerationController {
 
   @Get()
   list() {
-    return Array.from(this.delegater.sessions(), agent => agent.session.snapshot().sessionId);
+    return Array.from(this.delegater.sessions(), agent => agent.session.sessionId);
   }
 
   @Post(':id/mute')
@@ -64,7 +64,7 @@ export class ConnectionLog extends AgentLearner {
   readonly lines: string[] = [];
 
   connect(agent: ClientAgent) {
-    agent.sendPack('server/motd', encodeBody('Be kind.'));
+    agent.sendPack('server/motd', 'Be kind.');
   }
 
   disconnect(agent: ClientAgent) {

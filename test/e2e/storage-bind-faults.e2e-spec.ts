@@ -35,7 +35,8 @@ describe('a storage that fails', () => {
   const delegater = (): Delegater => cluster.gate.app.get(Delegater);
 
   async function isStill(userId: string, settings: unknown): Promise<void> {
-    expect(await client.request('session/get')).toMatchObject({ userId, settings });
+    const { clientId } = client;
+    expect(await client.request('session/get')).toEqual({ clientId, userId, settings });
     expect(await cluster.api.getAllUidList()).toEqual(userId === '' ? [] : [userId]);
   }
 

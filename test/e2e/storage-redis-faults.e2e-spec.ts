@@ -210,4 +210,14 @@ describe('a Redis that fails', () => {
     await recovers(guest, 'slow350');
     expect(await guest.request('session/get')).toMatchObject({ settings: { at: 350 } });
   });
+
+  it('silent on a connection that stays open: another one is made', async () => {
+    const proxy = await DelayProxy.start(server.port);
+    proxies.push(proxy);
+    await serve(new RedisStorage({ client: proxy.url }));
+    const client = await bound('ada');
+    proxy.mute();
+    expect(await failsToBind(await cluster.connect())).toBeLessThan(FAIL_MS);
+    await recovers(client, 'bob');
+  });
 });

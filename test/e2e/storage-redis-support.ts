@@ -83,6 +83,7 @@ abstract class SmallServer {
 /** Hands on what a server answers after a delay, in order. */
 export class DelayProxy extends SmallServer {
   delayMs = 0;
+  private readonly mutes: (() => void)[] = [];
 
   private constructor(private readonly port: number) {
     super();
@@ -92,10 +93,18 @@ export class DelayProxy extends SmallServer {
     return new DelayProxy(port).listen();
   }
 
+  /** The connections of now stay open, and nothing comes through them any more. New ones work. */
+  mute(): void {
+    for (const mute of this.mutes.splice(0)) mute();
+  }
+
   protected override accept(socket: Socket): void {
     const upstream = connect(this.port, '127.0.0.1');
     this.keep(upstream);
-    upstream.on('data', data => setTimeout(() => socket.writable && socket.write(data), this.delayMs));
+    let muted = false;
+    this.mutes.push(() => (muted = true));
+    const answer = (data: Buffer): unknown => !muted && socket.writable && socket.write(data);
+    upstream.on('data', data => setTimeout(answer, this.delayMs, data));
     socket.on('data', data => upstream.write(data));
     for (const [one, other] of [
       [socket, upstream],

@@ -67,7 +67,7 @@ describe('a certificate that is renewed', () => {
       [bench.tcpPort, bench.gate.wsPort as number].map(async port => {
         const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false });
         await once(socket, 'secureConnect');
-        const name = socket.getPeerCertificate().subject.CN;
+        const name = String(socket.getPeerCertificate().subject.CN);
         socket.destroy();
         return name;
       }),

@@ -1,7 +1,5 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import {
-  type Caller,
-  createCaller,
   type Handlers,
   type JsonValue,
   LinkNode,
@@ -32,8 +30,6 @@ import { SessionKeeper } from './session/session-keeper.js';
  */
 @Injectable()
 export class Delegater implements OnModuleInit {
-  private readonly gate: Caller<SessionContract>;
-
   constructor(
     private readonly node: LinkNode,
     private readonly hub: Hub,
@@ -41,9 +37,7 @@ export class Delegater implements OnModuleInit {
     private readonly keeper: SessionKeeper,
     private readonly pusher: Pusher,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
-  ) {
-    this.gate = createCaller(node, sessionContract);
-  }
+  ) {}
 
   onModuleInit(): void {
     this.node.dispatcher.serve(sessionContract, this.handlers());
@@ -196,7 +190,7 @@ export class Delegater implements OnModuleInit {
   }
 
   private sessionOf(agent: ClientAgent): Session {
-    return new Session(agent.session.snapshot(), this.gate, agent);
+    return agent.session;
   }
 
   private join(agent: ClientAgent, group: string): void {
@@ -228,12 +222,12 @@ function copyOf(settings: Settings): Settings {
 }
 
 function idsOf(agents: Iterable<ClientAgent>): string[] {
-  return Array.from(agents, agent => agent.session.origin.sessionId);
+  return Array.from(agents, agent => agent.sessionState.origin.sessionId);
 }
 
 function uidsOf(agents: Iterable<ClientAgent>): string[] {
   const uids = new Set<string>();
-  for (const agent of agents) if (agent.session.userId !== '') uids.add(agent.session.userId);
+  for (const agent of agents) if (agent.sessionState.userId !== '') uids.add(agent.sessionState.userId);
   return [...uids];
 }
 

@@ -1,7 +1,7 @@
 export { type ClientId, type JsonValue, type SessionSnapshot, type Settings } from '@nestgate/link';
 export { type ErrorBody, type ErrorCode, GateError } from '@nestgate/protocol';
 export { type Confirm, type Delivery, GatewayApi, type SendOptions } from './gateway/gateway-api.js';
-export { assertName, encodeBody, encodeMessage, MAX_PUSH_BYTES } from './gateway/message.js';
+export { assertName, assertSettings, encodeBody, encodeMessage, MAX_PUSH_BYTES } from './gateway/message.js';
 export { createLink, type NodeOptions } from './node/node-options.js';
 export { LINK, NODE_OPTIONS, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
 export { Session } from './session/session.js';

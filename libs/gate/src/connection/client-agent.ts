@@ -1,5 +1,6 @@
 import type { Peer } from '@nestgate/link';
 import { type Body, CLOSE, type ErrorBody, GateError } from '@nestgate/protocol';
+import { encodeMessage, type Session } from '@nestgate/worker';
 import { isWellFormed } from '../body-value.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import type { SessionState } from '../session/session-state.js';
@@ -26,6 +27,8 @@ export interface AgentHost extends SendQueueHost {
   take(agent: ClientAgent): void;
   /** The agent ends: forget it. Called once. */
   retire(agent: ClientAgent, code: number, reason: string): void;
+  /** A copy of the agent's session. */
+  sessionOf(agent: ClientAgent): Session;
   /** Calls back after `closeTimeout`, unless the returned function is called first. */
   afterCloseTimeout(callback: () => void): () => void;
 }
@@ -66,7 +69,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   constructor(
     private readonly host: AgentHost,
     readonly serial: number,
-    readonly session: SessionState,
+    /** The state behind {@link session}: the gate's own, which only its keeper changes. */
+    readonly sessionState: SessionState,
     readonly connection: Connection,
     readonly wire: Wire,
   ) {
@@ -78,6 +82,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.queue = new SendQueue(host, this, connection);
     this.credit = new Credit(concurrentTasks, connection);
     this.rate = messageRate > 0 ? new MessageRate(messageRate, now) : undefined;
+  }
+
+  /** A copy of the client's session; its `to…` methods change the session itself. */
+  get session(): Session {
+    return this.host.sessionOf(this);
   }
 
   /** True as soon as the connection is being closed. */
@@ -190,8 +199,17 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.state === 'open' && this.queue.send(frame);
   }
 
-  /** Queues a message. */
-  sendPack(topic: string, body: Body): boolean {
+  /**
+   * Sends a message to the client; false when it was not taken.
+   * @throws {GateError} `BAD_ARGUMENT` for a topic outside the grammar, or a body that cannot be encoded.
+   */
+  sendPack(topic: string, body?: unknown): boolean {
+    const message = encodeMessage(topic, body);
+    return this.pushBody(message.topic, message.body);
+  }
+
+  /** Queues a message whose topic has been checked and whose body is encoded. */
+  pushBody(topic: string, body: Body): boolean {
     return this.sendFrame(this.wire.push(topic, body));
   }
 
@@ -218,7 +236,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   // Its end.
 
   /** Closes the connection, after what is queued has been sent or `closeTimeout` is over. */
-  close(code: number, reason: string): void {
+  close(code: number = CLOSE.kicked.code, reason: string = CLOSE.kicked.reason): void {
     if (this.state !== 'open') return;
     this.end(code, reason);
     this.queue.drain();

@@ -1,7 +1,7 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { type Caller, createCaller, LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
 import { CLOSE, formatTraceParent, newTraceSpan, parseTraceParent } from '@nestgate/protocol';
-import { Session } from '@nestgate/worker';
+import { assertSettings, Session, type Settings } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -70,7 +70,7 @@ export class ClientLifecycle implements AgentHost {
 
   /** The session of a client, for hooks. */
   sessionOf(agent: ClientAgent): Session {
-    return new Session(agent.session.snapshot(), this.gate, agent);
+    return new Session(agent.sessionState.snapshot(), this.gate, agent);
   }
 
   take(agent: ClientAgent): void {
@@ -111,7 +111,8 @@ export class ClientLifecycle implements AgentHost {
   }
 
   private async greet(agent: ClientAgent, { userId, settings }: HandshakeResult): Promise<void> {
-    if (settings) agent.session.merge(settings);
+    // A copy, and only what JSON can carry: the session outlives whatever the handler made it of.
+    if (settings) agent.sessionState.merge(copySettings(settings));
     const session = this.sessionOf(agent);
     if (userId !== undefined) await session.toBind(userId);
     await this.learner.onConnect(session);
@@ -125,4 +126,9 @@ export class ClientLifecycle implements AgentHost {
 /** A connection goes on with the trace it brings, when that is one. */
 function traceOf({ traceParent }: HandshakeResult): string {
   return formatTraceParent(parseTraceParent(traceParent) ?? newTraceSpan());
+}
+
+function copySettings(settings: Settings): Settings {
+  assertSettings(Object.entries(settings));
+  return JSON.parse(JSON.stringify(settings)) as Settings;
 }

@@ -9,6 +9,8 @@ export interface Connection {
   readonly writableLength: number;
   /** Writes framed bytes. */
   write(data: Uint8Array): void;
+  /** Asks for `onDrain` as soon as the operating system has taken what has been written. */
+  awaitDrain(): void;
   /** Probes whether the client is alive. */
   ping(): void;
   pause(): void;

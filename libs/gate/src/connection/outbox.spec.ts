@@ -17,6 +17,8 @@ class FakeConnection implements Connection {
     if (!this.flowing) this.writableLength += data.length;
   }
 
+  awaitDrain(): void {}
+
   ping(): void {}
   pause(): void {}
   resume(): void {}

@@ -74,7 +74,11 @@ export class Outbox implements Drainable {
   drain(): void {
     this.listed = false;
     const { frames } = this;
-    if (frames.length === 0 || this.connection.writableLength > 0) return;
+    if (frames.length === 0) return;
+    if (this.connection.writableLength > 0) {
+      this.connection.awaitDrain();
+      return;
+    }
     const data = frames.length === 1 ? (frames[0] as Uint8Array) : Buffer.concat(frames, this.bytes);
     this.writtenPacks = frames.length;
     this.frames = [];

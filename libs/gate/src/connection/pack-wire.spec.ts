@@ -12,7 +12,12 @@ function hex(text: string): Buffer {
 
 /** Bytes as they are written above. */
 function shown(bytes: Uint8Array | undefined): string | undefined {
-  return bytes && Buffer.from(bytes).toString('hex').replaceAll(/..(?=.)/g, '$& ');
+  return (
+    bytes &&
+    Buffer.from(bytes)
+      .toString('hex')
+      .replaceAll(/..(?=.)/g, '$& ')
+  );
 }
 
 function bytes(content: string | Uint8Array): Body {

@@ -74,8 +74,7 @@ export class SendQueue {
 
   /** Drops what waits. */
   clear(why: string): void {
-    this.deferred = undefined;
-    const dropped = this.outbox.clear();
+    const dropped = this.outbox.clear() + (this.deferred?.clear() ?? 0);
     if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { FRAME_STREAM, PACK_STREAM, type SplitFault, type StreamLayout, StreamSplitter } from './stream-splitter.js';
+import { FRAME_STREAM, PACK_STREAM, type StreamLayout, StreamSplitter } from './stream-splitter.js';
 
 const MAX = 65_535;
 
@@ -13,7 +13,7 @@ function message(layout: StreamLayout, content: Uint8Array): Buffer {
 }
 
 /** Splits chunks, and returns the messages as hex, with the fault when there was one. */
-function split(layout: StreamLayout, chunks: readonly Buffer[], maxSize = MAX): readonly (string | SplitFault)[] {
+function split(layout: StreamLayout, chunks: readonly Buffer[], maxSize = MAX): readonly string[] {
   const found: string[] = [];
   const splitter = new StreamSplitter(layout, maxSize, data => found.push(data.toString('hex')));
   for (const chunk of chunks) {
@@ -110,21 +110,10 @@ describe.each([
     }
     expect(views.map(view => view.toString('hex'))).toEqual([one.toString('hex'), one.toString('hex')]);
   });
-
-  it('says whether a message has begun and not ended', () => {
-    const splitter = new StreamSplitter(layout, MAX, () => undefined);
-    expect(splitter.isInside).toBe(false);
-    splitter.push(one.subarray(0, 1));
-    expect(splitter.isInside).toBe(true);
-    splitter.push(one.subarray(1, -1));
-    expect(splitter.isInside).toBe(true);
-    splitter.push(one.subarray(-1));
-    expect(splitter.isInside).toBe(false);
-  });
 });
 
 describe('the lengths of a stream', () => {
-  function head(layout: StreamLayout, text: string): readonly (string | SplitFault)[] {
+  function head(layout: StreamLayout, text: string): readonly string[] {
     return split(layout, [Buffer.from(text.replaceAll(' ', ''), 'hex')]);
   }
 

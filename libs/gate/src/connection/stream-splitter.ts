@@ -43,11 +43,6 @@ export class StreamSplitter implements Splitter {
     private readonly onMessage: (message: Buffer) => void,
   ) {}
 
-  /** True when a message has begun and not ended. */
-  get isInside(): boolean {
-    return this.filled > 0;
-  }
-
   push(chunk: Buffer): SplitFault | undefined {
     let at = 0;
     while (at < chunk.length) {

@@ -11,6 +11,7 @@ const NOTHING = Buffer.alloc(0);
 export class TcpConnection implements Connection {
   readonly network = 'tcp';
   private closing: { readonly code: number; readonly reason: string } | undefined;
+  private isAwaited = false;
   private notifyDrain: () => void = () => undefined;
 
   constructor(
@@ -30,8 +31,10 @@ export class TcpConnection implements Connection {
   /** Starts telling what happens. */
   listen(events: ConnectionEvents, splitter: Splitter): void {
     const { socket } = this;
-    this.notifyDrain = () => events.onDrain();
-    socket.on('drain', this.notifyDrain);
+    this.notifyDrain = () => {
+      this.isAwaited = false;
+      events.onDrain();
+    };
     let fault: SplitFault | undefined;
     socket.on('data', chunk => {
       // Behind a fault nobody knows where a message begins, and the client may take a while to be gone.
@@ -51,8 +54,14 @@ export class TcpConnection implements Connection {
   write(data: Uint8Array): void {
     const { socket } = this;
     if (!socket.writable) return;
-    // A socket below its high-water mark does not announce that it has drained: ask it to.
-    if (socket.write(data) && socket.writableLength > 0) socket.write(NOTHING, this.notifyDrain);
+    socket.write(data);
+  }
+
+  awaitDrain(): void {
+    if (this.isAwaited || !this.socket.writable) return;
+    this.isAwaited = true;
+    // Not the `drain` event: a socket below its high-water mark has none, whoever has written to it.
+    this.socket.write(NOTHING, this.notifyDrain);
   }
 
   ping(): void {

@@ -31,7 +31,11 @@ afterAll(() => rmSync(dir, { recursive: true }));
 describe('loadTls', () => {
   it('reads a certificate and its key', () => {
     const loaded = loadTls({ certFile: file('a.crt'), keyFile: file('a.key') });
-    expect(loaded).toEqual({ cert: readFileSync(file('a.crt')), key: readFileSync(file('a.key')), minVersion: 'TLSv1.2' });
+    expect(loaded).toEqual({
+      cert: readFileSync(file('a.crt')),
+      key: readFileSync(file('a.key')),
+      minVersion: 'TLSv1.2',
+    });
     expect(() => createSecureContext(loaded)).not.toThrow();
   });
 

@@ -52,13 +52,17 @@ export function reloadOnHangup(options: TlsOptions, server: SecureServer, logger
 function readAuthority(file: string): Buffer {
   const ca = read('tls.caFile', file);
   try {
-    new X509Certificate(ca);
+    parseCertificate(ca);
   } catch (error) {
     throw new Error(`Option tls.caFile: ${JSON.stringify(file)} cannot be used: ${(error as Error).message}`, {
       cause: error,
     });
   }
   return ca;
+}
+
+function parseCertificate(pem: Buffer): X509Certificate {
+  return new X509Certificate(pem);
 }
 
 function read(option: string, file: string): Buffer {

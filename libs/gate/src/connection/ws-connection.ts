@@ -48,9 +48,11 @@ export class WsConnection implements Connection {
 
   /** Starts telling what happens. `binary`: the kind of frames this client's codec uses. */
   listen(events: ConnectionEvents, binary: boolean): void {
-    const { ws, socket } = this;
-    this.notifyDrain = () => events.onDrain();
-    socket.on('drain', this.notifyDrain);
+    const { ws } = this;
+    this.notifyDrain = () => {
+      this.isAwaited = false;
+      events.onDrain();
+    };
     ws.on('message', (data, isBinary) => {
       if (isBinary === binary) events.onFrame(data as Buffer);
       else events.onViolation(CLOSE.wrongFrameType.code, isBinary ? 'text frames only' : 'binary frames only');
@@ -69,9 +71,14 @@ export class WsConnection implements Connection {
   }
 
   write(data: Uint8Array): void {
-    const { socket } = this;
-    // A socket below its high-water mark does not announce that it has drained: ask it to.
-    if (socket.write(data) && socket.writableLength > 0) socket.write(NOTHING, this.notifyDrain);
+    this.socket.write(data);
+  }
+
+  awaitDrain(): void {
+    if (this.isAwaited || !this.socket.writable) return;
+    this.isAwaited = true;
+    // Not the `drain` event: a socket below its high-water mark has none, whoever has written to it.
+    this.socket.write(NOTHING, this.notifyDrain);
   }
 
   ping(): void {
@@ -100,6 +107,7 @@ export class WsConnection implements Connection {
     this.ws.terminate();
   }
 
+  private isAwaited = false;
   private notifyDrain: () => void = () => undefined;
 }
 

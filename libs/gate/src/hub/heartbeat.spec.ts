@@ -20,6 +20,8 @@ class FakeConnection implements Connection {
   /** When it was pinged, since the start. */
   readonly pings: number[] = [];
 
+  awaitDrain(): void {}
+
   ping(): void {
     this.pings.push(Date.now() - START);
   }
@@ -36,6 +38,9 @@ describe('Heartbeat', () => {
     options: resolveGateOptions({ concurrentTasks: 1 }),
     counters: new GateCounters(),
     drainQueue: new DrainQueue(),
+    sessionOf: () => {
+      throw new Error('Nobody asks for a session here');
+    },
     take: agent => agent.beginRequest(0),
     retire: () => undefined,
     afterCloseTimeout: () => () => undefined,

@@ -1,7 +1,6 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { createCaller, LinkNode, sessionContract } from '@nestgate/link';
 import { type Body, BodyKind } from '@nestgate/protocol';
-import { clientErrorBody, encodeBody, Session } from '@nestgate/worker';
+import { clientErrorBody, encodeBody } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { Wire } from '../connection/wire.js';
@@ -15,18 +14,15 @@ import { OpenSendMessageHook, SendMessageHook } from '../hooks/pack-hooks.js';
 @Injectable()
 export class Pusher implements OnApplicationShutdown {
   private readonly logger = new Logger(Pusher.name);
-  private readonly gate;
   private readonly hook: SendMessageHook | undefined;
   private readonly patience: HookPatience;
 
   constructor(
-    node: LinkNode,
     hook: SendMessageHook,
     private readonly counters: GateCounters,
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
   ) {
     this.patience = new HookPatience(requestTimeout, this.logger, 'SendMessageHook');
-    this.gate = createCaller(node, sessionContract);
     this.hook = hook instanceof OpenSendMessageHook ? undefined : hook;
   }
 
@@ -45,7 +41,7 @@ export class Pusher implements OnApplicationShutdown {
   private throughHook(hook: SendMessageHook, topic: string, body: Body): (agent: ClientAgent) => boolean {
     const shared = freeze(bodyValue(body));
     return agent => {
-      const session = new Session(agent.session.snapshot(), this.gate, agent);
+      const { session } = agent;
       const value = body.kind === BodyKind.bytes ? Buffer.from(body.bytes) : shared;
       const encode = (changed: unknown): Uint8Array | undefined =>
         agent.wire.push(topic, changed === shared ? body : encodeBody(changed));

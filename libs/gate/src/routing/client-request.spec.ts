@@ -43,6 +43,9 @@ describe('ClientRequest', () => {
       options: resolveGateOptions(),
       counters: new GateCounters(),
       drainQueue: new DrainQueue(),
+      sessionOf: () => {
+        throw new Error('Nobody asks for a session here');
+      },
       take: () => undefined,
       retire: () => undefined,
       afterCloseTimeout: () => () => undefined,
@@ -54,6 +57,7 @@ describe('ClientRequest', () => {
       bytesRead: 0,
       writableLength: 0,
       write: data => (written += Buffer.from(data).toString('latin1')),
+      awaitDrain: () => undefined,
       ping: nothing,
       pause: nothing,
       resume: nothing,

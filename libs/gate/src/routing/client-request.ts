@@ -19,7 +19,7 @@ export class ClientRequest extends Pending {
     const { agent, id, topic } = this;
     const body: Body = topicContract.message.result.read(reader);
     if (id > 0) agent.sendFrame(agent.wire.reply(id, body));
-    else if (agent.wire.pushesResults && body.kind !== BodyKind.none) agent.sendPack(topic, body);
+    else if (agent.wire.pushesResults && body.kind !== BodyKind.none) agent.pushBody(topic, body);
     agent.endRequest(id);
   }
 

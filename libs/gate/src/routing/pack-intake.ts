@@ -1,5 +1,4 @@
 import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { createCaller, LinkNode, sessionContract } from '@nestgate/link';
 import { type Body, BodyKind, type ErrorBody, NO_BODY } from '@nestgate/protocol';
 import { clientErrorBody, encodeBody, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
@@ -24,19 +23,16 @@ import { TopicRouter } from './topic-router.js';
 export class PackIntake implements OnApplicationShutdown {
   private readonly logger = new Logger(PackIntake.name);
   private readonly patience: HookPatience;
-  private readonly gate;
   private readonly hasRecvHook: boolean;
   private readonly hasRouteHook: boolean;
 
   constructor(
-    node: LinkNode,
     private readonly router: TopicRouter,
     private readonly recvPackHandler: RecvPackHandler,
     private readonly routeHandler: RouteHandler,
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
   ) {
     this.patience = new HookPatience(requestTimeout, this.logger, 'RecvPackHandler or RouteHandler');
-    this.gate = createCaller(node, sessionContract);
     this.hasRecvHook = !(recvPackHandler instanceof ForwardingRecvPackHandler);
     this.hasRouteHook = !(routeHandler instanceof OpenRouteHandler);
   }
@@ -44,15 +40,16 @@ export class PackIntake implements OnApplicationShutdown {
   /** Takes the frame that the agent's wire has just decoded. */
   take(agent: ClientAgent): void {
     const { topic, body, id } = agent.wire.frame;
-    if (!this.hasRecvHook && !this.hasRouteHook) this.router.route(agent, topic, body, id);
-    else this.runHooks(agent, topic, body, id);
+    const now = Date.now();
+    if (!this.hasRecvHook && !this.hasRouteHook) this.router.route(agent, topic, body, id, now);
+    else this.runHooks(agent, topic, body, id, now);
   }
 
   onApplicationShutdown(): void {
     this.patience.stop();
   }
 
-  private runHooks(agent: ClientAgent, topic: string, body: Body, id: number): void {
+  private runHooks(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
     let value: unknown;
     try {
       value = bodyValue(body);
@@ -62,7 +59,7 @@ export class PackIntake implements OnApplicationShutdown {
     }
     agent.beginRequest(id);
     const passage = new Passage(topic, id, value);
-    const session = new Session(agent.session.snapshot(), this.gate, agent);
+    const { session } = agent;
     agent.block();
     this.patience
       .bound(this.ask(session, passage))
@@ -71,7 +68,7 @@ export class PackIntake implements OnApplicationShutdown {
         if (agent.isClosed) return;
         agent.endRequest(id);
         const { outcome } = passage;
-        if (outcome.type === 'forward') this.router.route(agent, topic, body, id);
+        if (outcome.type === 'forward') this.router.route(agent, topic, body, id, arrivedAt);
         else if (outcome.type === 'error') agent.sendError(id, outcome.error, topic);
         else answer(agent, topic, id, outcome.body);
         agent.unblock();
@@ -96,7 +93,7 @@ export class PackIntake implements OnApplicationShutdown {
 /** Answers as a handler's return value would: clients without request ids get it as a push. */
 function answer(agent: ClientAgent, topic: string, id: number, body: Body): void {
   if (id > 0) agent.sendFrame(agent.wire.reply(id, body));
-  else if (agent.wire.pushesResults && body.kind !== BodyKind.none) agent.sendPack(topic, body);
+  else if (agent.wire.pushesResults && body.kind !== BodyKind.none) agent.pushBody(topic, body);
 }
 
 /** Where a message goes: it has been forwarded, answered, dealt with, or has failed. */

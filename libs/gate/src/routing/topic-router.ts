@@ -38,21 +38,21 @@ export class TopicRouter implements OnApplicationShutdown {
     directory.onChange(() => this.retryWaiting());
   }
 
-  /** Routes a client's frame to a worker. */
-  route(agent: ClientAgent, topic: string, body: Body, id: number): void {
+  /** Routes a client's frame to a worker. `arrivedAt` is when its time began, in milliseconds of `Date.now()`. */
+  route(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
     const module = this.moduleOf(topic);
     const worker = this.choose(agent, module);
     if (!worker) {
-      this.wait(agent, topic, module, body, id);
+      this.wait(agent, topic, module, body, id, arrivedAt);
       return;
     }
     agent.beginRequest(id);
-    this.send(agent, worker, topic, body, id, Date.now() + this.options.requestTimeout);
+    this.send(agent, worker, topic, body, id, arrivedAt + this.options.requestTimeout);
   }
 
   /** The session has changed: its worker is told, before it gets the answer to what it may have asked. */
   tell(agent: ClientAgent): void {
-    const { worker, session } = agent;
+    const { worker, sessionState: session } = agent;
     if (!worker || agent.workerVersion === session.version) return;
     agent.workerVersion = session.version;
     this.node.notify(worker, topicContract.update, { serial: agent.serial, session: session.snapshot() });
@@ -83,7 +83,7 @@ export class TopicRouter implements OnApplicationShutdown {
     const workers = this.directory.workersOf(module);
     const { length } = workers;
     if (length === 0) return undefined;
-    const pinned = agent.session.get(module);
+    const pinned = agent.sessionState.get(module);
     if (pinned !== undefined) {
       const server = workers.find(worker => worker.info.id === pinned);
       if (server) return server;
@@ -98,13 +98,13 @@ export class TopicRouter implements OnApplicationShutdown {
     message.topic = topic;
     message.body = body;
     message.wantsResult = id > 0 || agent.wire.pushesResults;
-    message.session = this.newsFor(agent, worker) ? agent.session.snapshot() : undefined;
+    message.session = this.newsFor(agent, worker) ? agent.sessionState.snapshot() : undefined;
     this.node.request(worker, topicContract.message, message, new ClientRequest(agent, topic, id), deadline);
   }
 
   /** Whether the session has changed since the worker was last told; notes that it is told now. */
   private newsFor(agent: ClientAgent, worker: Peer): boolean {
-    const { version } = agent.session;
+    const { version } = agent.sessionState;
     if (agent.worker !== worker) {
       if (agent.worker) (agent.otherWorkers ??= new Map()).set(agent.worker, agent.workerVersion);
       this.directory.noteMove(agent.worker, worker);
@@ -118,7 +118,7 @@ export class TopicRouter implements OnApplicationShutdown {
   }
 
   /** Nobody serves the module now: wait for a worker, unless there never was one. */
-  private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number): void {
+  private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number, arrivedAt: number): void {
     if (!this.directory.isKnown(module)) {
       this.refuse(agent, topic, body, id, 'NO_ROUTE');
     } else if (agent.waitSpent || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
@@ -127,9 +127,11 @@ export class TopicRouter implements OnApplicationShutdown {
       agent.beginRequest(id);
       const now = Date.now();
       const { requestTimeout, workerWait } = this.options;
-      const frame = new WaitingFrame(agent, topic, module, body, id, now + requestTimeout, late => this.giveUp(late));
+      const frame = new WaitingFrame(agent, topic, module, body, id, arrivedAt + requestTimeout, late =>
+        this.giveUp(late),
+      );
       this.waiting.add(frame);
-      this.wheel.add(frame, now + Math.min(workerWait, requestTimeout));
+      this.wheel.add(frame, Math.min(now + workerWait, arrivedAt + requestTimeout));
       agent.block();
     }
   }

@@ -62,7 +62,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     const order = ++this.lastBind;
     const deadline = newDeadline();
     return this.inTurn(agent, async () => {
-      if (agent.session.userId === userId) return;
+      if (agent.sessionState.userId === userId) return;
       const run = (): Promise<void> => this.bindNow(agent, userId, order, deadline);
       await (this.options.login === 'refuse' ? this.alone(userId, deadline, run) : run());
     });
@@ -71,9 +71,9 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   /** Releases a client from its uid, or only from this one. What is stored stays. */
   unbind(agent: ClientAgent, userId: string | undefined): Promise<void> {
     return this.inTurn(agent, () => {
-      if (agent.session.userId !== '' && (userId ?? agent.session.userId) === agent.session.userId) {
+      if (agent.sessionState.userId !== '' && (userId ?? agent.sessionState.userId) === agent.sessionState.userId) {
         this.leave(agent);
-        agent.session.setUserId('');
+        agent.sessionState.setUserId('');
       }
     });
   }
@@ -81,7 +81,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   /** Merges settings, key by key. @throws {GateError} as {@link replace} does. */
   merge(agent: ClientAgent, settings: Settings): Promise<void> {
     return this.change(agent, { set: settings, deleted: [] }, () => {
-      agent.session.merge(settings);
+      agent.sessionState.merge(settings);
       this.own(agent, Object.keys(settings));
     });
   }
@@ -93,7 +93,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
    */
   replace(agent: ClientAgent, settings: Settings): Promise<void> {
     return this.change(agent, { set: settings, deleted: 'all' }, () => {
-      agent.session.replace(settings);
+      agent.sessionState.replace(settings);
       this.borrowed.delete(agent);
     });
   }
@@ -101,7 +101,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   /** Removes a setting. @throws {GateError} as {@link replace} does. */
   delete(agent: ClientAgent, key: string): Promise<void> {
     return this.change(agent, { set: {}, deleted: [key] }, () => {
-      agent.session.delete(key);
+      agent.sessionState.delete(key);
       this.own(agent, [key]);
     });
   }
@@ -122,9 +122,9 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     const deadline = newDeadline();
     return this.inTurn(agent, async () => {
       apply();
-      if (agent.session.userId === '') return;
+      if (agent.sessionState.userId === '') return;
       try {
-        await this.storage.storage(agent.session.snapshot(), change, deadline);
+        await this.storage.storage(agent.sessionState.snapshot(), change, deadline);
       } catch {
         throw new GateError('STORAGE_UNAVAILABLE', 'The session has changed on the gate, but could not be stored');
       }
@@ -137,21 +137,20 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     const settings = await this.exchange(agent, userId, own, deadline);
     // From here on nothing waits: whatever refuses the client refuses it before anything has changed.
     assertHere(agent);
-    this.checkLogin(agent, userId);
     this.replaceOthers(agent, userId, order);
     this.leave(agent);
-    agent.session.adopt(settings);
+    agent.sessionState.adopt(settings);
     const borrowed = Object.keys(settings).filter(key => !Object.hasOwn(own, key));
     if (borrowed.length > 0) this.borrowed.set(agent, new Set(borrowed));
     else this.borrowed.delete(agent);
-    agent.session.setUserId(userId);
+    agent.sessionState.setUserId(userId);
     this.bindOf.set(agent, order);
     this.hub.uids.add(userId, agent);
   }
 
   /** Merges what is stored of a user with the connection's own settings, stores the result, and returns it. */
   private async exchange(agent: ClientAgent, userId: string, own: Settings, deadline: number): Promise<Settings> {
-    const { origin, version } = agent.session;
+    const { origin, version } = agent.sessionState;
     const stored = await this.storage.query(userId, deadline);
     // Nobody is left to store for.
     assertHere(agent);
@@ -168,7 +167,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private ownSettings(agent: ClientAgent): Settings {
-    const { settings } = agent.session.snapshot();
+    const { settings } = agent.sessionState.snapshot();
     const borrowed = this.borrowed.get(agent);
     return borrowed ? Object.fromEntries(Object.entries(settings).filter(([key]) => !borrowed.has(key))) : settings;
   }
@@ -216,7 +215,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   private leave(agent: ClientAgent): void {
-    const { userId } = agent.session;
+    const { userId } = agent.sessionState;
     if (userId !== '') this.hub.uids.remove(userId, agent);
     this.bindOf.delete(agent);
   }

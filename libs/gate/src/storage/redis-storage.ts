@@ -142,7 +142,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     if (entries.length === 0) return undefined;
     const owner = fields[OWNER_FIELD];
     if (owner?.toString() !== userId) return new Defect(OWNER_FIELD, owner, 'it is not of this user');
-    const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+    const decoder = new TextDecoder('utf-8', { fatal: true });
     const settings: [string, JsonValue][] = [];
     for (const [field, bytes] of entries) {
       if (field === OWNER_FIELD) continue;

@@ -6,7 +6,7 @@ const BATCH = 1_000;
 
 /** Where the sessions are. */
 interface Clients {
-  all(): Iterable<{ readonly session: { readonly userId: string; snapshot(): SessionSnapshot } }>;
+  all(): Iterable<{ readonly sessionState: { readonly userId: string; snapshot(): SessionSnapshot } }>;
 }
 
 /** Tells the storage, time and again, which bound sessions are online. */
@@ -32,7 +32,7 @@ export class StorageHeartbeat {
     if (this.running) return;
     this.running = true;
     let batch: SessionSnapshot[] = [];
-    for (const { session } of this.clients.all()) {
+    for (const { sessionState: session } of this.clients.all()) {
       if (session.userId !== '') batch.push(session.snapshot());
       if (batch.length < BATCH) continue;
       await this.tell(batch);

@@ -31,7 +31,9 @@ describe('clients that come and go all the time', () => {
     cluster = await createTestCluster({
       handlers: { imports: [HandlersModule] },
       gate: {
-        ...{ maxConnectionsPerIp: 0, maxConnectionRate: 0, messageRate: 0 },
+        maxConnectionsPerIp: 0,
+        maxConnectionRate: 0,
+        messageRate: 0,
         providers: [{ provide: StorageHandler, useValue: new RedisStorage({ client: server.url }) }],
       },
     });

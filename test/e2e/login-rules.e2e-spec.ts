@@ -24,7 +24,9 @@ describe('a second login of one user on a gate', () => {
     cluster = await createTestCluster({
       handlers: { imports: [HandlersModule] },
       gate: {
-        ...{ login, maxConnectionsPerIp: 0, maxConnectionRate: 0 },
+        login,
+        maxConnectionsPerIp: 0,
+        maxConnectionRate: 0,
         providers: [
           { provide: StorageHandler, useValue: storage },
           { provide: SessionLearner, useValue: learner },

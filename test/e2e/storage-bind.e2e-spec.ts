@@ -20,7 +20,8 @@ describe.each(SHAPES)('binding to a uid in $name', ({ gates, workers }) => {
     storage = new ScriptedStorage();
     learner = new NotingLearner();
     cluster = await createTestCluster({
-      ...{ gates, workers },
+      gates,
+      workers,
       handlers: { imports: [HandlersModule], controllers: [ChangingTopics] },
       gate: {
         providers: [
@@ -45,15 +46,10 @@ describe.each(SHAPES)('binding to a uid in $name', ({ gates, workers }) => {
     storage.before = async call => seen.push([call, await cluster.api.isUidOnline('ada'), await uid()]);
     await bind('ada');
     const merged = { kept: 1, both: 'own', own: 2 };
+    const change = { set: { both: 'own', own: 2 }, deleted: [] };
     expect(seen).toEqual([
       [{ name: 'query', userId: 'ada' }, false, null],
-      [
-        {
-          ...{ name: 'storage', userId: 'ada', settings: merged },
-          change: { set: { both: 'own', own: 2 }, deleted: [] },
-        },
-        ...[false, null],
-      ],
+      [{ name: 'storage', userId: 'ada', settings: merged, change }, false, null],
     ]);
     expect(await settings()).toEqual(merged);
     expect(storage.kept('ada')).toEqual(merged);

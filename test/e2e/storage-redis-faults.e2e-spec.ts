@@ -63,12 +63,12 @@ describe('a Redis that fails', () => {
 
   /** The client talks while a task runs. Returns the slowest answer, and the lag of the event loop, in milliseconds. */
   async function talkDuring(client: FakeClient, task: () => Promise<unknown>): Promise<{ echo: number; lag: number }> {
-    let done = false;
+    const state = { done: false };
     let echo = 0;
     const histogram = monitorEventLoopDelay({ resolution: 5 });
     histogram.enable();
-    const running = task().finally(() => (done = true));
-    while (!done) {
+    const running = task().finally(() => (state.done = true));
+    while (!state.done) {
       echo = Math.max(echo, (await timed(() => client.request('echo/echo', 'hello'))).ms);
       await new Promise(resolve => setTimeout(resolve, 5));
     }

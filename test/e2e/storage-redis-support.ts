@@ -10,7 +10,10 @@ export function gateWith(storage: StorageHandler, options: GateOptions = {}): Pr
   return createTestCluster({
     handlers: { imports: [HandlersModule] },
     gate: {
-      ...{ messageRate: 0, maxConnectionsPerIp: 0, maxConnectionRate: 0, ...options },
+      messageRate: 0,
+      maxConnectionsPerIp: 0,
+      maxConnectionRate: 0,
+      ...options,
       providers: [{ provide: StorageHandler, useValue: storage }],
     },
   });

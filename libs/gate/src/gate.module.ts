@@ -8,6 +8,7 @@ import {
 import { DiscoveryModule } from '@nestjs/core';
 import { NODE_OPTIONS, nodeExports, nodeProviders } from '@nestgate/worker';
 import { Admission } from './connection/admission.js';
+import { AgentCreator } from './connection/agent-creator.js';
 import { ClientLifecycle } from './connection/client-lifecycle.js';
 import { Codecs, type CustomCodecs } from './connection/codec.js';
 import { HandshakePipeline } from './connection/handshake-pipeline.js';
@@ -62,6 +63,7 @@ const PROVIDERS: readonly Provider[] = [
   { provide: RecvPackHandler, useClass: ForwardingRecvPackHandler },
   { provide: StorageHandler, useFactory: () => new MemoryStorage() },
   Admission,
+  AgentCreator,
   Codecs,
   PackIntake,
   Pusher,

@@ -1,3 +1,4 @@
+export { AgentCreator } from './connection/agent-creator.js';
 export { type AgentHost, ClientAgent, type ConnectionEnd } from './connection/client-agent.js';
 export { type CustomCodecs, type StreamCodec } from './connection/codec.js';
 export { type Connection, type ConnectionEvents } from './connection/connection.js';

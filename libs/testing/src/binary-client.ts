@@ -1,4 +1,5 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { EncryptMode } from '@nestgate/gate';
@@ -51,12 +52,15 @@ export class BinaryClient {
     this.codec = options.codec ?? 'pack';
     transport.on('error', () => undefined);
     this.closed = new Promise(resolve => {
-      const end = (code: number, reason: string): void => resolve((this.closedWith = { code, reason }));
-      if (transport instanceof WebSocket) transport.on('close', (code, reason) => end(code, reason.toString()));
-      else transport.on('close', () => end(0, ''));
+      const end = (code = 0, reason = ''): void => resolve((this.closedWith = { code, reason }));
+      if (transport instanceof WebSocket) {
+        transport.on('message', data => this.take(data as Buffer, true));
+        transport.on('close', (code, reason) => end(code, reason.toString()));
+      } else {
+        transport.on('data', chunk => this.take(chunk, false));
+        transport.on('close', () => end());
+      }
     });
-    if (transport instanceof WebSocket) transport.on('message', data => this.take(data as Buffer, true));
-    else transport.on('data', chunk => this.take(chunk, false));
   }
 
   /**
@@ -64,9 +68,8 @@ export class BinaryClient {
    * @throws {UpgradeRefused} when the gate answers with an HTTP error.
    */
   static async overWs(url: string, options: BinaryClientOptions & ClientOptions = {}): Promise<BinaryClient> {
-    const { codec = 'pack', encryptKey, encryptMode, ...rest } = options;
-    const socket = new WebSocket(url, [`gate.${codec}`], { perMessageDeflate: false, ...rest });
-    const client = new BinaryClient(socket, { codec, encryptKey, encryptMode });
+    const socket = new WebSocket(url, [`gate.${options.codec ?? 'pack'}`], { perMessageDeflate: false, ...options });
+    const client = new BinaryClient(socket, options);
     await new Promise<void>((resolve, reject) => {
       socket.on('unexpected-response', (request, response) => {
         reject(new UpgradeRefused(response.statusCode ?? 0));
@@ -83,15 +86,12 @@ export class BinaryClient {
     port: number,
     options: BinaryClientOptions & { readonly tls?: ConnectionOptions } = {},
   ): Promise<BinaryClient> {
-    const { tls, ...rest } = options;
+    const { tls } = options;
     // Half open, so that a test decides itself when its client ends.
     const to = { port, host: LOCALHOST, noDelay: true, allowHalfOpen: true };
     const socket = tls ? connectTls({ ...to, ...tls }) : connectPlain(to);
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.once(tls ? 'secureConnect' : 'connect', resolve);
-    });
-    const client = new BinaryClient(socket, rest);
+    await once(socket, tls ? 'secureConnect' : 'connect');
+    const client = new BinaryClient(socket, options);
     socket.on('end', () => socket.end());
     return client;
   }
@@ -200,16 +200,13 @@ export class BinaryClient {
   }
 
   private message(what: string, matches: (it: BinaryMessage) => boolean, timeoutMs?: number): Promise<BinaryMessage> {
-    return waitUntil(
-      what,
-      () => {
-        const found = this.messages.find(matches);
-        if (!found && this.fault) throw this.fault;
-        if (!found && this.closedWith) throw new Error(`Closed with ${this.closedWith.code} before ${what}`);
-        return found;
-      },
-      timeoutMs,
-    );
+    const find = (): BinaryMessage | undefined => {
+      const found = this.messages.find(matches);
+      if (!found && this.fault) throw this.fault;
+      if (!found && this.closedWith) throw new Error(`Closed with ${this.closedWith.code} before ${what}`);
+      return found;
+    };
+    return waitUntil(what, find, timeoutMs);
   }
 }
 

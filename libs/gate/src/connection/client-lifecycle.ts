@@ -14,7 +14,8 @@ import { TopicRouter } from '../routing/topic-router.js';
 import { SessionKeeper } from '../session/session-keeper.js';
 import { AgentLearner } from '../hooks/agent-learner.js';
 import { SessionState } from '../session/session-state.js';
-import { type AgentHost, ClientAgent } from './client-agent.js';
+import { AgentCreator } from './agent-creator.js';
+import type { AgentHost, ClientAgent } from './client-agent.js';
 import type { Connection } from './connection.js';
 import { DrainQueue } from './drain-queue.js';
 import type { Wire } from './wire.js';
@@ -38,6 +39,7 @@ export class ClientLifecycle implements AgentHost {
     private readonly keeper: SessionKeeper,
     private readonly learner: SessionLearner,
     private readonly agentLearner: AgentLearner,
+    private readonly agentCreator: AgentCreator,
   ) {
     this.gateId = node.info.id;
     this.gate = createCaller(node, sessionContract);
@@ -56,7 +58,7 @@ export class ClientLifecycle implements AgentHost {
       { sessionId, serverId: this.gateId, ip, network, connectedAt: Date.now(), traceParent: traceOf(handshake) },
       this.options.maxSettingsBytes,
     );
-    const agent = new ClientAgent(this, serial, state, connection, wire);
+    const agent = this.agentCreator.create(this, serial, state, connection, wire);
     agent.userData = handshake.userData;
     this.hub.add(agent);
     this.heartbeat.add(agent);

@@ -7,6 +7,7 @@ import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Admission } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs, type StreamCodec } from './codec.js';
+import { warnOfPlaintext } from './plaintext-warning.js';
 import { TcpConnection } from './tcp-connection.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 
@@ -36,6 +37,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
   async onApplicationBootstrap(): Promise<void> {
     const { tcp, tls } = this.options;
     if (!tcp) return;
+    warnOfPlaintext(this.logger, 'TCP', tcp.host, tls !== undefined);
     const codec = this.codecs.streamCodec(tcp.codec);
     const server = tls ? this.createTlsServer(codec) : this.createPlainServer(codec);
     server.on('error', error => this.logger.error(error));

@@ -16,6 +16,7 @@ import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
 import { checkOrigin, checkUpgrade, chooseCodec } from './handshake-check.js';
 import { HttpDrain } from './http-drain.js';
 import { HandshakePipeline } from './handshake-pipeline.js';
+import { warnOfPlaintext } from './plaintext-warning.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
 import { asSocket, WsConnection } from './ws-connection.js';
@@ -198,6 +199,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private async listenOnOwnPort(server: HttpServer): Promise<void> {
     const { port, host } = this.options.ws;
     if (port === undefined) return;
+    warnOfPlaintext(this.logger, 'WebSocket', host, this.options.tls !== undefined);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, host, () => {

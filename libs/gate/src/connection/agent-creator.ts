@@ -1,0 +1,13 @@
+import { Injectable } from '@nestjs/common';
+import type { SessionState } from '../session/session-state.js';
+import { type AgentHost, ClientAgent } from './client-agent.js';
+import type { Connection } from './connection.js';
+import type { Wire } from './wire.js';
+
+/** Makes the agent of each new connection. Replace it to use a subclass of {@link ClientAgent}. */
+@Injectable()
+export class AgentCreator {
+  create(host: AgentHost, serial: number, session: SessionState, connection: Connection, wire: Wire): ClientAgent {
+    return new ClientAgent(host, serial, session, connection, wire);
+  }
+}

@@ -2,7 +2,7 @@ import { GateError } from '@nestgate/protocol';
 import { isNodeId } from './client-id.js';
 import type { NodeInfo, NodeRole } from './link.js';
 
-const ROLES: readonly NodeRole[] = ['gate', 'worker', 'api'];
+const ROLES: ReadonlySet<unknown> = new Set<NodeRole>(['gate', 'worker', 'api']);
 /** Longest list of modules that a node may announce, and longest name of one. */
 const MAX_MODULES = 10_000;
 const MAX_TEXT = 128;
@@ -19,7 +19,7 @@ export function readNodeInfo(bytes: Buffer): NodeInfo {
   const isText = (item: unknown): item is string => typeof item === 'string' && item.length <= MAX_TEXT;
   if (
     !isNodeId(id) ||
-    !ROLES.includes(role as NodeRole) ||
+    !ROLES.has(role) ||
     !isText(epoch) ||
     !Array.isArray(modules) ||
     modules.length > MAX_MODULES ||

@@ -15,6 +15,8 @@ export interface BinaryClientOptions {
   /** Encrypts packs, as the gate's options of these names do. */
   readonly encryptKey?: string;
   readonly encryptMode?: EncryptMode;
+  /** Over TCP: speak TLS, with these options. */
+  readonly tls?: ConnectionOptions;
 }
 
 /** A pack or frame as it came. A pack is a `FrameKind.message` without an id. */
@@ -25,21 +27,15 @@ export interface BinaryMessage {
   readonly body: Buffer;
 }
 
-const LOCALHOST = '127.0.0.1';
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-
 /**
- * A `gate.pack` or `gate.frame` client for tests, over a real WebSocket, TCP or TLS connection. It shares no code with the
- * gate but the numbers of the frame kinds, so that the two check each other. It keeps all it has received, in order, and
- * answers nothing by itself: not the gate's pings either.
+ * A `gate.pack` or `gate.frame` client for tests, over a real WebSocket, TCP or TLS connection. It keeps all it has received,
+ * in order, and answers nothing by itself, pings neither. It shares no code with the gate: each of the two checks the other.
  */
 export class BinaryClient {
   readonly messages: BinaryMessage[] = [];
   /** Settles when the connection has ended. Over TCP, where there are no close codes, the code is 0. */
   readonly closed: Promise<ClosedWith>;
   closedWith: ClosedWith | undefined;
-  private readonly codec: 'pack' | 'frame';
   private rest: Buffer = Buffer.alloc(0);
   private fault: Error | undefined;
   private lastId = 0;
@@ -49,7 +45,6 @@ export class BinaryClient {
     readonly transport: Socket | WebSocket,
     private readonly options: BinaryClientOptions,
   ) {
-    this.codec = options.codec ?? 'pack';
     transport.on('error', () => undefined);
     this.closed = new Promise(resolve => {
       const end = (code = 0, reason = ''): void => resolve((this.closedWith = { code, reason }));
@@ -82,13 +77,10 @@ export class BinaryClient {
   }
 
   /** Connects to a TCP port of this machine; with `tls`, over TLS. */
-  static async overTcp(
-    port: number,
-    options: BinaryClientOptions & { readonly tls?: ConnectionOptions } = {},
-  ): Promise<BinaryClient> {
+  static async overTcp(port: number, options: BinaryClientOptions = {}): Promise<BinaryClient> {
     const { tls } = options;
     // Half open, so that a test decides itself when its client ends.
-    const to = { port, host: LOCALHOST, noDelay: true, allowHalfOpen: true };
+    const to = { port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true };
     const socket = tls ? connectTls({ ...to, ...tls }) : connectPlain(to);
     await once(socket, tls ? 'secureConnect' : 'connect');
     const client = new BinaryClient(socket, options);
@@ -134,16 +126,12 @@ export class BinaryClient {
 
   /** The first push on a topic (that matches). */
   push(topic: string, matches: (body: Buffer) => boolean = () => true, timeoutMs?: number): Promise<BinaryMessage> {
-    return this.message(
-      `a push on ${topic}`,
-      ({ kind, topic: on, body }) => kind === FrameKind.message && on === topic && matches(body),
-      timeoutMs,
-    );
+    return this.message(`a push on ${topic}`, it => isPush(it, topic) && matches(it.body), timeoutMs);
   }
 
   /** All pushes on a topic so far. */
   pushes(topic: string): readonly BinaryMessage[] {
-    return this.messages.filter(({ kind, topic: on }) => kind === FrameKind.message && on === topic);
+    return this.messages.filter(it => isPush(it, topic));
   }
 
   /** The client sends nothing more, but still reads. Over WebSocket, which knows no such thing, it closes. */
@@ -158,21 +146,21 @@ export class BinaryClient {
     else this.transport.destroy();
   }
 
-  /** A pack or frame, as this client would send it. */
+  /** A pack or frame as this client sends it. */
   encode(kind: number, id: number, topic: string, body?: unknown): Buffer {
     const name = Buffer.from(topic);
-    const content = Buffer.concat([u16(name.length), name, bytesOf(body)]);
-    if (this.codec === 'pack') {
-      const sealed = this.options.encryptKey === undefined ? content : seal(content, this.options);
-      return Buffer.concat([u16(sealed.length + 2), sealed]);
+    const content = Buffer.concat([number(name.length, 2), name, bytesOf(body)]);
+    if (this.options.codec !== 'frame') {
+      const sealed = seal(content, this.options);
+      return Buffer.concat([number(sealed.length + 2, 2), sealed]);
     }
-    const head = frameKindHasId(kind) ? Buffer.concat([Buffer.of(kind), u32(id)]) : Buffer.of(kind);
-    return Buffer.concat([u32(head.length + content.length), head, content]);
+    const head = frameKindHasId(kind) ? Buffer.concat([Buffer.of(kind), number(id, 4)]) : Buffer.of(kind);
+    return Buffer.concat([number(head.length + content.length, 4), head, content]);
   }
 
   private take(chunk: Buffer, isWhole: boolean): void {
     const data = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
-    const lengthBytes = this.codec === 'pack' ? 2 : 4;
+    const lengthBytes = this.options.codec === 'frame' ? 4 : 2;
     let at = 0;
     try {
       while (data.length - at >= lengthBytes) {
@@ -190,10 +178,7 @@ export class BinaryClient {
   }
 
   private decode(data: Buffer): BinaryMessage {
-    if (this.codec === 'pack') {
-      const plain = this.options.encryptKey === undefined ? data : open(data, this.options);
-      return { kind: FrameKind.message, id: 0, ...partsOf(plain) };
-    }
+    if (this.options.codec !== 'frame') return { kind: FrameKind.message, id: 0, ...partsOf(open(data, this.options)) };
     const kind = data.readUInt8(0);
     if (!frameKindHasId(kind)) return { kind, id: 0, ...partsOf(data.subarray(1)) };
     return { kind, id: data.readUInt32LE(1), ...partsOf(data.subarray(5)) };
@@ -215,7 +200,11 @@ export function jsonOf<T = unknown>({ body }: Pick<BinaryMessage, 'body'>): T {
   return JSON.parse(body.toString('utf8')) as T;
 }
 
-function partsOf(data: Buffer): { readonly topic: string; readonly body: Buffer } {
+function isPush({ kind, topic: on }: BinaryMessage, topic: string): boolean {
+  return kind === FrameKind.message && on === topic;
+}
+
+function partsOf(data: Buffer): Pick<BinaryMessage, 'topic' | 'body'> {
   const end = 2 + data.readUInt16LE(0);
   if (end > data.length) throw new Error(`A topic of ${end - 2} bytes in ${data.length}`);
   return { topic: data.toString('utf8', 2, end), body: data.subarray(end) };
@@ -227,32 +216,33 @@ function bytesOf(body: unknown): Uint8Array {
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-function u16(value: number): Buffer {
-  return Buffer.of(value & 0xff, value >>> 8);
+/** A number in little-endian. */
+function number(value: number, bytes: 2 | 4): Buffer {
+  const data = Buffer.alloc(bytes);
+  data.writeUIntLE(value, 0, bytes);
+  return data;
 }
 
-function u32(value: number): Buffer {
-  return Buffer.of(value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, value >>> 24);
-}
-
-function seal(plain: Buffer, { encryptKey = '', encryptMode }: BinaryClientOptions): Buffer {
+function seal(plain: Buffer, { encryptKey, encryptMode }: BinaryClientOptions): Buffer {
+  if (encryptKey === undefined) return plain;
   if (encryptMode === 'river-cbc') {
     const cipher = createCipheriv(...cbcOf(encryptKey));
     return Buffer.concat([cipher.update(plain.toString('base64')), cipher.final()]);
   }
-  const nonce = randomBytes(NONCE_BYTES);
+  const nonce = randomBytes(12);
   const cipher = createCipheriv('aes-256-gcm', sha256(encryptKey), nonce);
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
-function open(sealed: Buffer, { encryptKey = '', encryptMode }: BinaryClientOptions): Buffer {
+function open(sealed: Buffer, { encryptKey, encryptMode }: BinaryClientOptions): Buffer {
+  if (encryptKey === undefined) return sealed;
   if (encryptMode === 'river-cbc') {
     const cipher = createDecipheriv(...cbcOf(encryptKey));
     return Buffer.from(Buffer.concat([cipher.update(sealed), cipher.final()]).toString(), 'base64');
   }
-  const cipher = createDecipheriv('aes-256-gcm', sha256(encryptKey), sealed.subarray(0, NONCE_BYTES));
-  cipher.setAuthTag(sealed.subarray(-TAG_BYTES));
-  return Buffer.concat([cipher.update(sealed.subarray(NONCE_BYTES, -TAG_BYTES)), cipher.final()]);
+  const cipher = createDecipheriv('aes-256-gcm', sha256(encryptKey), sealed.subarray(0, 12));
+  cipher.setAuthTag(sealed.subarray(-16));
+  return Buffer.concat([cipher.update(sealed.subarray(12, -16)), cipher.final()]);
 }
 
 function cbcOf(encryptKey: string): [algorithm: string, key: Buffer, iv: Buffer] {
@@ -260,6 +250,4 @@ function cbcOf(encryptKey: string): [algorithm: string, key: Buffer, iv: Buffer]
   return [`aes-${key.length * 8}-cbc`, key, key.subarray(-16)];
 }
 
-function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
-}
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();

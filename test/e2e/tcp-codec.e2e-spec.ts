@@ -51,7 +51,10 @@ class JsonLineWire implements Wire {
 }
 
 class LineSplitter implements Splitter {
+  static faults = 0;
+  static pushesAfterFault = 0;
   private rest: Buffer = Buffer.alloc(0);
+  private fault: SplitFault | undefined;
 
   constructor(
     private readonly maxSize: number,
@@ -59,6 +62,13 @@ class LineSplitter implements Splitter {
   ) {}
 
   push(chunk: Buffer): SplitFault | undefined {
+    if (this.fault) LineSplitter.pushesAfterFault++;
+    this.fault = this.split(chunk);
+    if (this.fault) LineSplitter.faults++;
+    return this.fault;
+  }
+
+  private split(chunk: Buffer): SplitFault | undefined {
     const data = Buffer.concat([this.rest, chunk]);
     let start = 0;
     for (let end = data.indexOf(NEWLINE); end >= 0; end = data.indexOf(NEWLINE, start)) {
@@ -177,6 +187,29 @@ describe('a codec of the application over TCP', () => {
     await waitUntil('the end', () => client.isClosed);
     neighbour.socket.write('{"topic":"echo/echo","body":"unharmed","id":1}\n');
     expect(await neighbour.line('"id":1')).toContain('unharmed');
+  });
+});
+
+describe('a splitter that has found a fault', () => {
+  it('is asked no more, also while its client has yet to read what it was sent', async () => {
+    const bench = await BinaryBench.start({ tcp: { port: 0, codec: 'lines' }, codecs: { lines } });
+    const client = new LineClient(connect({ port: bench.tcpPort, host: '127.0.0.1' }));
+    await client.line('$gate/hello');
+    client.socket.pause();
+    const [agent] = bench.gate.delegater.sessions();
+    const push = () =>
+      bench.cluster.api.sendToAll('news/item', 'x'.repeat(60_000), undefined, undefined, { confirm: true });
+    while (agent?.connection.writableLength === 0) await push();
+    await push();
+    const { faults } = LineSplitter;
+    client.socket.write('x'.repeat(70_000));
+    await waitUntil('the fault', () => LineSplitter.faults > faults);
+    for (let n = 0; n < 20; n++) await new Promise(resolve => client.socket.write('{"topic":"echo/echo"}\n', resolve));
+    client.socket.resume();
+    await waitUntil('the end', () => client.isClosed);
+    expect([LineSplitter.faults - faults, LineSplitter.pushesAfterFault]).toEqual([1, 0]);
+    expect(client.lines.filter(line => line.includes('echo/echo'))).toEqual([]);
+    await bench.close();
   });
 });
 

@@ -58,10 +58,7 @@ export class BinaryClient {
     });
   }
 
-  /**
-   * Connects to a WebSocket endpoint, with the codec's subprotocol.
-   * @throws {UpgradeRefused} when the gate answers with an HTTP error.
-   */
+  /** Connects with the codec's subprotocol. @throws {UpgradeRefused} when the gate answers with an HTTP error. */
   static async overWs(url: string, options: BinaryClientOptions & ClientOptions = {}): Promise<BinaryClient> {
     const socket = new WebSocket(url, [`gate.${options.codec ?? 'pack'}`], { perMessageDeflate: false, ...options });
     const client = new BinaryClient(socket, options);
@@ -78,11 +75,10 @@ export class BinaryClient {
 
   /** Connects to a TCP port of this machine; with `tls`, over TLS. */
   static async overTcp(port: number, options: BinaryClientOptions = {}): Promise<BinaryClient> {
-    const { tls } = options;
     // Half open, so that a test decides itself when its client ends.
     const to = { port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true };
-    const socket = tls ? connectTls({ ...to, ...tls }) : connectPlain(to);
-    await once(socket, tls ? 'secureConnect' : 'connect');
+    const socket = options.tls ? connectTls({ ...to, ...options.tls }) : connectPlain(to);
+    await once(socket, options.tls ? 'secureConnect' : 'connect');
     const client = new BinaryClient(socket, options);
     socket.on('end', () => socket.end());
     return client;
@@ -195,7 +191,7 @@ export class BinaryClient {
   }
 }
 
-/** The body of a message as JSON. */
+/** The JSON that the body of a message is. */
 export function jsonOf<T = unknown>({ body }: Pick<BinaryMessage, 'body'>): T {
   return JSON.parse(body.toString('utf8')) as T;
 }
@@ -211,9 +207,8 @@ function partsOf(data: Buffer): Pick<BinaryMessage, 'topic' | 'body'> {
 }
 
 function bytesOf(body: unknown): Uint8Array {
-  if (body === undefined) return Buffer.alloc(0);
   if (body instanceof Uint8Array) return body;
-  return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+  return Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body));
 }
 
 /** A number in little-endian. */

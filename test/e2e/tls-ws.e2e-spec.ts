@@ -56,7 +56,7 @@ describe('WebSocket clients over TLS, on a port of the gate', () => {
   });
 
   it('are alive while they send, and dead when they do not', async () => {
-    await start({ pingInterval: 60, heartOverTimer: 240 });
+    await start({ pingInterval: 100, heartOverTimer: 600 });
     const [silent, alive] = [await connectJson(), await connectJson()];
     // Without its pongs a client is silent.
     silent.socket.pause();

@@ -12,7 +12,8 @@ export async function createApp(module: DynamicModule | Type): Promise<NestExpre
   const app = await NestFactory.create<NestExpressApplication>(module, {
     logger: LEVELS.slice(0, level < 0 ? LEVELS.length : level + 1),
   });
-  app.enableShutdownHooks([], { useProcessExit: true });
+  // Not SIGHUP: it has certificates read again.
+  app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });
   return app;
 }
 

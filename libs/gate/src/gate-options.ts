@@ -99,7 +99,7 @@ export interface GateOptions extends NodeOptions {
   readonly closeTimeout?: number;
   /** How often the storage is told which bound sessions are online; at least 1000. @defaultValue 10000 */
   readonly storageHeartbeat?: number;
-  /** Bytes that a TCP socket reads at once. @defaultValue 65536 */
+  /** Bytes read from a TCP client that may wait to be handled. @defaultValue 65536 */
   readonly bufSize?: number;
   /** How long a stopping gate waits for unanswered requests before it closes its clients. @defaultValue 4000 */
   readonly drainTimeout?: number;

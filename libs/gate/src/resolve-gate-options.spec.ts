@@ -28,6 +28,9 @@ const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, m
   ['bufSize', 65_536, 1_024, 16_777_216],
 ];
 
+/** Something for certificates to be used on. */
+const LISTENING = { tcp: { port: 0 } };
+
 function resolve(options: Record<string, unknown>): Record<string, unknown> {
   return { ...resolveGateOptions(options as GateOptions) };
 }
@@ -165,7 +168,13 @@ describe('resolveGateOptions', () => {
   ])('takes %s', (path, rest, ...values) => {
     const [group, key] = path.split('.') as [string, string];
     for (const value of values)
-      expect(resolve({ [group]: { ...rest, [key]: value } })[group]).toMatchObject({ [key]: value });
+      expect(resolve({ ...LISTENING, [group]: { ...rest, [key]: value } })[group]).toMatchObject({ [key]: value });
+  });
+
+  it('refuses certificates where nothing would use them', () => {
+    const tls = { certFile: 'c', keyFile: 'k' };
+    expect(refusalOf({ tls })).toContain('allowed: only with tcp or ws.port');
+    expect(resolve({ tls, ws: { port: 0 } })['tls']).toEqual(tls);
   });
 
   it('fills in what tcp leaves out', () => {
@@ -190,7 +199,7 @@ describe('resolveGateOptions', () => {
     const [group, key] = path.split('.') as [string, string];
     for (const value of values) {
       const shown = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? 'undefined');
-      expect(refusalOf({ [group]: { ...rest, [key]: value } })).toBe(
+      expect(refusalOf({ ...LISTENING, [group]: { ...rest, [key]: value } })).toBe(
         `Option ${path}: ${shown} is not allowed; allowed: ${allowed}`,
       );
     }

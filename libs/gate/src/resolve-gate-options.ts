@@ -61,6 +61,10 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     if (!Number.isInteger(value) || value < min || value > max) refuse(key, `an integer from ${min} to ${max}`, value);
     numbers[key] = value;
   }
+  if (options.tls && !options.tcp && options.ws?.port === undefined) {
+    // The HTTP server of the app has TLS options of its own (`httpsOptions`); these would do nothing, silently.
+    refuse('tls', 'only with tcp or ws.port', options.tls);
+  }
   const { encryptKey, encryptMode = 'aes-256-gcm', trustedProxies = [] } = options;
   oneOf('encryptMode', ENCRYPT_MODES, encryptMode);
   if (encryptKey !== undefined) createPackCipher(encryptKey, encryptMode);

@@ -1,6 +1,13 @@
 import { Inject, Injectable, Logger } from '@nestjs/common';
 import { type Caller, createCaller, LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
-import { CLOSE, formatTraceParent, newTraceSpan, parseTraceParent } from '@nestgate/protocol';
+import {
+  CLOSE,
+  type CloseCodeInfo,
+  formatTraceParent,
+  GateError,
+  newTraceSpan,
+  parseTraceParent,
+} from '@nestgate/protocol';
 import { assertSettings, Session, type Settings } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -105,11 +112,20 @@ export class ClientLifecycle implements AgentHost {
       agent.isShaked = true;
       agent.unblock();
     } catch (error) {
-      this.logger.error(error);
-      agent.close(CLOSE.internal.code, CLOSE.internal.reason);
+      const { code, reason } = this.farewellFor(error);
+      agent.close(code, reason);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Why a client cannot be welcomed. Only what nobody has meant is worth a log line. */
+  private farewellFor(error: unknown): CloseCodeInfo {
+    const code = error instanceof GateError ? error.code : undefined;
+    if (code === 'STORAGE_UNAVAILABLE') return CLOSE.overloaded;
+    if (code === 'FORBIDDEN') return CLOSE.policy;
+    if (code !== 'SESSION_NOT_FOUND') this.logger.error(error);
+    return CLOSE.internal;
   }
 
   private async greet(agent: ClientAgent, { userId, settings }: HandshakeResult): Promise<void> {

@@ -191,7 +191,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private createOwnServer(): HttpServer {
     const { tls } = this.options;
     if (!tls) return createServer(notFound);
-    const server = createHttpsServer(loadTls(tls), notFound);
+    const server = createHttpsServer({ ...loadTls(tls), handshakeTimeout: this.options.overTime }, notFound);
     this.stopReload = reloadOnHangup(tls, server, this.logger);
     return server;
   }

@@ -1,6 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { GateHealthController } from '@nestgate-app/shared';
+import { GateHealthController } from '@nestgate-app/common';
 import { GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
 
 /** Gate and handlers in one process. */

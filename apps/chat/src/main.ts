@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
-import { createApp, readConfig, startHandlers } from '@nestgate-app/shared';
+import { createApp, readConfig, startHandlers } from '@nestgate-app/common';
 import { AppModule } from './app.module.js';
 import { servePage } from './page.js';
 

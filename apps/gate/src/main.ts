@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Module } from '@nestjs/common';
-import { createApp, GateHealthController, readConfig } from '@nestgate-app/shared';
+import { createApp, GateHealthController, readConfig } from '@nestgate-app/common';
 import { GateModule } from '@nestgate/gate';
 
 /** Where the gate listens for workers unless `NESTGATE_LINK` says otherwise. */

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { createApp, readConfig, startHandlers, WorkerHealthController } from '@nestgate-app/shared';
+import { createApp, readConfig, startHandlers, WorkerHealthController } from '@nestgate-app/common';
 import { WorkerModule, type WorkerModuleOptions } from '@nestgate/worker';
 
 /** The gates that the worker dials unless `NESTGATE_LINK` says otherwise. */

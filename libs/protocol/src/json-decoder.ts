@@ -99,7 +99,7 @@ export class JsonFrameDecoder {
     return true;
   }
 
-  /** The slow road: any JSON object with a topic, in any order. */
+  /** The slow road, for every JSON object with a topic, its keys in whatever order. */
   parse(data: Uint8Array): FrameFault | undefined {
     const frame = this.frame;
     frame.id = 0;

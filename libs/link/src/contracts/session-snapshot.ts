@@ -1,4 +1,4 @@
-/** What a session may hold under a key: any JSON value. */
+/** What a session may hold under a key. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
 /** The settings of a session by key. Keys are free text; treat it as data, and copy it into a Map to look things up. */

@@ -4,20 +4,7 @@ import { type SettingsChange, StorageHandler } from '@nestgate/gate';
 import type { SessionSnapshot, Settings } from '@nestgate/link';
 import { ClientSession, OnTopic, Session } from '@nestgate/worker';
 
-/** A session as a storage is given it. */
-export function sessionOf(userId: string, settings: Settings = {}): SessionSnapshot {
-  return {
-    sessionId: 'g.1.1',
-    serverId: 'g',
-    ip: '127.0.0.1',
-    network: 'ws',
-    connectedAt: 1,
-    traceParent: '',
-    userId,
-    settings,
-    version: 1,
-  };
-}
+export { sessionOf } from '@nestgate/testing';
 
 export function changeOf(set: Settings, deleted: SettingsChange['deleted'] = []): SettingsChange {
   return { set, deleted };

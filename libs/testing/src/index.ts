@@ -10,7 +10,8 @@ export { freePort } from './free-port.js';
 export { NatsProcess } from './nats-process.js';
 export { linkConformance, type TestRunner } from './link-conformance.js';
 export { RedisProcess } from './redis-process.js';
-export { type ConformanceStorageOptions, ODD_NAMES, storageConformance } from './storage-conformance.js';
+export { type ConformanceStorageOptions, ODD_NAMES, storageConformance, sessionOf } from './storage-conformance.js';
+export { type ServerCommand, ServerProcess } from './server-process.js';
 export {
   createTestCluster,
   TestCluster,

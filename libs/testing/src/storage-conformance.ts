@@ -31,7 +31,8 @@ const ODD_VALUES: readonly string[] = [
   JSON.stringify('x'.repeat(100_000)),
 ];
 
-function sessionOf(userId: string, settings: Settings = {}): SessionSnapshot {
+/** A session as a storage is given it. */
+export function sessionOf(userId: string, settings: Settings = {}): SessionSnapshot {
   return {
     sessionId: 'g.1.1',
     serverId: 'g',

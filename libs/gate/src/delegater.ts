@@ -162,6 +162,7 @@ export class Delegater implements OnModuleInit {
       sendToUid: args => pusher.push(hub.union(uids, args.uids), args.topic, args.body),
       sendToGroup: args =>
         pusher.push(hub.union(groups, args.groups), args.topic, args.body, args.except && hub.present(args.except)),
+      sync: () => undefined,
       ungroup: ({ group }) => {
         const members = [...groups.members(group)];
         for (const agent of members) groups.remove(group, agent);
@@ -193,7 +194,8 @@ export class Delegater implements OnModuleInit {
     return agent.session;
   }
 
-  private join(agent: ClientAgent, group: string): void {
+  /** Resolves when pushes to the group reach this gate, from wherever they come. */
+  private join(agent: ClientAgent, group: string): Promise<void> | void {
     assertName('group', group);
     const { groups } = this.hub;
     const joined = groups.namesOf(agent);
@@ -201,6 +203,7 @@ export class Delegater implements OnModuleInit {
       throw new GateError('LIMIT_EXCEEDED', `A client may be in ${this.options.maxGroups} groups`);
     }
     groups.add(group, agent);
+    return this.hub.groupInterest.whenHeard(group);
   }
 }
 

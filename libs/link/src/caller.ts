@@ -22,13 +22,13 @@ export interface Gathered<R> {
 
 /**
  * Sends an operation and does not wait for its outcome. Returns what to wait for when the link is congested, else
- * `undefined`.
+ * `undefined`. Rejects with `LINK_UNAVAILABLE` while the link as a whole is down; then only clients of this node get it.
  */
 type Cast<O> = (args: ArgsOf<O>) => Promise<void> | undefined;
 
 /**
  * Sends an operation and waits. Rejects with the gate's coded error, `SESSION_NOT_FOUND` when the owner of the client is
- * gone, `TIMEOUT` after the deadline, or `PARTIAL_RESULT` (details `{result, missing}`) when some gates did not answer.
+ * gone, `LINK_UNAVAILABLE` when it is out of reach, `TIMEOUT` after the deadline, or `PARTIAL_RESULT` (details `{result, missing}`) when some gates did not answer.
  */
 type Call<O> = (args: ArgsOf<O>, options?: CallOptions) => Promise<ResultOf<O>>;
 
@@ -72,12 +72,9 @@ export function ownerOf(node: LinkNode, clientId: string): Peer | undefined {
   return peer?.info.role === 'gate' && peer.info.epoch === parsed?.epoch ? peer : undefined;
 }
 
-/** Where an operation with these arguments goes: each peer with its share. */
+/** Where an operation on several gates goes: each peer with its share of the arguments. */
 function* targets(node: LinkNode, operation: AnyOperation, args: unknown): Iterable<[Peer, unknown]> {
-  if (operation.to === 'owner') {
-    const peer = ownerOf(node, (args as { clientId: string }).clientId);
-    if (peer) yield [peer, args];
-  } else if (operation.to === 'owners') {
+  if (operation.to === 'owners') {
     const shares = new Map<Peer, string[]>();
     for (const clientId of (args as { clientIds: readonly string[] }).clientIds) {
       const peer = ownerOf(node, clientId);
@@ -93,28 +90,59 @@ function* targets(node: LinkNode, operation: AnyOperation, args: unknown): Itera
 }
 
 function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<void> | undefined {
+  const channel = operation.to === 'all-gates' && node.castsChannels ? operation.channel?.(args) : undefined;
   let congested: Promise<void> | undefined;
-  for (const [peer, share] of targets(node, operation, args)) {
-    node.notify(peer, operation, share);
-    const drained = peer.whenDrained();
-    if (drained) congested = congested ? Promise.all([congested, drained]).then(() => undefined) : drained;
+  if (channel === undefined) {
+    for (const [peer, share] of targets(node, operation, args)) {
+      node.notify(peer, operation, share);
+      const drained = peer.whenDrained();
+      if (drained) congested = congested ? Promise.all([congested, drained]).then(() => undefined) : drained;
+    }
+  } else {
+    congested = node.cast(channel, operation, args);
+    if (node.info.role === 'gate') node.notify(node.me, operation, args);
   }
-  return congested;
+  const missed = countMissed(node, operation, args);
+  if (missed === 0 && node.isUp) return congested;
+  node.noteRefused(Math.max(1, missed));
+  // The rest of a cluster goes on without a gate that was lost; without the link there is nobody left to send to.
+  return node.isUp ? congested : Promise.reject(new GateError('LINK_UNAVAILABLE'));
+}
+
+/** How many gates should have got this and are out of reach. */
+function countMissed(node: LinkNode, operation: AnyOperation, args: unknown): number {
+  const { missingGates } = node;
+  if (missingGates.length === 0 || operation.to !== 'owners') return missingGates.length;
+  const owners = (args as { clientIds: readonly string[] }).clientIds.map(parseClientId);
+  return new Set(owners.filter(owner => owner && node.isMissing(owner.gate, owner.epoch)).map(owner => owner?.gate))
+    .size;
 }
 
 async function call(node: LinkNode, operation: AnyOperation, args: unknown, options?: CallOptions): Promise<unknown> {
-  if (operation.to === 'owner') {
-    for (const [peer, share] of targets(node, operation, args)) {
-      return ask(node, peer, operation, share, options).catch((error: unknown) => {
-        // The gate took the session with it.
-        throw error instanceof GateError && error.code === 'NODE_LOST' ? new GateError('SESSION_NOT_FOUND') : error;
-      });
-    }
-    throw new GateError('SESSION_NOT_FOUND');
-  }
+  if (operation.to === 'owner') return callOwner(node, operation, args as { clientId: string }, options);
   const { result, missing } = await gather(node, operation, args, options);
   if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result, missing });
   return result;
+}
+
+/** A gate that is out of reach may come back with its clients: only of one that is gone it is known that they are too. */
+async function callOwner(
+  node: LinkNode,
+  operation: AnyOperation,
+  args: { clientId: string },
+  options?: CallOptions,
+): Promise<unknown> {
+  const peer = ownerOf(node, args.clientId);
+  if (!peer) {
+    const owner = parseClientId(args.clientId);
+    throw new GateError(owner && node.isMissing(owner.gate, owner.epoch) ? 'LINK_UNAVAILABLE' : 'SESSION_NOT_FOUND');
+  }
+  try {
+    return await ask(node, peer, operation, args, options);
+  } catch (error) {
+    if (!(error instanceof GateError) || error.code !== 'NODE_LOST') throw error;
+    throw new GateError(node.isMissing(peer.info.id, peer.info.epoch) ? 'LINK_UNAVAILABLE' : 'SESSION_NOT_FOUND');
+  }
 }
 
 async function gather(
@@ -126,7 +154,7 @@ async function gather(
   const asked = [...targets(node, operation, args)];
   const answers = await Promise.allSettled(asked.map(([peer, share]) => ask(node, peer, operation, share, options)));
   let result = operation.empty?.();
-  const missing: NodeId[] = [];
+  const missing = new Set<NodeId>(operation.to === 'all-gates' ? node.missingGates : []);
   for (const [index, answer] of answers.entries()) {
     if (answer.status === 'fulfilled') {
       result = operation.merge ? operation.merge(result, answer.value) : answer.value;
@@ -135,9 +163,9 @@ async function gather(
     const error: unknown = answer.reason;
     // What a gate says about the arguments is the caller's to hear; silence makes the answer partial.
     if (error instanceof GateError && !SILENCE.has(error.code)) throw error;
-    missing.push((asked[index] as [Peer, unknown])[0].info.id);
+    missing.add((asked[index] as [Peer, unknown])[0].info.id);
   }
-  return { result, missing };
+  return { result, missing: [...missing] };
 }
 
 /** The codes with which a gate is missing from an answer. */

@@ -1,5 +1,6 @@
 import { type ErrorBody, GateError } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from './bytes.js';
+import type { Operation } from './operation.js';
 
 /**
  * What travels in a link frame: a batch of messages.
@@ -35,22 +36,74 @@ export function readBatchHeader(reader: ByteReader): BatchHeader {
   return { sequence: reader.u32(), sentAt: reader.f64() };
 }
 
-/** Starts a message; returns the position that {@link endMessage} needs. */
-export function beginMessage(writer: ByteWriter, kind: number): number {
+/**
+ * Writes a request; a `correlation` of 0 wants no answer. What throws leaves nothing behind: half a message would break
+ * the whole batch.
+ */
+export function writeRequest<A>(
+  writer: ByteWriter,
+  operation: Operation<A, unknown>,
+  correlation: number,
+  timeLeftMs: number,
+  args: A,
+): void {
+  const start = beginMessage(writer, MessageKind.request);
+  try {
+    writer.u16(operation.id);
+    writer.u32(correlation);
+    writer.u32(Math.max(0, timeLeftMs));
+    operation.args.write(writer, args);
+  } catch (error) {
+    writer.truncate(start);
+    throw error;
+  }
+  endMessage(writer, start);
+}
+
+/** Writes the answer to a request. What throws leaves nothing behind. */
+export function writeResult<R>(
+  writer: ByteWriter,
+  operation: Operation<unknown, R>,
+  correlation: number,
+  result: R,
+): void {
+  const start = beginMessage(writer, MessageKind.response);
+  try {
+    writer.u32(correlation);
+    writer.u8(Status.ok);
+    operation.result.write(writer, result);
+  } catch (error) {
+    writer.truncate(start);
+    throw error;
+  }
+  endMessage(writer, start);
+}
+
+/** Writes that a request has failed. What throws leaves nothing behind. */
+export function writeFailure(writer: ByteWriter, correlation: number, error: ErrorBody): void {
+  const start = beginMessage(writer, MessageKind.response);
+  try {
+    writer.u32(correlation);
+    writer.u8(Status.error);
+    writer.str(error.code);
+    writer.str(error.message);
+    writer.str(error.details === undefined ? '' : JSON.stringify(error.details));
+  } catch (defect) {
+    writer.truncate(start);
+    throw defect;
+  }
+  endMessage(writer, start);
+}
+
+function beginMessage(writer: ByteWriter, kind: number): number {
   const start = writer.length;
   writer.u32(0);
   writer.u8(kind);
   return start;
 }
 
-export function endMessage(writer: ByteWriter, start: number): void {
+function endMessage(writer: ByteWriter, start: number): void {
   writer.patchU32(start, writer.length - start - 4);
-}
-
-export function writeError(writer: ByteWriter, error: ErrorBody): void {
-  writer.str(error.code);
-  writer.str(error.message);
-  writer.str(error.details === undefined ? '' : JSON.stringify(error.details));
 }
 
 export function readError(reader: ByteReader): GateError {

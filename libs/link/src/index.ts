@@ -17,7 +17,13 @@ export {
   type ParsedClientId,
 } from './client-id.js';
 export { type Codec, type CodecValue } from './codec.js';
-export { type MessageArgs, sessionContract, type SessionContract } from './contracts/session-contract.js';
+export {
+  groupChannel,
+  type MessageArgs,
+  sessionContract,
+  type SessionContract,
+  uidChannel,
+} from './contracts/session-contract.js';
 export { type JsonValue, type SessionSnapshot, type Settings } from './contracts/session-snapshot.js';
 export { type ClientMessage, MALFORMED_BODY, topicContract, type TopicContract } from './contracts/topic-contract.js';
 export { Deadline, DeadlineWheel } from './deadline-wheel.js';

@@ -178,7 +178,13 @@ describe('LinkNode', () => {
     const raw = bus.link();
     await raw.open(
       { id: 'x', role: 'api', epoch: '1', modules: [], draining: false },
-      { onFrame: () => undefined, onPeer: () => undefined, onDrain: () => undefined },
+      {
+        onFrame: () => undefined,
+        onPeer: () => undefined,
+        onDrain: () => undefined,
+        onStatus: () => undefined,
+        onUncertain: () => undefined,
+      },
     );
     const batch = (sequence: number): Buffer => {
       const writer = new ByteWriter();
@@ -205,9 +211,12 @@ describe('LinkNode', () => {
     await w1.close();
     stop();
     g1.announce({ draining: false });
-    expect(
-      changes.map(change => (change.type === 'leave' ? `-${change.id}` : `${change.type}:${change.node.id}`)),
-    ).toEqual(['join:w1', 'change:w1', 'change:g1', '-w1']);
+    expect(changes.map(change => ('id' in change ? `-${change.id}` : `${change.type}:${change.node.id}`))).toEqual([
+      'join:w1',
+      'change:w1',
+      'change:g1',
+      '-w1',
+    ]);
   });
 
   it('fails what still waits when it closes, and everything after', async () => {

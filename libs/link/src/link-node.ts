@@ -1,9 +1,19 @@
 import { GateError } from '@nestgate/protocol';
 import { ByteReader } from './bytes.js';
 import { Dispatcher, type Replier } from './dispatcher.js';
-import { beginMessage, endMessage, MessageKind, readBatchHeader, readError, Status, writeError } from './envelope.js';
+import {
+  MessageKind,
+  readBatchHeader,
+  readError,
+  Status,
+  writeFailure,
+  writeRequest,
+  writeResult,
+} from './envelope.js';
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
+import { MissingGates } from './missing-gates.js';
 import type { Operation } from './operation.js';
+import { Outbound } from './outbound.js';
 import { Peer } from './peer.js';
 import type { Pending } from './pending.js';
 import { RequestTable } from './request-table.js';
@@ -14,8 +24,10 @@ export interface LinkCounters {
   gaps: number;
   /** Batches that were malformed, or came from nobody known. */
   corrupt: number;
-  /** Messages that the driver refused to take. */
+  /** Messages that were not taken, because the link or their peer was out of reach or full. */
   refused: number;
+  /** Batches that were under way when the link broke, and may not have arrived. */
+  uncertain: number;
   /** Answers that came after their request had ended. */
   late: number;
 }
@@ -28,26 +40,32 @@ export interface LinkNodeOptions {
 }
 
 /**
- * A node of the cluster: its peers, the requests that wait for an answer, and the batches that gather. All messages to
- * one peer in one turn of the event loop leave as one frame. The node is a peer of its own, over the same envelope.
+ * A node of the cluster: its peers, and the requests that wait for an answer. All messages to one peer in one turn of the
+ * event loop leave as one frame. The node is a peer of its own, over the same envelope.
  */
 export class LinkNode implements Replier {
   readonly dispatcher = new Dispatcher(this);
-  readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, late: 0 };
+  readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0 };
   /** The node itself as a peer. */
   readonly me: Peer;
   private readonly link: Link;
   private readonly peerMap = new Map<NodeId, Peer>();
   private readonly requests = new RequestTable();
+  private readonly missing = new MissingGates();
   private readonly listeners = new Set<(change: PeerChange) => void>();
-  private readonly flushList: Peer[] = [];
-  private flushScheduled = false;
+  private readonly statusListeners = new Set<(isUp: boolean) => void>();
+  private readonly outbound: Outbound;
+  private linkUp = false;
   private state: 'new' | 'open' | 'closed' = 'new';
 
   constructor(private readonly options: LinkNodeOptions) {
     this.link = options.link;
     this.me = new Peer(options.self, true);
     this.peerMap.set(options.self.id, this.me);
+    this.outbound = new Outbound(this.link, {
+      onOwn: batch => this.receive(this.me, batch),
+      onRefused: (peer, messages) => this.refuse(peer, messages),
+    });
   }
 
   get info(): NodeInfo {
@@ -64,16 +82,33 @@ export class LinkNode implements Replier {
     return this.requests.size;
   }
 
+  /** False before the link is open, after it is closed, and while it is down as a whole. */
+  get isUp(): boolean {
+    return this.linkUp && this.state === 'open';
+  }
+
+  /** The gates that went without a goodbye a moment ago, and may come back. */
+  get missingGates(): readonly NodeId[] {
+    return this.missing.ids();
+  }
+
+  /** Whether this boot of a gate is one of {@link missingGates}. */
+  isMissing(id: NodeId, epoch: string): boolean {
+    return this.missing.has(id, epoch);
+  }
+
   async open(): Promise<void> {
     if (this.state !== 'new') return;
     this.state = 'open';
+    this.outbound.open();
     await this.link.open(this.me.info, {
       onFrame: (from, frame) => this.receive(this.peerMap.get(from), frame),
       onPeer: change => this.changePeer(change),
-      onDrain: id => {
-        for (const peer of this.peerMap.values()) if (id === undefined || peer.info.id === id) peer.noteDrain();
-      },
+      onDrain: id => this.noteDrain(id),
+      onStatus: isUp => this.changeStatus(isUp),
+      onUncertain: frames => (this.counters.uncertain += frames),
     });
+    this.changeStatus(true);
   }
 
   /** Leaves the cluster. Requests still waiting fail with `LINK_CLOSED`. */
@@ -81,9 +116,11 @@ export class LinkNode implements Replier {
     if (this.state === 'closed') return;
     if (options.drain) this.flush();
     this.state = 'closed';
+    this.outbound.close();
     await this.link.close(options);
     this.requests.close(new GateError('LINK_CLOSED'));
     for (const peer of this.peerMap.values()) peer.noteDrain();
+    this.changeStatus(false);
   }
 
   /** Tells the peers what has changed about this node. */
@@ -99,127 +136,101 @@ export class LinkNode implements Replier {
     return () => this.listeners.delete(listener);
   }
 
+  /** Listens to the link as a whole going down and coming back. Returns how to stop. */
+  onStatus(listener: (isUp: boolean) => void): () => void {
+    this.statusListeners.add(listener);
+    return () => this.statusListeners.delete(listener);
+  }
+
+  /**
+   * Gates: take part in a channel. Settles when casts of any node reach this one; `undefined` where messages to a channel
+   * reach every gate anyway.
+   */
+  join(channel: string): Promise<void> | undefined {
+    return this.link.routesChannels ? this.link.join(channel) : undefined;
+  }
+
+  leave(channel: string): void {
+    if (this.link.routesChannels) this.link.leave(channel);
+  }
+
+  /** Whether messages to a channel should be cast: with one gate, and where casts go everywhere, they cost more. */
+  get castsChannels(): boolean {
+    if (!this.link.routesChannels) return false;
+    let gates = 0;
+    for (const { info } of this.peerMap.values()) if (info.role === 'gate' && ++gates > 1) return true;
+    return false;
+  }
+
+  /**
+   * Sends to the gates that have joined a channel, without this node. Returns what to wait for when the link is
+   * congested.
+   */
+  cast<A>(channel: string, operation: Operation<A, unknown>, args: A): Promise<void> | undefined {
+    const { writer } = this.outbound.toChannel(channel);
+    writeRequest(writer, operation, 0, 0, args);
+    this.outbound.wroteCast();
+    return this.outbound.whenDrained();
+  }
+
   /** Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
     const correlation = this.requests.nextCorrelation();
-    this.writeRequest(peer, operation, args, correlation, deadline - Date.now());
+    this.outbound.toPeer(peer);
+    writeRequest(peer.writer, operation, correlation, deadline - Date.now(), args);
+    this.outbound.wrotePeer(peer);
     this.requests.add(pending, peer, correlation, deadline);
   }
 
   /** Sends a request that nobody waits for. */
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
-    this.writeRequest(peer, operation, args, 0, 0);
+    this.outbound.toPeer(peer);
+    writeRequest(peer.writer, operation, 0, 0, args);
+    this.outbound.wrotePeer(peer);
   }
 
   reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void {
-    const { writer } = peer;
-    peer.prepare();
-    const start = beginMessage(writer, MessageKind.response);
+    this.outbound.toPeer(peer);
     try {
-      writer.u32(correlation);
-      writer.u8(Status.ok);
-      operation.result.write(writer, result);
+      writeResult(peer.writer, operation, correlation, result);
     } catch (error) {
-      // Half a message would break the whole batch.
-      writer.truncate(start);
       this.reportDefect(error);
       this.fail(peer, correlation, new GateError('INTERNAL'));
       return;
     }
-    this.finish(peer, start);
+    this.outbound.wrotePeer(peer);
   }
 
   fail(peer: Peer, correlation: number, error: GateError): void {
-    const { writer } = peer;
-    peer.prepare();
-    const start = beginMessage(writer, MessageKind.response);
+    this.outbound.toPeer(peer);
     try {
-      writer.u32(correlation);
-      writer.u8(Status.error);
-      writeError(writer, error.toBody());
+      writeFailure(peer.writer, correlation, error.toBody());
     } catch (defect) {
       // Details that JSON cannot carry: the error itself must arrive all the same.
-      writer.truncate(start);
       this.reportDefect(defect);
-      this.fail(peer, correlation, new GateError('INTERNAL'));
-      return;
+      writeFailure(peer.writer, correlation, new GateError('INTERNAL').toBody());
     }
-    this.finish(peer, start);
+    this.outbound.wrotePeer(peer);
   }
 
   reportDefect(error: unknown): void {
     this.options.onDefect?.(error);
   }
 
-  /** Sends all gathered batches now. */
-  flush(): void {
-    // Sending to itself runs handlers, which may list more: those go with this flush too.
-    for (let i = 0; i < this.flushList.length; i++) this.flushPeer(this.flushList[i] as Peer);
-    this.flushList.length = 0;
+  /** Counts messages that were not sent because their peer is out of reach. */
+  noteRefused(messages: number): void {
+    this.counters.refused += messages;
   }
 
-  private readonly flushTurn = (): void => {
-    this.flushScheduled = false;
-    const listed = this.flushList.splice(0);
-    for (const peer of listed) this.flushPeer(peer);
-  };
-
-  private flushPeer(peer: Peer): void {
-    peer.listed = false;
-    const messages = peer.gathered;
-    const batch = peer.takeBatch();
-    if (!batch) return;
-    if (peer.isSelf) {
-      this.receive(peer, batch);
-      return;
-    }
-    const result = this.state === 'open' ? this.link.send(peer.info.id, batch) : 'refused';
-    peer.noteSend(result);
-    if (result === 'refused') this.refuse(peer, messages);
+  /** Sends all gathered batches now. */
+  flush(): void {
+    this.outbound.flush();
   }
 
   /** The driver took nothing of a batch, so no request to this peer can be answered: each of them ends now. */
-  private refuse(peer: Peer, messages: number): void {
-    this.counters.refused += messages;
-    this.requests.abortPeer(peer, new GateError('LINK_UNAVAILABLE'));
-  }
-
-  private writeRequest<A>(
-    peer: Peer,
-    operation: Operation<A, unknown>,
-    args: A,
-    correlation: number,
-    timeLeft: number,
-  ): void {
-    const { writer } = peer;
-    peer.prepare();
-    const start = beginMessage(writer, MessageKind.request);
-    try {
-      writer.u16(operation.id);
-      writer.u32(correlation);
-      writer.u32(Math.max(0, timeLeft));
-      operation.args.write(writer, args);
-    } catch (error) {
-      // Half a message would break the whole batch.
-      writer.truncate(start);
-      throw error;
-    }
-    this.finish(peer, start);
-  }
-
-  private finish(peer: Peer, start: number): void {
-    endMessage(peer.writer, start);
-    peer.gathered++;
-    if (peer.isFull && !peer.isSelf) {
-      this.flushPeer(peer);
-      return;
-    }
-    if (peer.listed) return;
-    peer.listed = true;
-    this.flushList.push(peer);
-    if (this.flushScheduled) return;
-    this.flushScheduled = true;
-    setImmediate(this.flushTurn);
+  private refuse(peer: Peer | undefined, messages: number): void {
+    this.noteRefused(messages);
+    if (peer) this.requests.abortPeer(peer, new GateError('LINK_UNAVAILABLE'));
   }
 
   private receive(peer: Peer | undefined, frame: Buffer): void {
@@ -274,11 +285,13 @@ export class LinkNode implements Replier {
   }
 
   private changePeer(change: PeerChange): void {
-    if (change.type === 'leave') {
+    if ('id' in change) {
       const peer = this.peerMap.get(change.id);
       this.peerMap.delete(change.id);
+      if (change.type === 'lost' && peer?.info.role === 'gate') this.missing.add(peer.info);
       if (peer) this.losePeer(peer);
     } else {
+      this.missing.delete(change.node.id);
       const known = this.peerMap.get(change.node.id);
       // A new boot of a known node is another peer: whatever the old one owed is lost.
       if (known && known.info.epoch === change.node.epoch) {
@@ -297,6 +310,18 @@ export class LinkNode implements Replier {
   private losePeer(peer: Peer): void {
     peer.noteDrain();
     this.requests.abortPeer(peer, new GateError('NODE_LOST'));
+  }
+
+  private noteDrain(id: NodeId | undefined): void {
+    for (const peer of this.peerMap.values()) if (id === undefined || peer.info.id === id) peer.noteDrain();
+    this.outbound.noteDrain();
+  }
+
+  private changeStatus(isUp: boolean): void {
+    if (this.linkUp === isUp) return;
+    this.linkUp = isUp;
+    this.missing.noteStatus(isUp);
+    for (const listener of this.statusListeners) listener(isUp);
   }
 
   private tell(change: PeerChange): void {

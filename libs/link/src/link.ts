@@ -16,9 +16,13 @@ export interface NodeInfo {
   readonly draining: boolean;
 }
 
-/** A change among a node's peers. `change` is told when a peer announces new information about itself. */
+/**
+ * A change among a node's peers. `change` is told when a peer announces new information about itself; `leave` when it has
+ * said goodbye, and `lost` when it has not: it may be dead, or only out of reach.
+ */
 export type PeerChange =
-  { readonly type: 'join' | 'change'; readonly node: NodeInfo } | { readonly type: 'leave'; readonly id: NodeId };
+  | { readonly type: 'join' | 'change'; readonly node: NodeInfo }
+  | { readonly type: 'leave' | 'lost'; readonly id: NodeId };
 
 /**
  * What became of a frame: `sent` (accepted), `congested` (accepted, but the peer is over its high-water mark: wait for
@@ -33,6 +37,10 @@ export interface LinkEvents {
   onPeer(change: PeerChange): void;
   /** The peer, or the link as a whole when `undefined`, can take more again. */
   onDrain(peer: NodeId | undefined): void;
+  /** The link as a whole has gone down, or has come back. It counts as up when `open` has resolved. */
+  onStatus(isUp: boolean): void;
+  /** The link broke while so many accepted frames were under way: nobody knows whether they have arrived. */
+  onUncertain(frames: number): void;
 }
 
 /** Casts to this channel reach every gate. */
@@ -43,6 +51,11 @@ export const ALL_GATES = '*';
  * `linkConformance` of `@nestgate/testing`.
  */
 export interface Link {
+  /**
+   * Whether a cast travels only to the gates that have joined its channel. Where it travels to every gate anyway, frames to
+   * each of them are as cheap, and share a batch with what else goes there.
+   */
+  readonly routesChannels: boolean;
   /** Joins the cluster as `self`. Resolves when frames can be sent. */
   open(self: NodeInfo, events: LinkEvents): Promise<void>;
   /** The peers known now, without this node itself. */

@@ -20,6 +20,11 @@ export interface Operation<A, R, T extends Target = Target, P extends ReplyRule 
   readonly reply: P;
   readonly args: Codec<A>;
   readonly result: Codec<R>;
+  /**
+   * The channel whose gates are all that a message with these arguments is for; `undefined` when it is for every gate. For
+   * messages that nobody waits for: an answer is wanted from every gate.
+   */
+  channel?(args: A): string | undefined;
   /** Joins the answers of several gates. */
   merge?(one: R, other: R): R;
   /** The answer of a cluster without gates, and the start of every merge. */
@@ -97,14 +102,15 @@ export function queryOp<A, R>(
   return { id, to: 'all-gates', reply: 'required', args, result, ...merge };
 }
 
-/** A push through all gates, whose outcome is reported when asked for. */
+/** A push through all gates, or those of a channel, whose outcome is reported when asked for. */
 export function castOp<A, R>(
   id: number,
   args: Codec<A>,
   result: Codec<R>,
   merge: Merge<R>,
+  channel?: (args: A) => string | undefined,
 ): Operation<A, R, 'all-gates', 'optional'> {
-  return { id, to: 'all-gates', reply: 'optional', args, result, ...merge };
+  return { id, to: 'all-gates', reply: 'optional', args, result, channel, ...merge };
 }
 
 /** An operation on one named node. */

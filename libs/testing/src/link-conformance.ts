@@ -13,10 +13,13 @@ export interface TestRunner {
 class Probe {
   readonly frames: [from: string, text: string][] = [];
   readonly changes: PeerChange[] = [];
+  readonly statuses: boolean[] = [];
   readonly events: LinkEvents = {
     onFrame: (from, frame) => this.frames.push([from, frame.toString()]),
     onPeer: change => this.changes.push(change),
     onDrain: () => undefined,
+    onStatus: isUp => this.statuses.push(isUp),
+    onUncertain: () => undefined,
   };
 
   constructor(

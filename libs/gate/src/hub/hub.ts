@@ -1,14 +1,18 @@
 import { Injectable } from '@nestjs/common';
-import { clientIdPrefix, formatClientId, LinkNode, parseClientId } from '@nestgate/link';
+import { clientIdPrefix, formatClientId, groupChannel, LinkNode, parseClientId, uidChannel } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
+import { ChannelInterest } from './channel-interest.js';
 import { Memberships } from './memberships.js';
 
 /** The live clients of this gate, and the indexes of their uids and groups. */
 @Injectable()
 export class Hub {
-  readonly uids = new Memberships<ClientAgent>();
-  readonly groups = new Memberships<ClientAgent>();
+  readonly uids: Memberships<ClientAgent>;
+  readonly groups: Memberships<ClientAgent>;
+  /** Which pushes to uids, and to groups, reach this gate. */
+  readonly uidInterest: ChannelInterest;
+  readonly groupInterest: ChannelInterest;
   private readonly agents = new Map<number, ClientAgent>();
   private readonly prefix: string;
   private readonly gateId: string;
@@ -16,6 +20,10 @@ export class Hub {
   private lastSerial = 0;
 
   constructor(node: LinkNode) {
+    this.uidInterest = new ChannelInterest(node, uidChannel);
+    this.groupInterest = new ChannelInterest(node, groupChannel);
+    this.uids = new Memberships(this.uidInterest);
+    this.groups = new Memberships(this.groupInterest);
     this.gateId = node.info.id;
     this.epoch = node.info.epoch;
     this.prefix = clientIdPrefix(this.gateId, this.epoch);

@@ -1,7 +1,15 @@
+/** Told of names that get their first member, and of those that lose their last one. */
+export interface MembershipEvents {
+  onAppear(name: string): void;
+  onVanish(name: string): void;
+}
+
 /** Who is in which group (or bound to which uid), kept from both sides by the one class that changes them. */
 export class Memberships<M> {
   private readonly byName = new Map<string, Set<M>>();
   private readonly byMember = new Map<M, Set<string>>();
+
+  constructor(private readonly events?: MembershipEvents) {}
 
   /** How many names have members. */
   get size(): number {
@@ -29,6 +37,7 @@ export class Memberships<M> {
     const names = this.byMember.get(member);
     if (names) names.add(name);
     else this.byMember.set(member, new Set([name]));
+    if (isFirst) this.events?.onAppear(name);
     return isFirst;
   }
 
@@ -36,7 +45,10 @@ export class Memberships<M> {
   remove(name: string, member: M): boolean {
     const members = this.byName.get(name);
     if (!members?.delete(member)) return false;
-    if (members.size === 0) this.byName.delete(name);
+    if (members.size === 0) {
+      this.byName.delete(name);
+      this.events?.onVanish(name);
+    }
     const names = this.byMember.get(member);
     names?.delete(name);
     if (names?.size === 0) this.byMember.delete(member);

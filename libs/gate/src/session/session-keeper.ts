@@ -146,6 +146,8 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     agent.sessionState.setUserId(userId);
     this.bindOf.set(agent, order);
     this.hub.uids.add(userId, agent);
+    // The bind is done; whoever waits for it may rely on pushes to the uid.
+    await this.hub.uidInterest.whenHeard(userId);
   }
 
   /** Merges what is stored of a user with the connection's own settings, stores the result, and returns it. */

@@ -1,5 +1,6 @@
 import type { Body } from '@nestgate/protocol';
 import { body, count, flag, json, list, nothing, optional, struct, text } from '../codec.js';
+import { ALL_GATES } from '../link.js';
 import { any, castOp, concat, mergeRecords, ownerOp, ownersOp, queryOp, sum } from '../operation.js';
 import type { JsonValue, SessionSnapshot, Settings } from './session-snapshot.js';
 
@@ -42,10 +43,21 @@ export const sessionContract = {
 
   // Pushes. The answer, when somebody waits for it, is the number of clients they were queued for.
   send: ownersOp(20, struct({ clientIds: names, ...message }), count, sum),
-  broadcast: castOp(21, struct({ ...message, clientIds: optional(names), except: optional(names) }), count, sum),
-  sendToUid: castOp(22, struct({ uids: names, ...message }), count, sum),
-  sendToGroup: castOp(23, struct({ groups: names, ...message, except: optional(names) }), count, sum),
+  broadcast: castOp(
+    21,
+    struct({ ...message, clientIds: optional(names), except: optional(names) }),
+    count,
+    sum,
+    () => ALL_GATES,
+  ),
+  sendToUid: castOp(22, struct({ uids: names, ...message }), count, sum, ({ uids }) => onlyOne(uidChannel, uids)),
+  sendToGroup: castOp(23, struct({ groups: names, ...message, except: optional(names) }), count, sum, ({ groups }) =>
+    onlyOne(groupChannel, groups),
+  ),
   ungroup: queryOp(24, group, count, sum),
+
+  /** Answered when all that was sent to the gate before has been taken: nothing that it sent earlier comes after this. */
+  sync: queryOp(30, nothing, nothing, { merge: () => undefined, empty: () => undefined }),
 
   // Questions to all gates.
   clientCount: queryOp(40, struct({ group: optional(text) }), count, sum),
@@ -64,3 +76,18 @@ export const sessionContract = {
 } as const;
 
 export type SessionContract = typeof sessionContract;
+
+/** The channel of the gates that have a client of this uid. */
+export function uidChannel(uid: string): string {
+  return `uid:${uid}`;
+}
+
+/** The channel of the gates that have a member of this group. */
+export function groupChannel(group: string): string {
+  return `group:${group}`;
+}
+
+/** A gate may hear several channels, and must not push a message to one client twice: only one name has a channel. */
+function onlyOne(channelOf: (name: string) => string, list: readonly string[]): string | undefined {
+  return list.length === 1 ? channelOf(list[0] as string) : undefined;
+}

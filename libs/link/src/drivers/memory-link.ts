@@ -17,6 +17,7 @@ export class MemoryBus {
  * that would fail between processes.
  */
 class MemoryLink implements Link {
+  readonly routesChannels = true;
   private self: NodeInfo | undefined;
   private events: LinkEvents | undefined;
   private readonly known = new Map<NodeId, NodeInfo>();

@@ -6,6 +6,7 @@ import {
   type NatsConnection,
   type NodeConnectionOptions,
   RequestError,
+  type Subscription,
   TimeoutError,
 } from '@nats-io/transport-node';
 import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
@@ -33,11 +34,12 @@ const NAMESPACE = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Links nodes through NATS: a subject for each node, and one for each channel that a gate has joined. */
 export class NatsLink implements Link {
+  readonly routesChannels = true;
   private readonly prefix: string;
   private readonly fragments = new NatsFragments();
   private readonly known = new Map<NodeId, NodeInfo>();
   private readonly heardAt = new Map<NodeId, number>();
-  private readonly channels = new Map<string, { unsubscribe(): void }>();
+  private readonly channels = new Map<string, { readonly subscription: Subscription; readonly heard: Promise<void> }>();
   private nats: NatsConnection | undefined;
   private pressure: NatsPressure | undefined;
   private self: NodeInfo | undefined;
@@ -109,19 +111,22 @@ export class NatsLink implements Link {
     return this.publish(this.subjectOf(channel), frame, undefined);
   }
 
-  async join(channel: string): Promise<void> {
+  join(channel: string): Promise<void> {
     const { nats } = this;
-    if (!nats || this.channels.has(channel)) return;
-    this.channels.set(
-      channel,
-      nats.subscribe(this.subjectOf(channel), { callback: (_error, msg) => this.receive(msg) }),
-    );
-    // A cast that is published before the server knows of the subscription does not come here.
-    if (this.isUp) await nats.flush();
+    if (!nats || this.isClosed) return Promise.resolve();
+    const joined = this.channels.get(channel);
+    // Whoever comes second waits for the subscription of the first.
+    if (joined) return joined.heard;
+    const subscription = nats.subscribe(this.subjectOf(channel), { callback: (_error, msg) => this.receive(msg) });
+    // A cast that is published before the server knows of the subscription does not come here. Without a connection nobody
+    // can cast, and the client subscribes again before anything else when it has one.
+    const heard = this.isUp ? nats.flush().catch(() => undefined) : Promise.resolve();
+    this.channels.set(channel, { subscription, heard });
+    return heard;
   }
 
   leave(channel: string): void {
-    this.channels.get(channel)?.unsubscribe();
+    this.channels.get(channel)?.subscription.unsubscribe();
     this.channels.delete(channel);
   }
 
@@ -166,13 +171,21 @@ export class NatsLink implements Link {
   private async watch(nats: NatsConnection): Promise<void> {
     for await (const { type } of nats.status()) {
       if (type === 'disconnect' || type === 'staleConnection') {
-        this.isUp = false;
+        this.goDown();
       } else if (type === 'reconnect') {
         this.isUp = true;
-        this.pressure?.reset();
         this.introduce(true);
+        if (!this.isClosed) this.events?.onStatus(true);
       }
     }
+  }
+
+  private goDown(): void {
+    if (!this.isUp) return;
+    this.isUp = false;
+    if (this.isClosed) return;
+    this.events?.onUncertain(this.pressure?.reset() ?? 0);
+    this.events?.onStatus(false);
   }
 
   /** Tells everybody who this is; with `ask`, they tell in return. */
@@ -184,8 +197,9 @@ export class NatsLink implements Link {
 
   private beat(): void {
     this.introduce(false);
+    if (this.isUp) this.pressure?.confirm();
     const now = Date.now();
-    for (const [id, heardAt] of this.heardAt) if (now - heardAt > DEAD_MS) this.lose(id);
+    for (const [id, heardAt] of this.heardAt) if (now - heardAt > DEAD_MS) this.lose(id, 'lost');
   }
 
   private meet(msg: Msg): void {
@@ -194,7 +208,7 @@ export class NatsLink implements Link {
     const before = this.known.get(node.id);
     this.heardAt.set(node.id, Date.now());
     if (msg.reply) this.introduce(false);
-    if (before && before.epoch !== node.epoch) this.lose(node.id);
+    if (before && before.epoch !== node.epoch) this.lose(node.id, 'leave');
     else if (before && JSON.stringify(before) === JSON.stringify(node)) return;
     this.heardAt.set(node.id, Date.now());
     this.known.set(node.id, node);
@@ -203,17 +217,17 @@ export class NatsLink implements Link {
 
   private part(msg: Msg): void {
     const node = this.infoOf(msg);
-    if (node && this.known.get(node.id)?.epoch === node.epoch) this.lose(node.id);
+    if (node && this.known.get(node.id)?.epoch === node.epoch) this.lose(node.id, 'leave');
   }
 
   private noteLost(msg: Msg): void {
-    if (msg.headers?.code === NO_RESPONDERS) this.lose(msg.subject.slice(msg.subject.lastIndexOf('.') + 1));
+    if (msg.headers?.code === NO_RESPONDERS) this.lose(msg.subject.slice(msg.subject.lastIndexOf('.') + 1), 'lost');
   }
 
-  private lose(id: NodeId): void {
+  private lose(id: NodeId, type: 'leave' | 'lost'): void {
     this.heardAt.delete(id);
     this.fragments.forget(id);
-    if (this.known.delete(id) && !this.isClosed) this.events?.onPeer({ type: 'leave', id });
+    if (this.known.delete(id) && !this.isClosed) this.events?.onPeer({ type, id });
   }
 
   private receive(msg: Msg): void {

@@ -13,6 +13,8 @@ const ASK_BYTES = 256 * 1024;
 export class NatsPressure {
   private unconfirmed = 0;
   private unasked = 0;
+  private unconfirmedFrames = 0;
+  private unaskedFrames = 0;
   private generation = 0;
   private wasHigh = false;
 
@@ -30,32 +32,47 @@ export class NatsPressure {
     return this.unconfirmed > FULL_BYTES;
   }
 
+  /** So much has been handed to the client. */
   note(bytes: number): void {
     this.unconfirmed += bytes;
     this.unasked += bytes;
-    if (this.unasked >= ASK_BYTES) this.ask();
+    this.unconfirmedFrames++;
+    this.unaskedFrames++;
+    if (this.unasked >= ASK_BYTES) this.confirm();
   }
 
-  /** A new connection owes nothing: what the old one had not sent is lost, and its requests have ended. */
-  reset(): void {
+  /**
+   * The connection is gone, and a new one owes nothing: what the server had not taken is lost. Returns of how many frames it
+   * is not known whether they were taken.
+   */
+  reset(): number {
+    const frames = this.unconfirmedFrames;
     this.generation++;
     this.unconfirmed = 0;
     this.unasked = 0;
+    this.unconfirmedFrames = 0;
+    this.unaskedFrames = 0;
     this.relax();
+    return frames;
   }
 
   stop(): void {
     this.generation++;
   }
 
-  private ask(): void {
-    const asked = this.unasked;
+  /** Has the server confirm what it was sent since it was last asked. */
+  confirm(): void {
+    if (this.unaskedFrames === 0) return;
+    const bytes = this.unasked;
+    const frames = this.unaskedFrames;
     const { generation } = this;
     this.unasked = 0;
+    this.unaskedFrames = 0;
     this.nats.flush().then(
       () => {
         if (generation !== this.generation) return;
-        this.unconfirmed -= asked;
+        this.unconfirmed -= bytes;
+        this.unconfirmedFrames -= frames;
         this.relax();
       },
       () => undefined,

@@ -50,6 +50,8 @@ export interface TcpChannelEvents {
 export class TcpChannel {
   /** Who is at the other end, once it has proved itself. */
   peer: NodeInfo | undefined;
+  /** True when the other side has taken its leave: it is not coming back. */
+  saidBye = false;
   private readonly handshake: TcpHandshake;
   private readonly timer: NodeJS.Timeout;
   private peerNonce: Buffer | undefined;
@@ -189,7 +191,10 @@ export class TcpChannel {
     else if (type === Type.frame) this.events.onFrame(this, content);
     else if (type === Type.cast) this.takeCast(content);
     else if (type === Type.info) this.takeInfo(content);
-    else if (type === Type.bye) this.socket.destroy();
+    else if (type === Type.bye) {
+      this.saidBye = true;
+      this.socket.destroy();
+    }
   }
 
   private greet(type: number, content: Buffer): void {

@@ -15,6 +15,8 @@ export interface TcpLinkOptions {
 
 /** Links nodes by TCP connections, without a broker: every worker is connected to every gate. */
 export class TcpLink implements Link, TcpChannelEvents {
+  /** Every cast reaches every gate. */
+  readonly routesChannels = false;
   private readonly url: TcpUrl;
   private readonly secret: string;
   private self: NodeInfo | undefined;
@@ -121,7 +123,7 @@ export class TcpLink implements Link, TcpChannelEvents {
     if (incumbent) {
       // The same boot has lost its connection and come back, perhaps before the loss was seen here.
       if (incumbent.peer?.epoch !== peer.epoch) throw new GateError('BAD_ARGUMENT', `The id "${peer.id}" is taken`);
-      this.drop(incumbent);
+      this.drop(incumbent, 'lost');
       incumbent.close(false);
     }
   }
@@ -154,7 +156,7 @@ export class TcpLink implements Link, TcpChannelEvents {
   onClose(channel: TcpChannel, refusal: string | undefined): void {
     this.all.delete(channel);
     if (refusal !== undefined) this.refusal = refusal;
-    this.drop(channel);
+    this.drop(channel, channel.saidBye ? 'leave' : 'lost');
     this.closeListeners.get(channel)?.();
     this.closeListeners.delete(channel);
   }
@@ -163,12 +165,12 @@ export class TcpLink implements Link, TcpChannelEvents {
     return channel.peer !== undefined && this.channelsByPeer.get(channel.peer.id) === channel;
   }
 
-  private drop(channel: TcpChannel): void {
+  private drop(channel: TcpChannel, type: 'leave' | 'lost'): void {
     if (!this.isCurrent(channel)) return;
     const { id } = channel.peer as NodeInfo;
     this.channelsByPeer.delete(id);
     this.known.delete(id);
-    if (!this.isClosed) this.events?.onPeer({ type: 'leave', id });
+    if (!this.isClosed) this.events?.onPeer({ type, id });
   }
 
   private async listen(): Promise<void> {

@@ -1,6 +1,13 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
-import { LinkNode, topicContract } from '@nestgate/link';
+import {
+  type Caller,
+  createCaller,
+  LinkNode,
+  sessionContract,
+  type SessionContract,
+  topicContract,
+} from '@nestgate/link';
 import { moduleOf } from '@nestgate/protocol';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import { TopicExplorer } from './topic-explorer.js';
@@ -10,6 +17,8 @@ import { TopicRunner } from './topic-runner.js';
 
 /** How long `close()` waits for handlers that still run, in milliseconds. */
 const DRAIN_MS = 5_000;
+/** How long it waits for the gates to stop sending, in milliseconds. */
+const SYNC_MS = 1_000;
 
 /** `status` of the transport: whether it takes frames. */
 export type GateTransportStatus = 'listening' | 'closed';
@@ -38,6 +47,7 @@ export class GateTransport
     listening: [],
     close: [],
   };
+  private readonly gates: Caller<SessionContract>;
   private runner: TopicRunner | undefined;
   private stopListening: (() => void) | undefined;
 
@@ -46,6 +56,7 @@ export class GateTransport
     private readonly explorer: TopicExplorer,
   ) {
     super();
+    this.gates = createCaller(node, sessionContract);
   }
 
   /**
@@ -63,7 +74,7 @@ export class GateTransport
         forget: ({ serial }, call) => runner.forget(call.peer, serial),
       });
       this.stopListening = this.node.onPeer(change => {
-        if (change.type === 'leave') runner.forgetPeer(change.id);
+        if ('id' in change) runner.forgetPeer(change.id);
       });
       await this.node.open();
       this.node.announce({ modules: [...new Set([...this.messageHandlers.keys()].map(moduleOf))] });
@@ -76,12 +87,16 @@ export class GateTransport
     callback();
   }
 
-  /** Takes no new frames, and waits (at most 5 s) for the handlers that still run. */
+  /**
+   * Tells the gates that no more frames should come, waits (at most 1 s) until none are under way, and (at most 5 s) for the
+   * handlers that still run.
+   */
   async close(): Promise<void> {
     const { runner } = this;
     if (!runner) return;
     this.runner = undefined;
-    this.node.announce({ modules: [] });
+    this.node.announce({ modules: [], draining: true });
+    await this.gates.sync.gather(undefined, { deadlineMs: SYNC_MS });
     await runner.whenIdle(DRAIN_MS);
     this.node.flush();
     this.stopListening?.();

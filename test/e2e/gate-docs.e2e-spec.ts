@@ -13,6 +13,7 @@ const ROWS = [
   'AgentLearner',
   'StorageHandler',
   'RouteHandler',
+  'WorkerChoice',
   'SendMessageHook',
   'RecvPackHandler',
   'Pack',

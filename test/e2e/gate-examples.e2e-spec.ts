@@ -10,6 +10,7 @@ import {
   RouteHandler,
   SendMessageHook,
   StorageHandler,
+  WorkerChoice,
 } from '@nestgate/gate';
 import { BinaryClient, FakeClient, jsonOf, UpgradeRefused, waitUntil } from '@nestgate/testing';
 import { GateTransport } from '@nestgate/worker';
@@ -137,6 +138,18 @@ describe('the examples of docs/gate.md work', () => {
     expect((await ada.push('chat/said')).body).toEqual({ from: 'ada', mine: true });
     expect((await bob.push('chat/said')).body).toEqual({ from: 'ada', mine: false });
     expect([ada, bob].map(client => client.pushes('staff/news').length)).toEqual([0, 1]);
+  });
+
+  it('WorkerChoice', async () => {
+    const stage = await stageOf([{ provide: WorkerChoice, useClass: examples.RegionFirst }]);
+    const client = await stage.cluster.connect();
+    const session = await stage.delegater.set(client.clientId, 'region', 'eu');
+    const workers = ['eu-1', 'us-1', 'eu-2'].map(id => ({ id, clients: 0 }));
+    const question = { session, workers, topic: 'a/b', module: 'a', current: undefined };
+    expect(new examples.RegionFirst().choose(question)).toBe('eu-1');
+    expect(new examples.RegionFirst().choose({ ...question, workers: [] })).toBeUndefined();
+    // No worker of this cluster is near, and all the same its frames arrive.
+    expect(await client.request('script/note', 1)).toBe(1);
   });
 
   it('HandshakeHandler', async () => {

@@ -8,6 +8,7 @@ import { RouteHandler, SendMessageHook, SessionLearner, type SettingsChange, Sto
 import { RedisStorage } from '@nestgate/gate/redis';
 import { ClientSession, GatewayApi, GateError, type JsonValue, OnTopic, Session } from '@nestgate/worker';
 import type { SessionSnapshot, Settings } from '@nestgate/worker';
+import { WorkerChoice, type WorkerQuestion } from '@nestgate/gate';
 import type { WebSocket } from 'ws';
 
 // example: Gate
@@ -145,6 +146,16 @@ export class MuteRoute extends RouteHandler {
   onRoute(session: Session, topic: string, body: unknown) {
     if (topic === 'chat/say' && session.get<boolean>('muted')) throw new GateError('FORBIDDEN', 'You are muted');
     return body === ''; // nothing to say: dealt with, and a request is answered with null
+  }
+}
+// end
+
+// example: WorkerChoice
+@Injectable()
+export class RegionFirst extends WorkerChoice {
+  choose({ session, workers }: WorkerQuestion) {
+    const near = workers.filter(({ id }) => id.startsWith(`${session.get('region')}-`));
+    return near[Number(session.userIdUint % BigInt(near.length || 1))]?.id; // none: the usual rule decides
   }
 }
 // end

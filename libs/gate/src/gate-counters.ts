@@ -12,6 +12,8 @@ export type GateCounter =
   | 'packs_dropped'
   /** Calls of the storage that failed, by code. */
   | 'storage_failures'
+  /** Clients whose coming or going no worker has heard of, though one listens: `connect`, `disconnect`. */
+  | 'events_lost'
   /** Answers of workers for which nobody waited any more, by reason. */
   | 'answers_dropped';
 

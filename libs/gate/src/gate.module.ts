@@ -31,8 +31,10 @@ import {
   SendMessageHook,
 } from './hooks/pack-hooks.js';
 import { SessionLearner, SilentSessionLearner } from './hooks/session-learner.js';
+import { UsualWorkerChoice, WorkerChoice } from './hooks/worker-choice.js';
 import { Hub } from './hub/hub.js';
 import { Pusher } from './hub/pusher.js';
+import { ClientEvents } from './routing/client-events.js';
 import { PackIntake } from './routing/pack-intake.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { WorkerDirectory } from './routing/worker-directory.js';
@@ -61,6 +63,7 @@ const PROVIDERS: readonly Provider[] = [
   { provide: RouteHandler, useClass: OpenRouteHandler },
   { provide: SendMessageHook, useClass: OpenSendMessageHook },
   { provide: RecvPackHandler, useClass: ForwardingRecvPackHandler },
+  { provide: WorkerChoice, useClass: UsualWorkerChoice },
   { provide: StorageHandler, useFactory: () => new MemoryStorage() },
   Admission,
   AgentCreator,
@@ -69,6 +72,7 @@ const PROVIDERS: readonly Provider[] = [
   Pusher,
   SessionKeeper,
   TcpAcceptor,
+  ClientEvents,
   ClientLifecycle,
   Delegater,
   Gate,

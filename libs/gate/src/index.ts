@@ -23,6 +23,7 @@ export { AgentLearner } from './hooks/agent-learner.js';
 export { HandshakeHandler, HandshakeRequest, type HandshakeResult } from './hooks/handshake-handler.js';
 export { type DisconnectReason, SessionLearner } from './hooks/session-learner.js';
 export { type IncomingPack, RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
+export { type WorkerCandidate, WorkerChoice, type WorkerQuestion } from './hooks/worker-choice.js';
 export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js';
 export { type SettingsChange, StorageHandler } from './storage/storage-handler.js';
 export { resolveGateOptions } from './resolve-gate-options.js';

@@ -25,7 +25,14 @@ export {
   uidChannel,
 } from './contracts/session-contract.js';
 export { type JsonValue, type SessionSnapshot, type Settings } from './contracts/session-snapshot.js';
-export { type ClientMessage, MALFORMED_BODY, topicContract, type TopicContract } from './contracts/topic-contract.js';
+export {
+  type ClientMessage,
+  CONNECT_TOPIC,
+  DISCONNECT_TOPIC,
+  MALFORMED_BODY,
+  topicContract,
+  type TopicContract,
+} from './contracts/topic-contract.js';
 export { Deadline, DeadlineWheel } from './deadline-wheel.js';
 export { Dispatcher, type Handlers, type IncomingCall } from './dispatcher.js';
 export { MemoryBus } from './drivers/memory-link.js';

@@ -5,6 +5,7 @@ export { assertName, assertSettings, encodeBody, encodeMessage, MAX_PUSH_BYTES }
 export { createLink, type NodeOptions } from './node/node-options.js';
 export { LINK, NODE_OPTIONS, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
 export { Session } from './session/session.js';
+export { type ConnectEvent, type DisconnectEvent, OnConnect, OnDisconnect } from './topics/client-events.js';
 export { ClientSession } from './topics/client-session.decorator.js';
 export { clientErrorBody } from './topics/error-mapping.js';
 export { GateExceptionFilter } from './topics/gate-exception.filter.js';

@@ -12,10 +12,11 @@ import { assertSettings, Session, type Settings } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import type { HandshakeResult } from '../hooks/handshake-handler.js';
+import type { HandshakeRequest, HandshakeResult } from '../hooks/handshake-handler.js';
 import { SessionLearner } from '../hooks/session-learner.js';
 import { Heartbeat } from '../hub/heartbeat.js';
 import { Hub } from '../hub/hub.js';
+import { ClientEvents } from '../routing/client-events.js';
 import { PackIntake } from '../routing/pack-intake.js';
 import { TopicRouter } from '../routing/topic-router.js';
 import { SessionKeeper } from '../session/session-keeper.js';
@@ -42,6 +43,7 @@ export class ClientLifecycle implements AgentHost {
     node: LinkNode,
     private readonly hub: Hub,
     private readonly router: TopicRouter,
+    private readonly events: ClientEvents,
     private readonly intake: PackIntake,
     private readonly keeper: SessionKeeper,
     private readonly learner: SessionLearner,
@@ -56,8 +58,16 @@ export class ClientLifecycle implements AgentHost {
     });
   }
 
-  /** Takes in a client whose handshake has passed. Its frames wait until `SessionLearner.onConnect` is done. */
-  connect(connection: Connection, wire: Wire, handshake: HandshakeResult): ClientAgent {
+  /**
+   * Takes in a client whose handshake has passed. Its frames wait until `SessionLearner.onConnect`, and `@OnConnect` of a
+   * worker, are done.
+   */
+  connect(
+    connection: Connection,
+    wire: Wire,
+    handshake: HandshakeResult,
+    request: HandshakeRequest | undefined,
+  ): ClientAgent {
     const serial = this.hub.nextSerial();
     const sessionId = this.hub.clientId(serial);
     const { ip, network } = connection;
@@ -73,7 +83,7 @@ export class ClientLifecycle implements AgentHost {
     if (hello) agent.sendFrame(hello);
     agent.block();
     this.guarded(() => this.agentLearner.connect(agent));
-    void this.welcome(agent, handshake);
+    void this.welcome(agent, handshake, request);
     return agent;
   }
 
@@ -90,6 +100,7 @@ export class ClientLifecycle implements AgentHost {
     const session = this.sessionOf(agent);
     const groups = [...this.hub.groups.namesOf(agent)];
     this.heartbeat.remove(agent);
+    this.events.disconnected(agent, { code, reason, groups });
     this.router.forget(agent);
     this.keeper.forget(agent);
     this.hub.remove(agent);
@@ -102,13 +113,20 @@ export class ClientLifecycle implements AgentHost {
     return () => clearTimeout(timer);
   }
 
-  private async welcome(agent: ClientAgent, handshake: HandshakeResult): Promise<void> {
+  private async welcome(
+    agent: ClientAgent,
+    handshake: HandshakeResult,
+    request: HandshakeRequest | undefined,
+  ): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new Error('SessionLearner.onConnect took too long')), this.options.overTime);
+      timer = setTimeout(
+        () => reject(new Error('SessionLearner.onConnect or @OnConnect took too long')),
+        this.options.overTime,
+      );
     });
     try {
-      await Promise.race([this.greet(agent, handshake), late]);
+      await Promise.race([this.greet(agent, handshake, request), late]);
       agent.isShaked = true;
       agent.unblock();
     } catch (error) {
@@ -123,17 +141,22 @@ export class ClientLifecycle implements AgentHost {
   private farewellFor(error: unknown): CloseCodeInfo {
     const code = error instanceof GateError ? error.code : undefined;
     if (code === 'STORAGE_UNAVAILABLE') return CLOSE.overloaded;
-    if (code === 'FORBIDDEN') return CLOSE.policy;
+    if (code === 'FORBIDDEN' || code === 'UNAUTHORIZED') return CLOSE.policy;
     if (code !== 'SESSION_NOT_FOUND') this.logger.error(error);
     return CLOSE.internal;
   }
 
-  private async greet(agent: ClientAgent, { userId, settings }: HandshakeResult): Promise<void> {
+  private async greet(
+    agent: ClientAgent,
+    { userId, settings }: HandshakeResult,
+    request: HandshakeRequest | undefined,
+  ): Promise<void> {
     // A copy, and only what JSON can carry: the session outlives whatever the handler made it of.
     if (settings) agent.sessionState.merge(copySettings(settings));
     const session = this.sessionOf(agent);
     if (userId !== undefined) await session.toBind(userId);
     await this.learner.onConnect(session);
+    await this.events.connected(agent, request);
   }
 
   private guarded(hook: () => void | Promise<void>): void {

@@ -126,7 +126,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     const ip = this.admission.addressOf(socket.remoteAddress, undefined);
     socket.on('error', () => undefined);
     const connection = new TcpConnection(socket, ip, codec.ping);
-    const agent = this.clients.connect(connection, codec.wire, {});
+    const agent = this.clients.connect(connection, codec.wire, {}, undefined);
     connection.listen(
       agent,
       codec.createSplitter(this.options.maxPackSize, message => agent.onFrame(message)),

@@ -137,7 +137,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     const ignore = (): void => undefined;
     socket.on('error', ignore);
 
-    const result = await this.authenticate(new HandshakeRequest(request, ip, codec), socket);
+    const handshake = new HandshakeRequest(request, ip, codec);
+    const result = await this.authenticate(handshake, socket);
     if (socket.destroyed) return;
     if ('status' in result) return this.refuse(stream, result);
     if (this.draining) return this.refuse(stream, DRAINING);
@@ -146,7 +147,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       socket.off('error', ignore);
       socket.setNoDelay(true);
       const connection = new WsConnection(ws, socket, ip);
-      const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result);
+      const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result, handshake);
       connection.listen(agent, codec !== DEFAULT_CODEC);
     });
   }

@@ -1,10 +1,11 @@
-import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { type ClientMessage, DeadlineWheel, LinkNode, type Peer, topicContract } from '@nestgate/link';
+import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { type ClientMessage, DeadlineWheel, LinkNode, type Peer, type Pending, topicContract } from '@nestgate/link';
 import { type Body, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
 import { isWellFormed } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
+import { UsualWorkerChoice, WorkerChoice } from '../hooks/worker-choice.js';
 import { ClientRequest } from './client-request.js';
 import { MAX_WAITING, WaitingFrame } from './waiting-room.js';
 import { WorkerDirectory } from './worker-directory.js';
@@ -13,12 +14,14 @@ import { WorkerDirectory } from './worker-directory.js';
 const MAX_CACHED_TOPICS = 4_096;
 
 /**
- * Sends client frames to workers. Which one: the session's pinned server for the module (a setting of that name), else the
+ * Sends client frames to workers. Which one: the one that a `WorkerChoice` of the application names, else the session's pinned server for the module (a setting of that name), else the
  * worker this client used last, so that its frames stay in order across modules too, else the one with the fewest clients.
  */
 @Injectable()
 export class TopicRouter implements OnApplicationShutdown {
+  private readonly logger = new Logger(TopicRouter.name);
   private readonly modules = new Map<string, string>();
+  private readonly hasChoice: boolean;
   private readonly waiting = new Set<WaitingFrame>();
   private readonly wheel = new DeadlineWheel();
   /** Filled anew for each frame: its fields are written to the link before the next one comes. */
@@ -33,21 +36,31 @@ export class TopicRouter implements OnApplicationShutdown {
   constructor(
     private readonly node: LinkNode,
     private readonly directory: WorkerDirectory,
+    private readonly workerChoice: WorkerChoice,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {
+    this.hasChoice = !(workerChoice instanceof UsualWorkerChoice);
     directory.onChange(() => this.retryWaiting());
   }
 
   /** Routes a client's frame to a worker. `arrivedAt` is when its time began, in milliseconds of `Date.now()`. */
   route(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
     const module = this.moduleOf(topic);
-    const worker = this.choose(agent, module);
+    const worker = this.choose(agent, topic, module);
     if (!worker) {
       this.wait(agent, topic, module, body, id, arrivedAt);
       return;
     }
     agent.beginRequest(id);
     this.send(agent, worker, topic, body, id, arrivedAt + this.options.requestTimeout);
+  }
+
+  /** Tells a worker of something that has happened to a client; false when no worker listens now. */
+  routeEvent(agent: ClientAgent, topic: string, body: Body, pending: Pending, deadline: number): boolean {
+    const worker = this.choose(agent, topic, topic);
+    if (!worker) return false;
+    this.request(agent, worker, topic, body, false, pending, deadline);
+    return true;
   }
 
   /** The session has changed: its worker is told, before it gets the answer to what it may have asked. */
@@ -79,10 +92,12 @@ export class TopicRouter implements OnApplicationShutdown {
     this.waiting.clear();
   }
 
-  private choose(agent: ClientAgent, module: string): Peer | undefined {
+  private choose(agent: ClientAgent, topic: string, module: string): Peer | undefined {
     const workers = this.directory.workersOf(module);
     const { length } = workers;
     if (length === 0) return undefined;
+    const chosen = this.hasChoice ? this.askChoice(agent, topic, module, workers) : undefined;
+    if (chosen) return chosen;
     const pinned = agent.sessionState.get(module);
     if (pinned !== undefined) {
       const server = workers.find(worker => worker.info.id === pinned);
@@ -92,14 +107,44 @@ export class TopicRouter implements OnApplicationShutdown {
     return length === 1 ? workers[0] : this.directory.leastLoaded(workers);
   }
 
+  private askChoice(agent: ClientAgent, topic: string, module: string, workers: readonly Peer[]): Peer | undefined {
+    const question = {
+      session: agent.session,
+      topic,
+      module,
+      workers: workers.map(worker => ({ id: worker.info.id, clients: this.directory.clientsOf(worker) })),
+      current: agent.worker?.info.id,
+    };
+    try {
+      const chosen = this.workerChoice.choose(question);
+      return workers.find(worker => worker.info.id === chosen);
+    } catch (error) {
+      this.logger.error(error);
+      return undefined;
+    }
+  }
+
   private send(agent: ClientAgent, worker: Peer, topic: string, body: Body, id: number, deadline: number): void {
+    const wantsResult = id > 0 || agent.wire.pushesResults;
+    this.request(agent, worker, topic, body, wantsResult, new ClientRequest(agent, topic, id), deadline);
+  }
+
+  private request(
+    agent: ClientAgent,
+    worker: Peer,
+    topic: string,
+    body: Body,
+    wantsResult: boolean,
+    pending: Pending,
+    deadline: number,
+  ): void {
     const { message } = this;
     message.serial = agent.serial;
     message.topic = topic;
     message.body = body;
-    message.wantsResult = id > 0 || agent.wire.pushesResults;
+    message.wantsResult = wantsResult;
     message.session = this.newsFor(agent, worker) ? agent.sessionState.snapshot() : undefined;
-    this.node.request(worker, topicContract.message, message, new ClientRequest(agent, topic, id), deadline);
+    this.node.request(worker, topicContract.message, message, pending, deadline);
   }
 
   /** Whether the session has changed since the worker was last told; notes that it is told now. */
@@ -138,7 +183,7 @@ export class TopicRouter implements OnApplicationShutdown {
 
   private retryWaiting(): void {
     for (const frame of this.waiting) {
-      const worker = this.choose(frame.agent, frame.module);
+      const worker = this.choose(frame.agent, frame.topic, frame.module);
       if (!worker) continue;
       this.waiting.delete(frame);
       this.wheel.remove(frame);

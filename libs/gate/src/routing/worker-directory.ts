@@ -32,13 +32,18 @@ export class WorkerDirectory {
     let best: Peer | undefined;
     let fewest = Number.POSITIVE_INFINITY;
     for (const worker of workers) {
-      const clients = this.clients.get(worker) ?? 0;
+      const clients = this.clientsOf(worker);
       if (clients < fewest) {
         best = worker;
         fewest = clients;
       }
     }
     return best;
+  }
+
+  /** How many clients of this gate a worker has. */
+  clientsOf(worker: Peer): number {
+    return this.clients.get(worker) ?? 0;
   }
 
   /** A client has moved from one worker to another. */
@@ -51,9 +56,10 @@ export class WorkerDirectory {
     if (to) this.clients.set(to, (this.clients.get(to) ?? 0) + 1);
   }
 
-  /** Calls back whenever workers have come, changed or gone. */
-  onChange(listener: () => void): void {
+  /** Calls back whenever workers have come, changed or gone. Returns how to stop. */
+  onChange(listener: () => void): () => void {
     this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
   }
 
   private refresh(): void {

@@ -46,6 +46,13 @@ const clientMessage: Codec<ClientMessage> = {
  */
 export const MALFORMED_BODY = '$malformed-body';
 
+/**
+ * The topics under which workers are told of clients that come and go. Clients cannot send on them: topics that start with
+ * `$` are the gate's own. A worker announces them as modules.
+ */
+export const CONNECT_TOPIC = '$connect';
+export const DISCONNECT_TOPIC = '$disconnect';
+
 /** What workers do for gates. Ids are never reused. */
 export const topicContract = {
   /** Runs the handler of a frame. Answered when the handler has settled, with its return value as a body. */

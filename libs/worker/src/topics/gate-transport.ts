@@ -43,6 +43,8 @@ export class GateTransport
   implements CustomTransportStrategy, OnApplicationBootstrap
 {
   override readonly transportId = GATE_TRANSPORT_ID;
+  /** Errors of `@OnConnect` methods are the gate's to know. */
+  override readonly propagatesEventHandlerErrors = true;
   private readonly listeners: { [K in keyof GateTransportEvents]: GateTransportEvents[K][] } = {
     listening: [],
     close: [],
@@ -76,8 +78,9 @@ export class GateTransport
       this.stopListening = this.node.onPeer(change => {
         if ('id' in change) runner.forgetPeer(change.id);
       });
-      await this.node.open();
+      // Before the link is joined: a worker that comes without its modules would be no worker for a moment.
       this.node.announce({ modules: [...new Set([...this.messageHandlers.keys()].map(moduleOf))] });
+      await this.node.open();
     } catch (error) {
       callback(error);
       return;

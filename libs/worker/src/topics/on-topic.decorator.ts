@@ -30,6 +30,8 @@ export interface OnTopicOptions {
 /** What {@link OnTopic} leaves on a method. */
 export interface TopicMetadata extends OnTopicOptions {
   readonly topic: string;
+  /** Several methods may handle an event, each of them is called. */
+  readonly isEvent?: boolean;
 }
 
 /**
@@ -54,9 +56,14 @@ export function OnTopic(topic: string, options: OnTopicOptions = {}): MethodDeco
       key,
       descriptor as TypedPropertyDescriptor<unknown>,
     );
-    Reflect.defineMetadata(TOPIC_METADATA, metadata, descriptor.value as object);
-    useFilterOnce(target.constructor);
+    markHandler(target, descriptor.value, metadata);
   };
+}
+
+/** Leaves on a method what the explorer looks for, and gives its class the filter that keeps codes. */
+export function markHandler(target: object, method: unknown, metadata: TopicMetadata): void {
+  Reflect.defineMetadata(TOPIC_METADATA, metadata, method as object);
+  useFilterOnce(target.constructor);
 }
 
 /** Whether the method declares its payload as bytes. Without `@Payload()` the payload is the first parameter. */

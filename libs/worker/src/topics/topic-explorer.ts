@@ -35,7 +35,7 @@ export class TopicExplorer {
     for (const controller of new Set(this.discovery.getControllers().map(wrapper => wrapper.metatype))) {
       for (const found of this.topicsOf(controller)) {
         const other = byTopic.get(found.metadata.topic);
-        if (other)
+        if (other && !found.metadata.isEvent)
           throw new Error(`The topic '${found.metadata.topic}' has two handlers: ${other.name} and ${found.name}`);
         byTopic.set(found.metadata.topic, found);
       }

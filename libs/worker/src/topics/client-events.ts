@@ -1,0 +1,59 @@
+import { EventPattern } from '@nestjs/microservices';
+import { CONNECT_TOPIC, DISCONNECT_TOPIC } from '@nestgate/link';
+import { GATE_TRANSPORT_ID, markHandler, type TopicMetadata } from './on-topic.decorator.js';
+
+/**
+ * The payload of {@link OnConnect}: the HTTP request that a WebSocket connection began with. For a TCP client, which has
+ * none, the strings and objects are empty.
+ */
+export interface ConnectEvent {
+  /** Path and query, as sent. */
+  readonly url: string;
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly cookies: Readonly<Record<string, string>>;
+}
+
+/** The payload of {@link OnDisconnect}. */
+export interface DisconnectEvent {
+  /** The close code. */
+  readonly code: number;
+  readonly reason: string;
+  /** The groups the client was in. */
+  readonly groups: readonly string[];
+}
+
+/**
+ * Handles new clients: the method gets a {@link ConnectEvent}, and `@ClientSession()`. It runs on one worker, through the
+ * whole Nest pipeline, before the first frame of the client is handled; the gate waits for it (`overTime` at most). A method
+ * that throws closes the client: with 1008 for the codes `FORBIDDEN` and `UNAUTHORIZED`, else with 1011. Several methods may listen.
+ *
+ * While all workers that listen are gone, a new client waits for one (`workerWait`), and then goes on without. An event whose
+ * worker is lost while it runs is not repeated; both are counted by the gate (`events_lost`).
+ */
+export function OnConnect(): MethodDecorator {
+  return onEvent(CONNECT_TOPIC);
+}
+
+/**
+ * Handles clients that are gone: the method gets a {@link DisconnectEvent}; `@ClientSession()` still tells uid and settings
+ * as they were. It runs on one worker, after the client's last frame on that worker. Clients of a gate that was killed have
+ * nobody left to tell it.
+ */
+export function OnDisconnect(): MethodDecorator {
+  return onEvent(DISCONNECT_TOPIC);
+}
+
+function onEvent(topic: string): MethodDecorator {
+  return (target, key, descriptor) => {
+    const metadata: TopicMetadata = Object.freeze({ topic, payload: 'json', isEvent: true });
+    EventPattern<string>(topic, GATE_TRANSPORT_ID, { topic: metadata })(
+      target,
+      key,
+      descriptor as TypedPropertyDescriptor<unknown>,
+    );
+    markHandler(target, descriptor.value, metadata);
+  };
+}

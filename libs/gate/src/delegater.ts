@@ -9,14 +9,15 @@ import {
   type Settings,
 } from '@nestgate/link';
 import { BodyKind, CLOSE, GateError } from '@nestgate/protocol';
-import { assertName, encodeBody, encodeMessage, Session } from '@nestgate/worker';
+import { assertName, encodeBody, encodeMessage, type MergeOptions, Session } from '@nestgate/worker';
 import { bodyValue } from './body-value.js';
 import type { ClientAgent } from './connection/client-agent.js';
 import type { ResolvedGateOptions } from './gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
 import { Hub } from './hub/hub.js';
-import type { Memberships } from './hub/memberships.js';
 import { Pusher } from './hub/pusher.js';
+import { byName, idsOf, settingsOf, sizeOf, uidsOf } from './hub/answers.js';
+import { pageOf } from './hub/page.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { SessionKeeper } from './session/session-keeper.js';
 
@@ -78,12 +79,12 @@ export class Delegater implements OnModuleInit {
   }
 
   /**
-   * Merges settings into a session, key by key.
+   * Merges settings into a session, key by key; with `deep`, objects within them too.
    * @throws {GateError} `BAD_ARGUMENT` or `LIMIT_EXCEEDED`, and nothing has changed; `STORAGE_UNAVAILABLE`, and the session has
    * changed but could not be stored.
    */
-  push(sessionId: string, settings: Settings): Promise<Session> {
-    return this.change(sessionId, agent => this.keeper.merge(agent, copyOf(settings)));
+  push(sessionId: string, settings: Settings, { deep = false }: MergeOptions = {}): Promise<Session> {
+    return this.change(sessionId, agent => this.keeper.merge(agent, copyOf(settings), deep));
   }
 
   /** Sets one value of a session. @throws {GateError} as {@link push} does. */
@@ -136,11 +137,13 @@ export class Delegater implements OnModuleInit {
   private handlers(): Handlers<SessionContract> {
     const { hub, keeper, pusher } = this;
     const { uids, groups } = hub;
+    const presentIn = (ids: readonly string[] | undefined) => ids && hub.present(ids);
+    const clientsIn = (names: readonly string[] | undefined) => (names ? hub.union(groups, names) : hub.all());
     return {
       load: args => snapshotOf(this.load(args.clientId)),
       bind: args => snapshotOf(this.bind(args.clientId, args.userId)),
       unbind: args => snapshotOf(this.unbind(args.clientId, args.userId)),
-      push: args => snapshotOf(this.push(args.clientId, args.settings)),
+      push: args => snapshotOf(this.push(args.clientId, args.settings, args)),
       set: args => snapshotOf(this.set(args.clientId, args.key, args.value)),
       del: args => snapshotOf(this.del(args.clientId, args.key)),
       replace: args => snapshotOf(this.change(args.clientId, agent => keeper.replace(agent, args.settings))),
@@ -158,10 +161,9 @@ export class Delegater implements OnModuleInit {
 
       send: ({ clientIds, topic, body }) => pusher.push(hub.present(clientIds), topic, body),
       broadcast: ({ topic, body, clientIds, except }) =>
-        pusher.push(clientIds ? hub.present(clientIds) : hub.all(), topic, body, except && hub.present(except)),
-      sendToUid: args => pusher.push(hub.union(uids, args.uids), args.topic, args.body),
-      sendToGroup: args =>
-        pusher.push(hub.union(groups, args.groups), args.topic, args.body, args.except && hub.present(args.except)),
+        pusher.push(clientIds ? hub.present(clientIds) : hub.all(), topic, body, presentIn(except)),
+      sendToUid: args => pusher.push(hub.union(uids, args.uids), args.topic, args.body, presentIn(args.except)),
+      sendToGroup: args => pusher.push(hub.union(groups, args.groups), args.topic, args.body, presentIn(args.except)),
       sync: () => undefined,
       ungroup: ({ group }) => {
         const members = [...groups.members(group)];
@@ -169,13 +171,21 @@ export class Delegater implements OnModuleInit {
         return members.length;
       },
 
-      clientCount: ({ group }) => (group === undefined ? hub.size : groups.members(group).size),
-      clientIds: ({ group }) => idsOf(group === undefined ? hub.all() : groups.members(group)),
+      clientCount: args => (args.groups ? sizeOf(clientsIn(args.groups)) : hub.size),
+      clientIds: args => idsOf(clientsIn(args.groups)),
       clientIdsOfUids: args => Object.fromEntries(args.uids.map(uid => [uid, idsOf(uids.members(uid))])),
-      uids: ({ group }) => (group === undefined ? [...uids.names()] : uidsOf(groups.members(group))),
+      uids: args => (args.groups ? uidsOf(clientsIn(args.groups)) : [...uids.names()]),
       isUidOnline: ({ userId }) => uids.members(userId).size > 0,
       groups: () => [...groups.names()],
-      groupClientCounts: () => countsOf(groups),
+      groupClientCounts: () => byName(groups, members => members.size),
+      groupClientIds: () => byName(groups, idsOf),
+      groupUids: () => byName(groups, uidsOf),
+      sessions: args => settingsOf(clientsIn(args.groups)),
+
+      clientIdPage: args => pageOf(idsOf(clientsIn(args.groups)), args.after, args.limit),
+      uidPage: args => pageOf(args.groups ? uidsOf(clientsIn(args.groups)) : uids.names(), args.after, args.limit),
+      groupPage: args => pageOf(groups.names(), args.after, args.limit),
+      sessionsOf: args => settingsOf(hub.present(args.clientIds)),
     };
   }
 
@@ -222,18 +232,4 @@ function copyOf(settings: Settings): Settings {
     return [key, bodyValue(body) as JsonValue];
   });
   return Object.fromEntries(copies) as Settings;
-}
-
-function idsOf(agents: Iterable<ClientAgent>): string[] {
-  return Array.from(agents, agent => agent.sessionState.origin.sessionId);
-}
-
-function uidsOf(agents: Iterable<ClientAgent>): string[] {
-  const uids = new Set<string>();
-  for (const agent of agents) if (agent.sessionState.userId !== '') uids.add(agent.sessionState.userId);
-  return [...uids];
-}
-
-function countsOf(groups: Memberships<ClientAgent>): Record<string, number> {
-  return Object.fromEntries(Array.from(groups.names(), name => [name, groups.members(name).size]));
 }

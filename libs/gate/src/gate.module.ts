@@ -38,6 +38,7 @@ import { ClientEvents } from './routing/client-events.js';
 import { PackIntake } from './routing/pack-intake.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { WorkerDirectory } from './routing/worker-directory.js';
+import { LoginRules } from './session/login-rules.js';
 import { SessionKeeper } from './session/session-keeper.js';
 import { MemoryStorage } from './storage/memory-storage.js';
 import { StorageHandler } from './storage/storage-handler.js';
@@ -79,6 +80,7 @@ const PROVIDERS: readonly Provider[] = [
   GateCounters,
   HandshakePipeline,
   Hub,
+  LoginRules,
   TopicRouter,
   WorkerDirectory,
   WsAcceptor,

@@ -41,7 +41,7 @@ const POLICIES: readonly SlowClientPolicy[] = ['disconnect', 'drop-oldest', 'dro
 const LOGIN_RULES: readonly LoginRule[] = ['many', 'replace', 'refuse'];
 const ENCRYPT_MODES: readonly EncryptMode[] = ['aes-256-gcm', 'river-cbc'];
 const OTHER_KEYS: ReadonlySet<string> = new Set(
-  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy link nodeId secret'.split(' '),
+  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy link nodeId secret currentClient'.split(' '),
 );
 const WS_KEYS: ReadonlySet<string> = new Set(['path', 'port', 'host', 'origins']);
 const TCP_KEYS: ReadonlySet<string> = new Set(['port', 'host', 'codec']);
@@ -73,6 +73,7 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     link: options.link,
     nodeId: options.nodeId,
     secret: options.secret,
+    currentClient: options.currentClient,
     ...numbers,
     ws: resolveWs(options.ws),
     tcp: options.tcp && resolveTcp(options.tcp),

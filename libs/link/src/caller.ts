@@ -102,20 +102,19 @@ function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<v
     congested = node.cast(channel, operation, args);
     if (node.info.role === 'gate') node.notify(node.me, operation, args);
   }
-  const missed = countMissed(node, operation, args);
+  const missed = missedGates(node, operation, args).length;
   if (missed === 0 && node.isUp) return congested;
   node.noteRefused(Math.max(1, missed));
   // The rest of a cluster goes on without a gate that was lost; without the link there is nobody left to send to.
   return node.isUp ? congested : Promise.reject(new GateError('LINK_UNAVAILABLE'));
 }
 
-/** How many gates should have got this and are out of reach. */
-function countMissed(node: LinkNode, operation: AnyOperation, args: unknown): number {
+/** The gates that this is for and that are out of reach. */
+function missedGates(node: LinkNode, operation: AnyOperation, args: unknown): readonly NodeId[] {
   const { missingGates } = node;
-  if (missingGates.length === 0 || operation.to !== 'owners') return missingGates.length;
+  if (missingGates.length === 0 || operation.to !== 'owners') return missingGates;
   const owners = (args as { clientIds: readonly string[] }).clientIds.map(parseClientId);
-  return new Set(owners.filter(owner => owner && node.isMissing(owner.gate, owner.epoch)).map(owner => owner?.gate))
-    .size;
+  return missingGates.filter(id => owners.some(owner => owner?.gate === id && node.isMissing(id, owner.epoch)));
 }
 
 async function call(node: LinkNode, operation: AnyOperation, args: unknown, options?: CallOptions): Promise<unknown> {
@@ -154,7 +153,7 @@ async function gather(
   const asked = [...targets(node, operation, args)];
   const answers = await Promise.allSettled(asked.map(([peer, share]) => ask(node, peer, operation, share, options)));
   let result = operation.empty?.();
-  const missing = new Set<NodeId>(operation.to === 'all-gates' ? node.missingGates : []);
+  const missing = new Set<NodeId>(missedGates(node, operation, args));
   for (const [index, answer] of answers.entries()) {
     if (answer.status === 'fulfilled') {
       result = operation.merge ? operation.merge(result, answer.value) : answer.value;

@@ -6,6 +6,10 @@ export interface Codec<T> {
   write(writer: ByteWriter, value: T): void;
   /** @throws {GateError} `LINK_CORRUPT` when the bytes are not such a value. */
   read(reader: ByteReader): T;
+  /** The fields of an object with fixed ones, by name: for callers that have to check what they are given. */
+  readonly fields?: Readonly<Record<string, Codec<unknown>>>;
+  /** True when `undefined` is a value too. */
+  readonly isOptional?: boolean;
 }
 
 /** What a codec carries. */
@@ -78,6 +82,7 @@ export function list<T>(item: Codec<T>): Codec<readonly T[]> {
 
 export function optional<T>(inner: Codec<T>): Codec<T | undefined> {
   return {
+    isOptional: true,
     write(writer, value) {
       writer.u8(value === undefined ? 0 : 1);
       if (value !== undefined) inner.write(writer, value);
@@ -97,6 +102,7 @@ export function struct<F extends Record<string, Codec<never>> | Record<string, C
 ): Codec<{ [K in keyof StructValue<F>]: StructValue<F>[K] }> {
   const entries = Object.entries<Codec<unknown>>(fields);
   return {
+    fields: fields as Record<string, Codec<unknown>>,
     write(writer, value) {
       const record = value as Record<string, unknown>;
       for (const [name, codec] of entries) codec.write(writer, record[name]);

@@ -9,13 +9,22 @@ import type { Operation } from './operation.js';
  *     message  = u32 length of what follows · u8 kind · …
  *     request  = u16 operation · u32 correlation (0: no answer) · u32 time left (ms) · arguments
  *     response = u32 correlation · u8 status · result, or code · message · details as JSON ('' when there are none)
+ *     mark     = f64 bytes that the sender has sent to this peer so far
+ *     taken    = f64 the mark that the receiver has come to
  *
  * Numbers are little-endian. A receiver skips kinds it does not know, so that a newer neighbour can send them.
  */
 export const ENVELOPE_VERSION = 1;
 export const BATCH_HEADER_BYTES = 13;
 
-export const MessageKind = Object.freeze({ request: 1, response: 2 } as const);
+/** Where a batch's sequence stands: it is known when the batch leaves, which may be later than when it began. */
+const SEQUENCE_AT = 1;
+/** The sequence of a batch that goes to a channel: each gate sees only those of the channels that it has joined. */
+const UNNUMBERED = 0;
+/** Longest answer in bytes, so that a batch with it still fits into a frame of any driver. */
+const MAX_RESULT_BYTES = 8 * 1024 * 1024;
+
+export const MessageKind = Object.freeze({ request: 1, response: 2, mark: 3, taken: 4 } as const);
 export const Status = Object.freeze({ ok: 0, error: 1 } as const);
 
 export interface BatchHeader {
@@ -23,10 +32,15 @@ export interface BatchHeader {
   readonly sentAt: number;
 }
 
-export function writeBatchHeader(writer: ByteWriter, sequence: number, sentAt: number): void {
+export function writeBatchHeader(writer: ByteWriter, sentAt: number): void {
   writer.u8(ENVELOPE_VERSION);
-  writer.u32(sequence);
+  writer.u32(UNNUMBERED);
   writer.f64(sentAt);
+}
+
+/** Numbers a finished batch. */
+export function numberBatch(frame: Buffer, sequence: number): void {
+  frame.writeUInt32LE(sequence, SEQUENCE_AT);
 }
 
 /** @throws {GateError} `LINK_CORRUPT` for a batch of another major version, or none at all. */
@@ -60,7 +74,10 @@ export function writeRequest<A>(
   endMessage(writer, start);
 }
 
-/** Writes the answer to a request. What throws leaves nothing behind. */
+/**
+ * Writes the answer to a request. What throws leaves nothing behind.
+ * @throws {GateError} `LIMIT_EXCEEDED` for an answer that is too large for a frame.
+ */
 export function writeResult<R>(
   writer: ByteWriter,
   operation: Operation<unknown, R>,
@@ -72,6 +89,9 @@ export function writeResult<R>(
     writer.u32(correlation);
     writer.u8(Status.ok);
     operation.result.write(writer, result);
+    if (writer.length - start > MAX_RESULT_BYTES) {
+      throw new GateError('LIMIT_EXCEEDED', 'The answer is too large: ask for it page by page');
+    }
   } catch (error) {
     writer.truncate(start);
     throw error;
@@ -92,6 +112,17 @@ export function writeFailure(writer: ByteWriter, correlation: number, error: Err
     writer.truncate(start);
     throw defect;
   }
+  endMessage(writer, start);
+}
+
+/** Writes a mark, or that one has been reached. */
+export function writeMark(
+  writer: ByteWriter,
+  kind: typeof MessageKind.mark | typeof MessageKind.taken,
+  mark: number,
+): void {
+  const start = beginMessage(writer, kind);
+  writer.f64(mark);
   endMessage(writer, start);
 }
 

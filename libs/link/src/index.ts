@@ -17,6 +17,7 @@ export {
   type ParsedClientId,
 } from './client-id.js';
 export { type Codec, type CodecValue } from './codec.js';
+export { gateContract, type GateContract, type LoginClaim } from './contracts/gate-contract.js';
 export {
   groupChannel,
   type MessageArgs,
@@ -36,7 +37,9 @@ export {
 export { Deadline, DeadlineWheel } from './deadline-wheel.js';
 export { Dispatcher, type Handlers, type IncomingCall } from './dispatcher.js';
 export { MemoryBus } from './drivers/memory-link.js';
+export { type TcpTlsOptions } from './drivers/tcp-address.js';
 export { TcpLink, type TcpLinkOptions } from './drivers/tcp-link.js';
+export { HybridClock } from './hybrid-clock.js';
 export { type LinkCounters, LinkNode, type LinkNodeOptions } from './link-node.js';
 export {
   ALL_GATES,
@@ -49,17 +52,21 @@ export {
   type SendResult,
 } from './link.js';
 export {
+  allOp,
   any,
   type ArgsOf,
   castOp,
   concat,
   type Contract,
   type Merge,
+  first,
   mergeRecords,
   nodeOp,
   type Operation,
   ownerOp,
+  ownerQueryOp,
   ownersOp,
+  ownersQueryOp,
   queryOp,
   type ReplyRule,
   type ResultOf,

@@ -4,7 +4,7 @@ import { ByteWriter } from './bytes.js';
 import { createCaller } from './caller.js';
 import { count, nothing, struct, text } from './codec.js';
 import { MemoryBus } from './drivers/memory-link.js';
-import { writeBatchHeader } from './envelope.js';
+import { numberBatch, writeBatchHeader } from './envelope.js';
 import { LinkNode } from './link-node.js';
 import type { Link, NodeRole, PeerChange } from './link.js';
 import { castOp, ownerOp, queryOp, sum } from './operation.js';
@@ -188,8 +188,10 @@ describe('LinkNode', () => {
     );
     const batch = (sequence: number): Buffer => {
       const writer = new ByteWriter();
-      writeBatchHeader(writer, sequence, 0);
-      return writer.take();
+      writeBatchHeader(writer, 0);
+      const frame = writer.take();
+      numberBatch(frame, sequence);
+      return frame;
     };
     for (const sequence of [1, 2, 5, 6]) raw.send('g1', batch(sequence));
     expect(g1.counters.gaps).toBe(2);

@@ -13,7 +13,7 @@ import {
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
 import { MissingGates } from './missing-gates.js';
 import type { Operation } from './operation.js';
-import { Outbound } from './outbound.js';
+import { Outbound, type OutboundHost } from './outbound.js';
 import { Peer } from './peer.js';
 import type { Pending } from './pending.js';
 import { RequestTable } from './request-table.js';
@@ -43,7 +43,7 @@ export interface LinkNodeOptions {
  * A node of the cluster: its peers, and the requests that wait for an answer. All messages to one peer in one turn of the
  * event loop leave as one frame. The node is a peer of its own, over the same envelope.
  */
-export class LinkNode implements Replier {
+export class LinkNode implements Replier, OutboundHost {
   readonly dispatcher = new Dispatcher(this);
   readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0 };
   /** The node itself as a peer. */
@@ -62,10 +62,7 @@ export class LinkNode implements Replier {
     this.link = options.link;
     this.me = new Peer(options.self, true);
     this.peerMap.set(options.self.id, this.me);
-    this.outbound = new Outbound(this.link, {
-      onOwn: batch => this.receive(this.me, batch),
-      onRefused: (peer, messages) => this.refuse(peer, messages),
-    });
+    this.outbound = new Outbound(this.link, this);
   }
 
   get info(): NodeInfo {
@@ -100,15 +97,15 @@ export class LinkNode implements Replier {
   async open(): Promise<void> {
     if (this.state !== 'new') return;
     this.state = 'open';
-    this.outbound.open();
+    // The driver itself says what it cannot send yet.
+    this.changeStatus(true);
     await this.link.open(this.me.info, {
       onFrame: (from, frame) => this.receive(this.peerMap.get(from), frame),
       onPeer: change => this.changePeer(change),
-      onDrain: id => this.noteDrain(id),
+      onDrain: id => this.outbound.noteDrain(id),
       onStatus: isUp => this.changeStatus(isUp),
       onUncertain: frames => (this.counters.uncertain += frames),
     });
-    this.changeStatus(true);
   }
 
   /** Leaves the cluster. Requests still waiting fail with `LINK_CLOSED`. */
@@ -116,10 +113,9 @@ export class LinkNode implements Replier {
     if (this.state === 'closed') return;
     if (options.drain) this.flush();
     this.state = 'closed';
-    this.outbound.close();
+    this.outbound.stop();
     await this.link.close(options);
     this.requests.close(new GateError('LINK_CLOSED'));
-    for (const peer of this.peerMap.values()) peer.noteDrain();
     this.changeStatus(false);
   }
 
@@ -154,12 +150,19 @@ export class LinkNode implements Replier {
     if (this.link.routesChannels) this.link.leave(channel);
   }
 
-  /** Whether messages to a channel should be cast: with one gate, and where casts go everywhere, they cost more. */
+  /**
+   * Whether messages to a channel should be cast. With one gate, and where casts go everywhere, they cost more; and while
+   * something waits for a slow gate, they would overtake it.
+   */
   get castsChannels(): boolean {
     if (!this.link.routesChannels) return false;
     let gates = 0;
-    for (const { info } of this.peerMap.values()) if (info.role === 'gate' && ++gates > 1) return true;
-    return false;
+    for (const peer of this.peerMap.values()) {
+      if (peer.info.role !== 'gate') continue;
+      if (!peer.isFlowing) return false;
+      gates++;
+    }
+    return gates > 1;
   }
 
   /**
@@ -167,8 +170,7 @@ export class LinkNode implements Replier {
    * congested.
    */
   cast<A>(channel: string, operation: Operation<A, unknown>, args: A): Promise<void> | undefined {
-    const { writer } = this.outbound.toChannel(channel);
-    writeRequest(writer, operation, 0, 0, args);
+    writeRequest(this.outbound.toChannel(channel), operation, 0, 0, args);
     this.outbound.wroteCast();
     return this.outbound.whenDrained();
   }
@@ -176,41 +178,40 @@ export class LinkNode implements Replier {
   /** Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
     const correlation = this.requests.nextCorrelation();
-    this.outbound.toPeer(peer);
-    writeRequest(peer.writer, operation, correlation, deadline - Date.now(), args);
-    this.outbound.wrotePeer(peer);
+    const urgent = operation.urgent === true;
+    writeRequest(this.outbound.toPeer(peer, urgent), operation, correlation, deadline - Date.now(), args);
+    this.outbound.wrote(peer, urgent);
     this.requests.add(pending, peer, correlation, deadline);
   }
 
   /** Sends a request that nobody waits for. */
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
-    this.outbound.toPeer(peer);
-    writeRequest(peer.writer, operation, 0, 0, args);
-    this.outbound.wrotePeer(peer);
+    writeRequest(this.outbound.toPeer(peer, false), operation, 0, 0, args);
+    this.outbound.wrote(peer, false);
   }
 
   reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void {
-    this.outbound.toPeer(peer);
+    const urgent = operation.urgent === true;
     try {
-      writeResult(peer.writer, operation, correlation, result);
+      writeResult(this.outbound.toPeer(peer, urgent), operation, correlation, result);
     } catch (error) {
-      this.reportDefect(error);
-      this.fail(peer, correlation, new GateError('INTERNAL'));
+      if (!(error instanceof GateError)) this.reportDefect(error);
+      this.fail(peer, correlation, error instanceof GateError ? error : new GateError('INTERNAL'));
       return;
     }
-    this.outbound.wrotePeer(peer);
+    this.outbound.wrote(peer, urgent);
   }
 
   fail(peer: Peer, correlation: number, error: GateError): void {
-    this.outbound.toPeer(peer);
+    const writer = this.outbound.toPeer(peer, false);
     try {
-      writeFailure(peer.writer, correlation, error.toBody());
+      writeFailure(writer, correlation, error.toBody());
     } catch (defect) {
       // Details that JSON cannot carry: the error itself must arrive all the same.
       this.reportDefect(defect);
-      writeFailure(peer.writer, correlation, new GateError('INTERNAL').toBody());
+      writeFailure(writer, correlation, new GateError('INTERNAL').toBody());
     }
-    this.outbound.wrotePeer(peer);
+    this.outbound.wrote(peer, false);
   }
 
   reportDefect(error: unknown): void {
@@ -227,8 +228,13 @@ export class LinkNode implements Replier {
     this.outbound.flush();
   }
 
-  /** The driver took nothing of a batch, so no request to this peer can be answered: each of them ends now. */
-  private refuse(peer: Peer | undefined, messages: number): void {
+  /** @internal */
+  onOwn(batch: Buffer): void {
+    this.receive(this.me, batch);
+  }
+
+  /** @internal Nothing was taken of a batch, so no request to this peer can be answered: each of them ends now. */
+  onRefused(peer: Peer | undefined, messages: number): void {
     this.noteRefused(messages);
     if (peer) this.requests.abortPeer(peer, new GateError('LINK_UNAVAILABLE'));
   }
@@ -281,6 +287,10 @@ export class LinkNode implements Replier {
       const pending = this.requests.take(reader.u32(), peer);
       if (pending) settle(pending, reader);
       else this.counters.late++;
+    } else if (kind === MessageKind.mark) {
+      this.outbound.answerMark(peer, reader.f64());
+    } else if (kind === MessageKind.taken) {
+      this.outbound.noteTaken(peer, reader.f64());
     }
   }
 
@@ -308,19 +318,15 @@ export class LinkNode implements Replier {
   }
 
   private losePeer(peer: Peer): void {
-    peer.noteDrain();
     this.requests.abortPeer(peer, new GateError('NODE_LOST'));
-  }
-
-  private noteDrain(id: NodeId | undefined): void {
-    for (const peer of this.peerMap.values()) if (id === undefined || peer.info.id === id) peer.noteDrain();
-    this.outbound.noteDrain();
+    this.outbound.drop(peer);
   }
 
   private changeStatus(isUp: boolean): void {
     if (this.linkUp === isUp) return;
     this.linkUp = isUp;
     this.missing.noteStatus(isUp);
+    if (isUp) this.outbound.restart();
     for (const listener of this.statusListeners) listener(isUp);
   }
 

@@ -25,6 +25,8 @@ export interface Operation<A, R, T extends Target = Target, P extends ReplyRule 
    * messages that nobody waits for: an answer is wanted from every gate.
    */
   channel?(args: A): string | undefined;
+  /** True for questions: neither they nor their answers wait behind what else is on its way. */
+  readonly urgent?: boolean;
   /** Joins the answers of several gates. */
   merge?(one: R, other: R): R;
   /** The answer of a cluster without gates, and the start of every merge. */
@@ -45,6 +47,16 @@ export interface Merge<R> {
 
 export const sum: Merge<number> = { merge: (one, other) => one + other, empty: () => 0 };
 export const any: Merge<boolean> = { merge: (one, other) => one || other, empty: () => false };
+
+/** Takes one of several answers to the same question. */
+export function first<T>(): Merge<T> {
+  return {
+    merge: one => one,
+    empty: () => {
+      throw new Error('There is no empty answer');
+    },
+  };
+}
 
 /** Joins lists; with `distinct`, what stands in several of them is kept once. */
 export function concat<T>(distinct = false): Merge<readonly T[]> {
@@ -92,14 +104,43 @@ export function ownersOp<A extends OwnersArgs, R>(
   return { id, to: 'owners', reply: 'optional', args, result, ...merge };
 }
 
-/** A question to all gates. */
-export function queryOp<A, R>(
+/** A question about a list of clients, split by owner. */
+export function ownersQueryOp<A extends OwnersArgs, R>(
+  id: number,
+  args: Codec<A>,
+  result: Codec<R>,
+  merge: Merge<R>,
+): Operation<A, R, 'owners', 'required'> {
+  return { id, to: 'owners', reply: 'required', urgent: true, args, result, ...merge };
+}
+
+/** Something that all gates do, and whose outcome is always wanted. */
+export function allOp<A, R>(
   id: number,
   args: Codec<A>,
   result: Codec<R>,
   merge: Merge<R>,
 ): Operation<A, R, 'all-gates', 'required'> {
   return { id, to: 'all-gates', reply: 'required', args, result, ...merge };
+}
+
+/** A question to all gates, which changes nothing. */
+export function queryOp<A, R>(
+  id: number,
+  args: Codec<A>,
+  result: Codec<R>,
+  merge: Merge<R>,
+): Operation<A, R, 'all-gates', 'required'> {
+  return { ...allOp(id, args, result, merge), urgent: true };
+}
+
+/** A question to the gate that owns one client, which changes nothing. */
+export function ownerQueryOp<A extends OwnerArgs, R>(
+  id: number,
+  args: Codec<A>,
+  result: Codec<R>,
+): Operation<A, R, 'owner', 'required'> {
+  return { ...ownerOp(id, args, result), urgent: true };
 }
 
 /** A push through all gates, or those of a channel, whose outcome is reported when asked for. */

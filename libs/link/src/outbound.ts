@@ -1,78 +1,67 @@
-import { writeBatchHeader } from './envelope.js';
-import type { Link, SendResult } from './link.js';
-import { Outlet } from './outlet.js';
-import { Peer, UNNUMBERED } from './peer.js';
+import type { ByteWriter } from './bytes.js';
+import { Congestion } from './congestion.js';
+import { MessageKind, writeMark } from './envelope.js';
+import type { Link } from './link.js';
+import { type Batch, Outlet } from './outlet.js';
+import type { Peer } from './peer.js';
 
-/** Messages to whoever has joined one channel. */
-class CastOutlet extends Outlet {
-  channel = '';
+/** How often a peer that owes a mark is asked again, in milliseconds: the first one may have been lost. */
+const ASK_AGAIN_MS = 1_000;
 
-  override prepare(): void {
-    if (this.writer.length === 0) writeBatchHeader(this.writer, UNNUMBERED, Date.now());
-  }
-}
-
-/** What becomes of batches besides travelling. */
-export interface OutboundEvents {
+/** What outbound needs of its node. */
+export interface OutboundHost {
+  readonly peers: ReadonlyMap<string, Peer>;
+  /** False while nothing can be sent at all. */
+  readonly isUp: boolean;
   /** A batch of the node for itself. */
   onOwn(batch: Buffer): void;
-  /** The driver took nothing of a batch of so many messages. `peer` is `undefined` for one that went to a channel. */
+  /** Nothing was taken of a batch of so many messages. `peer` is `undefined` for one that went to a channel. */
   onRefused(peer: Peer | undefined, messages: number): void;
 }
 
 /**
- * What leaves a node: messages gather per peer, and leave as one frame at the end of the turn. A cast to a channel is a
- * frame beside those, so that the two are sent in the order in which they were written: whoever gets both, gets them in
- * that order.
+ * What leaves a node. Messages gather per peer, and leave as one frame at the end of the turn. Only so much is under way to
+ * a peer at a time: the rest waits here, where questions and their answers overtake it. A cast to a channel is a frame
+ * beside those, so that the two are sent in the order in which they were written: whoever gets both, gets them in that order.
  */
 export class Outbound {
   private readonly listed: Peer[] = [];
-  private readonly casts = new CastOutlet();
+  private readonly casts = new Outlet();
+  private readonly castCongestion = new Congestion();
+  private castChannel = '';
   private scheduled = false;
-  private isOpen = false;
+  /** Peers for which something waits. */
+  private readonly stalled = new Set<Peer>();
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly link: Link,
-    private readonly events: OutboundEvents,
+    private readonly host: OutboundHost,
   ) {}
 
-  open(): void {
-    this.isOpen = true;
-  }
-
-  /** From now on everything is refused. */
-  close(): void {
-    this.isOpen = false;
-    this.noteDrain();
-  }
-
-  /** Prepares a peer's batch for one more message. */
-  toPeer(peer: Peer): void {
+  /** Where one more message to a peer is written; {@link wrote} must follow. */
+  toPeer(peer: Peer, urgent: boolean): ByteWriter {
     if (this.casts.gathered > 0 && !peer.isSelf) this.flushCasts();
-    peer.prepare();
-  }
-
-  /** Prepares the batch for a channel for one more message, and returns it. */
-  toChannel(channel: string): Outlet {
-    const { casts } = this;
-    for (const peer of this.listed) if (!peer.isSelf) this.flushPeer(peer);
-    if (casts.channel !== channel) this.flushCasts();
-    casts.channel = channel;
-    casts.prepare();
-    return casts;
+    const outlet = urgent && !peer.isSelf ? peer.urgent : peer.main;
+    outlet.prepare();
+    return outlet.writer;
   }
 
   /** A message to a peer has been written. */
-  wrotePeer(peer: Peer): void {
-    peer.gathered++;
-    if (peer.isFull && !peer.isSelf) {
-      this.flushPeer(peer);
-      return;
-    }
-    if (peer.listed) return;
-    peer.listed = true;
-    this.listed.push(peer);
-    this.schedule();
+  wrote(peer: Peer, urgent: boolean): void {
+    const outlet = urgent && !peer.isSelf ? peer.urgent : peer.main;
+    outlet.gathered++;
+    if (outlet.isFull && !peer.isSelf) this.flushPeer(peer);
+    else this.list(peer);
+  }
+
+  /** Where one more message to a channel is written; {@link wroteCast} must follow. */
+  toChannel(channel: string): ByteWriter {
+    for (const peer of this.listed) if (!peer.isSelf) this.flushPeer(peer);
+    if (this.castChannel !== channel) this.flushCasts();
+    this.castChannel = channel;
+    this.casts.prepare();
+    return this.casts.writer;
   }
 
   /** A message to a channel has been written. */
@@ -82,13 +71,48 @@ export class Outbound {
     else this.schedule();
   }
 
-  /** Settles when casts can be sent; `undefined` when they can now. */
+  /** Settles when casts should be sent again; `undefined` when they may be now. */
   whenDrained(): Promise<void> | undefined {
-    return this.casts.whenDrained();
+    return this.castCongestion.whenOver();
   }
 
-  noteDrain(): void {
-    this.casts.noteDrain();
+  /** The driver can take more, for one peer or, when `undefined`, for all. */
+  noteDrain(id: string | undefined): void {
+    this.castCongestion.end();
+    for (const peer of this.host.peers.values()) {
+      if (id !== undefined && peer.info.id !== id) continue;
+      peer.isDriverFull = false;
+      this.relax(peer);
+    }
+  }
+
+  /** A peer has sent a mark: it is told that it has been reached. */
+  answerMark(peer: Peer, mark: number): void {
+    writeMark(this.toPeer(peer, true), MessageKind.taken, mark);
+    this.wrote(peer, true);
+  }
+
+  /** A peer has taken what was sent before a mark. */
+  noteTaken(peer: Peer, mark: number): void {
+    peer.window.noteTaken(mark);
+    this.pump(peer);
+  }
+
+  /** The link has come back: what was under way has arrived, or is lost. */
+  restart(): void {
+    for (const peer of this.host.peers.values()) {
+      peer.window.reset();
+      this.pump(peer);
+    }
+  }
+
+  /** A peer is gone, and with it what waits for it. */
+  drop(peer: Peer): void {
+    const messages = peer.backlog.clear() + (peer.main.take()?.messages ?? 0) + (peer.urgent.take()?.messages ?? 0);
+    this.stalled.delete(peer);
+    peer.isDriverFull = false;
+    peer.congestion.end();
+    if (messages > 0) this.host.onRefused(peer, messages);
   }
 
   /** Sends all gathered batches now. */
@@ -97,6 +121,19 @@ export class Outbound {
     for (let i = 0; i < this.listed.length; i++) this.flushPeer(this.listed[i] as Peer);
     this.listed.length = 0;
     this.flushCasts();
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+    for (const peer of this.host.peers.values()) this.drop(peer);
+    this.castCongestion.end();
+  }
+
+  private list(peer: Peer): void {
+    if (peer.listed) return;
+    peer.listed = true;
+    this.listed.push(peer);
+    this.schedule();
   }
 
   private schedule(): void {
@@ -115,25 +152,84 @@ export class Outbound {
 
   private flushPeer(peer: Peer): void {
     peer.listed = false;
-    const messages = peer.gathered;
-    const batch = peer.takeBatch();
+    const urgent = peer.urgent.take();
+    if (urgent) this.transmit(peer, urgent);
+    const batch = peer.main.take();
     if (!batch) return;
     if (peer.isSelf) {
-      this.events.onOwn(batch);
+      this.host.onOwn(batch.frame);
+    } else if (peer.isFlowing) {
+      this.transmit(peer, batch);
+    } else if (this.host.isUp && peer.backlog.push(batch)) {
+      peer.congestion.begin();
+      this.watch(peer);
+    } else {
+      this.host.onRefused(peer, batch.messages);
+    }
+  }
+
+  private transmit(peer: Peer, batch: Batch): void {
+    peer.number(batch);
+    const result = this.host.isUp ? this.link.send(peer.info.id, batch.frame) : 'refused';
+    if (result === 'refused') {
+      this.host.onRefused(peer, batch.messages);
       return;
     }
-    const result: SendResult = this.isOpen ? this.link.send(peer.info.id, batch) : 'refused';
-    peer.noteSend(result);
-    if (result === 'refused') this.events.onRefused(peer, messages);
+    if (result === 'congested') {
+      peer.isDriverFull = true;
+      peer.congestion.begin();
+    }
+    if (peer.window.note(batch.frame.length)) this.sendMark(peer);
+  }
+
+  private sendMark(peer: Peer): void {
+    const { urgent } = peer;
+    urgent.prepare();
+    writeMark(urgent.writer, MessageKind.mark, peer.window.mark());
+    urgent.gathered++;
+    const batch = urgent.take();
+    if (batch) this.transmit(peer, batch);
   }
 
   private flushCasts(): void {
-    const { casts } = this;
-    const messages = casts.gathered;
-    const batch = casts.takeBatch();
+    const batch = this.casts.take();
     if (!batch) return;
-    const result: SendResult = this.isOpen ? this.link.cast(casts.channel, batch) : 'refused';
-    casts.noteSend(result);
-    if (result === 'refused') this.events.onRefused(undefined, messages);
+    const result = this.host.isUp ? this.link.cast(this.castChannel, batch.frame) : 'refused';
+    if (result === 'refused') {
+      this.host.onRefused(undefined, batch.messages);
+      return;
+    }
+    if (result === 'congested') this.castCongestion.begin();
+    // Which gates have joined the channel is not known here: it counts for each of them.
+    for (const peer of this.host.peers.values()) {
+      if (peer.isSelf || peer.info.role !== 'gate') continue;
+      if (peer.window.note(batch.frame.length)) this.sendMark(peer);
+    }
+  }
+
+  private pump(peer: Peer): void {
+    while (peer.window.isOpen) {
+      const batch = peer.backlog.shift();
+      if (!batch) break;
+      this.transmit(peer, batch);
+    }
+    this.relax(peer);
+  }
+
+  private relax(peer: Peer): void {
+    if (!peer.backlog.isEmpty) return;
+    this.stalled.delete(peer);
+    if (!peer.isDriverFull) peer.congestion.end();
+  }
+
+  /** Asks a peer that something waits for again and again: a mark, or its answer, may have been lost. */
+  private watch(peer: Peer): void {
+    this.stalled.add(peer);
+    this.timer ??= setInterval(() => {
+      for (const each of this.stalled) this.sendMark(each);
+      if (this.stalled.size > 0) return;
+      clearInterval(this.timer);
+      this.timer = undefined;
+    }, ASK_AGAIN_MS).unref();
   }
 }

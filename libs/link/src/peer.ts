@@ -1,12 +1,26 @@
-import { writeBatchHeader } from './envelope.js';
+import { Backlog } from './backlog.js';
+import { Congestion } from './congestion.js';
+import { numberBatch } from './envelope.js';
+import { FlowWindow } from './flow-window.js';
 import type { NodeInfo } from './link.js';
-import { Outlet } from './outlet.js';
+import { type Batch, Outlet } from './outlet.js';
 import { TransitClock } from './transit-clock.js';
 
-/** One peer as its node sees it: what it said of itself, and the batch that gathers for it. */
-export class Peer extends Outlet {
+/** One peer as its node sees it: what it said of itself, and what is on its way to it. */
+export class Peer {
   /** How late its batches come. */
   readonly transit = new TransitClock();
+  /** Messages in their order. */
+  readonly main = new Outlet();
+  /** Questions and their answers: they wait for nothing. */
+  readonly urgent = new Outlet();
+  readonly window = new FlowWindow();
+  readonly backlog = new Backlog();
+  readonly congestion = new Congestion();
+  /** True while the driver itself holds too much for it. */
+  isDriverFull = false;
+  /** True while the peer is listed for the flush at the end of this turn. */
+  listed = false;
   private sequenceOut = 0;
   private sequenceIn = 0;
 
@@ -14,28 +28,29 @@ export class Peer extends Outlet {
     public info: NodeInfo,
     /** True for the node itself: its frames never leave the process. */
     readonly isSelf: boolean,
-  ) {
-    super();
+  ) {}
+
+  /** Settles when more should be sent to it; `undefined` when it may be now. */
+  whenDrained(): Promise<void> | undefined {
+    return this.congestion.whenOver();
   }
 
-  override prepare(): void {
-    if (this.writer.length === 0) writeBatchHeader(this.writer, this.sequenceOut + 1, Date.now());
+  /** Whether what is sent now leaves at once. */
+  get isFlowing(): boolean {
+    return this.backlog.isEmpty && this.window.isOpen;
   }
 
-  override takeBatch(): Buffer | undefined {
-    const batch = super.takeBatch();
-    if (batch) this.sequenceOut = (this.sequenceOut + 1) >>> 0;
-    return batch;
+  /** Gives a batch its place among those that this peer gets. */
+  number(batch: Batch): void {
+    this.sequenceOut = (this.sequenceOut + 1) >>> 0 || 1;
+    numberBatch(batch.frame, this.sequenceOut);
   }
 
   /** How many batches are missing between the last one seen and this one. Casts have no number among them. */
   gapBefore(sequence: number): number {
-    if (sequence === UNNUMBERED) return 0;
-    const gap = (sequence - this.sequenceIn - 1) >>> 0;
+    if (sequence === 0) return 0;
+    const expected = (this.sequenceIn + 1) >>> 0 || 1;
     this.sequenceIn = sequence;
-    return gap;
+    return (sequence - expected) >>> 0;
   }
 }
-
-/** The sequence of a batch that goes to a channel: each gate sees only those of the channels that it has joined. */
-export const UNNUMBERED = 0;

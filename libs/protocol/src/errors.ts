@@ -24,6 +24,7 @@ const ERROR_MESSAGES = Object.freeze({
   // What only API calls reject with.
   BAD_ARGUMENT: 'An argument is not valid',
   LIMIT_EXCEEDED: 'A limit was exceeded',
+  NO_CURRENT_CLIENT: 'There is no current client outside of a handler',
   LINK_UNAVAILABLE: 'The link is unavailable',
   NODE_LOST: 'The node was lost before it answered',
   UNKNOWN_OPERATION: 'The node does not know this operation',

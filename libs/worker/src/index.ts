@@ -1,9 +1,29 @@
 export { type ClientId, type JsonValue, type SessionSnapshot, type Settings } from '@nestgate/link';
 export { type ErrorBody, type ErrorCode, GateError } from '@nestgate/protocol';
-export { type Confirm, type Delivery, GatewayApi, type SendOptions } from './gateway/gateway-api.js';
+export { type GateClientOptions } from './client/gate-client-options.js';
+export { type GateClientEvents, GateClientProxy, type GateClientStatus } from './client/gate-client-proxy.js';
+export { type GatePattern, type GatePatterns } from './client/gate-patterns.js';
+export { GatewayApi } from './gateway/gateway-api.js';
+export { GatewayClients, type MergeOptions } from './gateway/gateway-clients.js';
+export { GatewayPushes } from './gateway/gateway-pushes.js';
+export {
+  type Answer,
+  type AnyEvents,
+  type Confirm,
+  type Delivery,
+  type Missing,
+  type Page,
+  type PageOptions,
+  type PushArgs,
+  type QueryOptions,
+  type SendOptions,
+  type TopicOf,
+  type WaitOptions,
+} from './gateway/options.js';
+export { type PagesOptions } from './gateway/pages.js';
 export { assertName, assertSettings, encodeBody, encodeMessage, MAX_PUSH_BYTES } from './gateway/message.js';
-export { createLink, type NodeOptions } from './node/node-options.js';
-export { LINK, NODE_OPTIONS, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
+export { createLink, NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
+export { LINK, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
 export { Session } from './session/session.js';
 export { type ConnectEvent, type DisconnectEvent, OnConnect, OnDisconnect } from './topics/client-events.js';
 export { ClientSession } from './topics/client-session.decorator.js';

@@ -1,8 +1,8 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import type { NodeRole } from '@nestgate/link';
-import type { NodeOptions } from './node/node-options.js';
-import { NODE_OPTIONS, nodeExports, nodeProviders } from './node/node.providers.js';
+import { NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
+import { nodeExports, nodeProviders } from './node/node.providers.js';
 
 /** Options of `WorkerModule.forRoot`. */
 export type WorkerModuleOptions = NodeOptions;

@@ -1,15 +1,17 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { SessionSnapshot, Settings } from '@nestgate/link';
-import { CLOSE, GateError } from '@nestgate/protocol';
+import { GateError } from '@nestgate/protocol';
 import { assertName } from '@nestgate/worker';
 import type { ClientAgent } from '../connection/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Hub } from '../hub/hub.js';
-import { BoundedStorage, inTime, newDeadline } from '../storage/bounded-storage.js';
+import { BoundedStorage, newDeadline } from '../storage/bounded-storage.js';
 import { type SettingsChange, StorageHandler } from '../storage/storage-handler.js';
 import { StorageHeartbeat } from '../storage/storage-heartbeat.js';
+import { deepMerged } from './deep-merge.js';
+import { Login, LoginRules } from './login-rules.js';
 import { SessionState } from './session-state.js';
 
 /**
@@ -22,20 +24,16 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly heartbeat: StorageHeartbeat;
   /** The last change of a session that is not done yet. */
   private readonly queues = new Map<ClientAgent, Promise<unknown>>();
-  /** Which bind has made a client what it is: an older one of its uid that ends later must not win. */
-  private readonly bindOf = new Map<ClientAgent, number>();
-  /** The bind that is at work for a uid, where only one client may have it. */
-  private readonly claims = new Map<string, Promise<void>>();
   /**
    * Keys that a session has of its user's storage, and not of its connection: they must not follow the connection to
    * another user, nor undo, when it is bound again, what another gate has stored since.
    */
   private readonly borrowed = new Map<ClientAgent, Set<string>>();
-  private lastBind = 0;
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
     private readonly hub: Hub,
+    private readonly logins: LoginRules,
     storage: StorageHandler,
     counters: GateCounters,
   ) {
@@ -59,12 +57,12 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
    */
   bind(agent: ClientAgent, userId: string): Promise<void> {
     assertName('uid', userId);
-    const order = ++this.lastBind;
+    const clock = this.logins.now();
     const deadline = newDeadline();
     return this.inTurn(agent, async () => {
       if (agent.sessionState.userId === userId) return;
-      const run = (): Promise<void> => this.bindNow(agent, userId, order, deadline);
-      await (this.options.login === 'refuse' ? this.alone(userId, deadline, run) : run());
+      const login = new Login(agent, userId, clock);
+      await this.logins.admit(login, deadline, () => this.bindNow(login, deadline));
     });
   }
 
@@ -78,11 +76,13 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
-  /** Merges settings, key by key. @throws {GateError} as {@link replace} does. */
-  merge(agent: ClientAgent, settings: Settings): Promise<void> {
-    return this.change(agent, { set: settings, deleted: [] }, () => {
-      agent.sessionState.merge(settings);
-      this.own(agent, Object.keys(settings));
+  /** Merges settings, key by key; with `deep`, objects within them too. @throws {GateError} as {@link replace} does. */
+  merge(agent: ClientAgent, settings: Settings, deep = false): Promise<void> {
+    return this.change(agent, state => {
+      const set = deep ? deepMerged(state.snapshot().settings, settings) : settings;
+      state.merge(set);
+      this.own(agent, Object.keys(set));
+      return { set, deleted: [] };
     });
   }
 
@@ -92,23 +92,25 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
    * made on this gate but not stored.
    */
   replace(agent: ClientAgent, settings: Settings): Promise<void> {
-    return this.change(agent, { set: settings, deleted: 'all' }, () => {
-      agent.sessionState.replace(settings);
+    return this.change(agent, state => {
+      state.replace(settings);
       this.borrowed.delete(agent);
+      return { set: settings, deleted: 'all' };
     });
   }
 
   /** Removes a setting. @throws {GateError} as {@link replace} does. */
   delete(agent: ClientAgent, key: string): Promise<void> {
-    return this.change(agent, { set: {}, deleted: [key] }, () => {
-      agent.sessionState.delete(key);
+    return this.change(agent, state => {
+      state.delete(key);
       this.own(agent, [key]);
+      return { set: {}, deleted: [key] };
     });
   }
 
   /** The client is gone. */
   forget(agent: ClientAgent): void {
-    this.bindOf.delete(agent);
+    this.logins.forget(agent);
     this.borrowed.delete(agent);
   }
 
@@ -118,10 +120,10 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     await this.storage.delete(userId, newDeadline());
   }
 
-  private change(agent: ClientAgent, change: SettingsChange, apply: () => void): Promise<void> {
+  private change(agent: ClientAgent, apply: (state: SessionState) => SettingsChange): Promise<void> {
     const deadline = newDeadline();
     return this.inTurn(agent, async () => {
-      apply();
+      const change = apply(agent.sessionState);
       if (agent.sessionState.userId === '') return;
       try {
         await this.storage.storage(agent.sessionState.snapshot(), change, deadline);
@@ -131,20 +133,20 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
-  private async bindNow(agent: ClientAgent, userId: string, order: number, deadline: number): Promise<void> {
-    this.checkLogin(agent, userId);
+  private async bindNow(login: Login, deadline: number): Promise<void> {
+    const { agent, userId } = login;
     const own = this.ownSettings(agent);
     const settings = await this.exchange(agent, userId, own, deadline);
     // From here on nothing waits: whatever refuses the client refuses it before anything has changed.
     assertHere(agent);
-    this.replaceOthers(agent, userId, order);
+    this.logins.decide(login);
     this.leave(agent);
     agent.sessionState.adopt(settings);
     const borrowed = Object.keys(settings).filter(key => !Object.hasOwn(own, key));
     if (borrowed.length > 0) this.borrowed.set(agent, new Set(borrowed));
     else this.borrowed.delete(agent);
     agent.sessionState.setUserId(userId);
-    this.bindOf.set(agent, order);
+    this.logins.note(login);
     this.hub.uids.add(userId, agent);
     // The bind is done; whoever waits for it may rely on pushes to the uid.
     await this.hub.uidInterest.whenHeard(userId);
@@ -180,46 +182,10 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     if (borrowed) for (const key of keys) borrowed.delete(key);
   }
 
-  /**
-   * Binds of one uid one after another: of two clients that come at the same time the second one is refused before
-   * anything of it is stored, but not for one that does not get in itself.
-   */
-  private async alone(userId: string, deadline: number, bind: () => Promise<void>): Promise<void> {
-    for (let other = this.claims.get(userId); other; other = this.claims.get(userId)) {
-      await inTime(deadline, () => other);
-    }
-    const done = bind();
-    this.claims.set(
-      userId,
-      done.catch(() => undefined),
-    );
-    await done.finally(() => this.claims.delete(userId));
-  }
-
-  private checkLogin(agent: ClientAgent, userId: string): void {
-    if (this.options.login !== 'refuse') return;
-    for (const other of this.hub.uids.members(userId)) {
-      if (other !== agent) throw new GateError('FORBIDDEN', 'This user is connected already');
-    }
-  }
-
-  private replaceOthers(agent: ClientAgent, userId: string, order: number): void {
-    if (this.options.login !== 'replace') return;
-    const { code, reason } = CLOSE.replaced;
-    for (const other of this.hub.uids.members(userId)) {
-      if (other === agent) continue;
-      if ((this.bindOf.get(other) ?? 0) > order) {
-        agent.close(code, reason);
-        throw new GateError('SESSION_NOT_FOUND', 'Replaced by a newer login');
-      }
-      other.close(code, reason);
-    }
-  }
-
   private leave(agent: ClientAgent): void {
     const { userId } = agent.sessionState;
     if (userId !== '') this.hub.uids.remove(userId, agent);
-    this.bindOf.delete(agent);
+    this.logins.forget(agent);
   }
 
   private inTurn(agent: ClientAgent, task: () => void | Promise<void>): Promise<void> {

@@ -1,7 +1,20 @@
 import type { Body } from '@nestgate/protocol';
 import { body, count, flag, json, list, nothing, optional, struct, text } from '../codec.js';
 import { ALL_GATES } from '../link.js';
-import { any, castOp, concat, mergeRecords, ownerOp, ownersOp, queryOp, sum } from '../operation.js';
+import {
+  allOp,
+  any,
+  castOp,
+  concat,
+  first,
+  mergeRecords,
+  ownerOp,
+  ownerQueryOp,
+  ownersOp,
+  ownersQueryOp,
+  queryOp,
+  sum,
+} from '../operation.js';
 import type { JsonValue, SessionSnapshot, Settings } from './session-snapshot.js';
 
 const client = struct({ clientId: text });
@@ -11,6 +24,10 @@ const settings = json<Settings>();
 const value = json<JsonValue>();
 const names = list(text);
 const group = struct({ group: text });
+const inGroups = struct({ groups: optional(names) });
+const page = struct({ groups: optional(names), after: text, limit: count });
+const lists = json<Record<string, readonly string[]>>();
+const settingsById = json<Record<string, Settings>>();
 const message = { topic: text, body };
 /** A message that may be missing: a close without a farewell. */
 const farewell = optional(struct(message));
@@ -27,15 +44,15 @@ export interface MessageArgs {
  */
 export const sessionContract = {
   // One session, on the gate that owns it. All but `connected` reject with SESSION_NOT_FOUND when it is gone.
-  load: ownerOp(1, client, snapshot),
+  load: ownerQueryOp(1, client, snapshot),
   bind: ownerOp(2, struct({ clientId: text, userId: text }), snapshot),
   /** With a `userId`, only when the client is bound to that one. */
   unbind: ownerOp(3, struct({ clientId: text, userId: optional(text) }), snapshot),
-  push: ownerOp(4, struct({ clientId: text, settings }), snapshot),
+  push: ownerOp(4, struct({ clientId: text, settings, deep: optional(flag) }), snapshot),
   set: ownerOp(5, struct({ clientId: text, key: text, value }), snapshot),
   del: ownerOp(6, struct({ clientId: text, key: text }), snapshot),
   replace: ownerOp(7, struct({ clientId: text, settings }), snapshot),
-  connected: ownerOp(8, client, flag),
+  connected: ownerQueryOp(8, client, flag),
   close: ownerOp(9, struct({ clientId: text, message: farewell }), flag),
   destroy: ownerOp(10, client, flag),
   joinGroup: ownerOp(11, clientAndGroup, nothing),
@@ -50,29 +67,36 @@ export const sessionContract = {
     sum,
     () => ALL_GATES,
   ),
-  sendToUid: castOp(22, struct({ uids: names, ...message }), count, sum, ({ uids }) => onlyOne(uidChannel, uids)),
+  sendToUid: castOp(22, struct({ uids: names, ...message, except: optional(names) }), count, sum, ({ uids }) =>
+    onlyOne(uidChannel, uids),
+  ),
   sendToGroup: castOp(23, struct({ groups: names, ...message, except: optional(names) }), count, sum, ({ groups }) =>
     onlyOne(groupChannel, groups),
   ),
-  ungroup: queryOp(24, group, count, sum),
+  ungroup: allOp(24, group, count, sum),
 
   /** Answered when all that was sent to the gate before has been taken: nothing that it sent earlier comes after this. */
-  sync: queryOp(30, nothing, nothing, { merge: () => undefined, empty: () => undefined }),
+  sync: allOp(30, nothing, nothing, { merge: () => undefined, empty: () => undefined }),
 
-  // Questions to all gates.
-  clientCount: queryOp(40, struct({ group: optional(text) }), count, sum),
-  clientIds: queryOp(41, struct({ group: optional(text) }), names, concat<string>()),
-  clientIdsOfUids: queryOp(
-    42,
-    struct({ uids: names }),
-    json<Record<string, readonly string[]>>(),
-    mergeRecords(concat<string>()),
-  ),
-  /** Uids online (in a group), each once per gate; merged distinct. */
-  uids: queryOp(43, struct({ group: optional(text) }), names, concat<string>(true)),
+  // Questions to all gates. With `groups`, about the clients in any of them, each once.
+  clientCount: queryOp(40, inGroups, count, sum),
+  clientIds: queryOp(41, inGroups, names, concat<string>()),
+  clientIdsOfUids: queryOp(42, struct({ uids: names }), lists, mergeRecords(concat<string>())),
+  /** Uids online, each once per gate; merged distinct. */
+  uids: queryOp(43, inGroups, names, concat<string>(true)),
   isUidOnline: queryOp(44, struct({ userId: text }), flag, any),
   groups: queryOp(45, nothing, names, concat<string>(true)),
   groupClientCounts: queryOp(46, nothing, json<Record<string, number>>(), mergeRecords(sum)),
+  groupClientIds: queryOp(47, nothing, lists, mergeRecords(concat<string>())),
+  groupUids: queryOp(48, nothing, lists, mergeRecords(concat<string>(true))),
+  sessions: queryOp(49, inGroups, settingsById, mergeRecords(first<Settings>())),
+
+  // The same page by page: each gate answers with the first `limit` of its items that come after `after`, in order.
+  clientIdPage: queryOp(60, page, names, concat<string>()),
+  uidPage: queryOp(61, page, names, concat<string>(true)),
+  groupPage: queryOp(62, page, names, concat<string>(true)),
+  /** The sessions of these clients; those that are gone are left out. */
+  sessionsOf: ownersQueryOp(63, struct({ clientIds: names }), settingsById, mergeRecords(first<Settings>())),
 } as const;
 
 export type SessionContract = typeof sessionContract;

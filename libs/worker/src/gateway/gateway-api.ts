@@ -1,300 +1,219 @@
-import { Injectable } from '@nestjs/common';
-import {
-  type Caller,
-  type ClientId,
-  createCaller,
-  LinkNode,
-  sessionContract,
-  type SessionContract,
-} from '@nestgate/link';
-import type { Settings } from '@nestgate/link';
+import { Injectable, Optional } from '@nestjs/common';
+import { type ClientId, type Gathered, LinkNode, type Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { orFalse } from '../session/session.js';
-import { assertName, assertSettings, encodeMessage, nameList } from './message.js';
+import { CurrentClient } from '../topics/current-client.js';
+import { GatewayClients } from './gateway-clients.js';
+import { assertName, nameList } from './message.js';
+import type { AnyEvents, Answer, Page, PageOptions, QueryOptions } from './options.js';
+import { allPages, nextPage, type PagesOptions, pageRequest } from './pages.js';
 
-/** Options of a push. */
-export interface SendOptions {
-  /** Wait for the gates and resolve with what happened. Without it a push is sent and not waited for. */
-  readonly confirm?: boolean;
-  /** How long to wait for the gates, in milliseconds. @defaultValue 5000 */
-  readonly deadlineMs?: number;
+/** An operation that asks all gates. */
+interface Question<A, R> {
+  gather(args: A, options?: QueryOptions): Promise<Gathered<R>>;
 }
 
-/** A push whose outcome the caller wants to know. */
-export type Confirm = SendOptions & { readonly confirm: true };
-
-/** What became of a confirmed push: for how many clients it was queued. */
-export interface Delivery {
-  readonly delivered: number;
-}
+type Groups = string | readonly string[];
 
 /**
  * Talks to the clients of the whole cluster, from wherever there is a link: handlers, gate apps, HTTP services.
  *
  * Pushes are ordered and not waited for; the promise they return is settled already unless the link is congested, so
- * that awaiting it is the backpressure. Writes (`bindUid`, `joinGroup`, …) resolve when the gate has done them. Questions
- * ask all gates at once and reject with `PARTIAL_RESULT` (details `{result, missing}`) when one does not answer.
+ * that awaiting it is the backpressure. It rejects with `LINK_UNAVAILABLE` while the link as a whole is down. Writes
+ * (`bindUid`, `joinGroup`, …) resolve when the gate has done them. Questions ask all gates at once and reject with
+ * `PARTIAL_RESULT` (details `{result, missing}`) when one does not answer, unless `partial: 'allow'`.
  *
- * All methods throw `BAD_ARGUMENT` for names, topics and bodies that cannot be used, before anything is sent.
+ * All methods reject with `BAD_ARGUMENT` for names, topics and bodies that cannot be used, before anything is sent. Ids and
+ * groups may be one or a list.
+ *
+ * With declared events the topics and bodies of pushes are checked by the compiler:
+ *
+ * ```ts
+ * interface ChatEvents { 'chat/said': { from: string; text: string } }
+ * constructor(private readonly gateway: GatewayApi<ChatEvents>) {}
+ * ```
  */
 @Injectable()
-export class GatewayApi {
-  private readonly gates: Caller<SessionContract>;
-
-  constructor(node: LinkNode) {
-    this.gates = createCaller(node, sessionContract);
-  }
-
-  /**
-   * Sends to one client or several. An id that is unknown or closed is skipped; with `confirm`, one id resolves with
-   * whether it was there, a list with the count.
-   */
-  sendToClient(clientId: ClientId, topic: string, body: unknown, options: Confirm): Promise<boolean>;
-  sendToClient(clientIds: readonly ClientId[], topic: string, body: unknown, options: Confirm): Promise<Delivery>;
-  sendToClient(
-    clientIds: ClientId | readonly ClientId[],
-    topic: string,
-    body?: unknown,
-    options?: SendOptions,
-  ): Promise<void>;
-  async sendToClient(
-    clientId: ClientId | readonly ClientId[],
-    topic: string,
-    body?: unknown,
-    options?: SendOptions,
-  ): Promise<boolean | Delivery | void> {
-    const single = typeof clientId === 'string';
-    const args = { clientIds: single ? [clientId] : clientId, ...encodeMessage(topic, body) };
-    if (!options?.confirm) return this.gates.send.cast(args);
-    const delivered = await this.gates.send.call(args, options);
-    return single ? delivered > 0 : { delivered };
-  }
-
-  /**
-   * Sends to every client, or to those of `clientIds` (an empty list is nobody), without those of `excludeIds`.
-   */
-  sendToAll(
-    topic: string,
-    body: unknown,
-    clientIds: readonly ClientId[] | undefined,
-    excludeIds: readonly ClientId[] | undefined,
-    options: Confirm,
-  ): Promise<Delivery>;
-  sendToAll(
-    topic: string,
-    body?: unknown,
-    clientIds?: readonly ClientId[],
-    excludeIds?: readonly ClientId[],
-    options?: SendOptions,
-  ): Promise<void>;
-  async sendToAll(
-    topic: string,
-    body?: unknown,
-    clientIds?: readonly ClientId[],
-    excludeIds?: readonly ClientId[],
-    options?: SendOptions,
-  ): Promise<Delivery | void> {
-    const args = { ...encodeMessage(topic, body), clientIds, except: excludeIds };
-    if (!options?.confirm) return this.gates.broadcast.cast(args);
-    return { delivered: await this.gates.broadcast.call(args, options) };
-  }
-
-  /** Sends to every client of each uid, to each client once. */
-  sendToUid(uids: string | readonly string[], topic: string, body: unknown, options: Confirm): Promise<Delivery>;
-  sendToUid(uids: string | readonly string[], topic: string, body?: unknown, options?: SendOptions): Promise<void>;
-  async sendToUid(
-    uids: string | readonly string[],
-    topic: string,
-    body?: unknown,
-    options?: SendOptions,
-  ): Promise<Delivery | void> {
-    const args = { uids: nameList('uid', uids), ...encodeMessage(topic, body) };
-    if (!options?.confirm) return this.gates.sendToUid.cast(args);
-    return { delivered: await this.gates.sendToUid.call(args, options) };
-  }
-
-  /** Sends to every member of the groups, to each client once however many of them it is in, without `excludeIds`. */
-  sendToGroup(
-    groups: string | readonly string[],
-    topic: string,
-    body: unknown,
-    excludeIds: readonly ClientId[] | undefined,
-    options: Confirm,
-  ): Promise<Delivery>;
-  sendToGroup(
-    groups: string | readonly string[],
-    topic: string,
-    body?: unknown,
-    excludeIds?: readonly ClientId[],
-    options?: SendOptions,
-  ): Promise<void>;
-  async sendToGroup(
-    groups: string | readonly string[],
-    topic: string,
-    body?: unknown,
-    excludeIds?: readonly ClientId[],
-    options?: SendOptions,
-  ): Promise<Delivery | void> {
-    const args = { groups: nameList('group', groups), ...encodeMessage(topic, body), except: excludeIds };
-    if (!options?.confirm) return this.gates.sendToGroup.cast(args);
-    return { delivered: await this.gates.sendToGroup.call(args, options) };
-  }
-
-  /**
-   * Binds a client to a uid. A uid may have many clients, a client has one uid: the last one wins.
-   * @throws {GateError} `SESSION_NOT_FOUND`, `STORAGE_UNAVAILABLE`.
-   */
-  async bindUid(clientId: ClientId, uid: string): Promise<void> {
-    assertName('uid', uid);
-    await this.gates.bind.call({ clientId, userId: uid });
-  }
-
-  /** Releases a client from this uid; does nothing when it is bound to another one. */
-  async unbindUid(clientId: ClientId, uid: string): Promise<void> {
-    assertName('uid', uid);
-    await this.gates.unbind.call({ clientId, userId: uid });
-  }
-
-  /**
-   * Adds a client to a group. Doing it again changes nothing; membership ends with the connection.
-   * @throws {GateError} `SESSION_NOT_FOUND`, `LIMIT_EXCEEDED` when the client is in too many groups.
-   */
-  async joinGroup(clientId: ClientId, group: string): Promise<void> {
-    assertName('group', group);
-    await this.gates.joinGroup.call({ clientId, group });
-  }
-
-  /** Takes a client out of a group. */
-  async leaveGroup(clientId: ClientId, group: string): Promise<void> {
-    assertName('group', group);
-    await this.gates.leaveGroup.call({ clientId, group });
-  }
-
-  /** Takes everybody out of a group, and closes nobody. Resolves with how many clients that were. */
-  async ungroup(group: string): Promise<number> {
-    assertName('group', group);
-    return this.gates.ungroup.call({ group });
-  }
-
-  /** Replaces the settings of a client's session. */
-  async setSession(clientId: ClientId, settings: Settings): Promise<void> {
-    assertSettings(Object.entries(settings));
-    await this.gates.replace.call({ clientId, settings });
-  }
-
-  /** Merges settings into a client's session, key by key. */
-  async updateSession(clientId: ClientId, settings: Settings): Promise<void> {
-    assertSettings(Object.entries(settings));
-    await this.gates.push.call({ clientId, settings });
-  }
-
-  /** The settings of a client's session: `{}` when nothing is set, `null` when the client is not online. */
-  async getSession(clientId: ClientId): Promise<Settings | null> {
-    const snapshot = await orNull(this.gates.load.call({ clientId }));
-    return snapshot && snapshot.settings;
-  }
-
-  /**
-   * Closes a client, after what is queued for it, and a last message if there is one, has been sent. Resolves with
-   * whether it was there.
-   */
-  async closeClient(clientId: ClientId, topic?: string, body?: unknown): Promise<boolean> {
-    const message = topic === undefined ? undefined : encodeMessage(topic, body);
-    return orFalse(this.gates.close.call({ clientId, message }));
-  }
-
-  /** Closes a client at once; what is queued for it is dropped. Resolves with whether it was there. */
-  async destroyClient(clientId: ClientId): Promise<boolean> {
-    return orFalse(this.gates.destroy.call({ clientId }));
-  }
-
-  /** Whether this client is connected. */
-  async isOnline(clientId: ClientId): Promise<boolean> {
-    return orFalse(this.gates.connected.call({ clientId }));
+export class GatewayApi<E extends object = AnyEvents> extends GatewayClients<E> {
+  constructor(node: LinkNode, @Optional() current?: CurrentClient) {
+    super(node, current);
   }
 
   /** Whether any client of this uid is connected. */
-  async isUidOnline(uid: string): Promise<boolean> {
+  async isUidOnline<O extends QueryOptions>(uid: string, options?: O): Promise<Answer<boolean, O>> {
     assertName('uid', uid);
-    return this.gates.isUidOnline.call({ userId: uid });
+    return ask(this.gates.isUidOnline, { userId: uid }, options, same);
   }
 
   /** How many clients are connected. */
-  async getAllClientCount(): Promise<number> {
-    return this.gates.clientCount.call({});
+  async getAllClientCount<O extends QueryOptions>(options?: O): Promise<Answer<number, O>> {
+    return ask(this.gates.clientCount, {}, options, same);
   }
 
-  /** How many clients are in a group. */
-  async getClientCountByGroup(group: string): Promise<number> {
-    assertName('group', group);
-    return this.gates.clientCount.call({ group });
+  /** How many clients are in the group, or in any of the groups. */
+  async getClientCountByGroup<O extends QueryOptions>(groups: Groups, options?: O): Promise<Answer<number, O>> {
+    return ask(this.gates.clientCount, { groups: nameList('group', groups) }, options, same);
+  }
+
+  /** How many uids have a client in the group, or in any of the groups. */
+  async getUidCountByGroup<O extends QueryOptions>(groups: Groups, options?: O): Promise<Answer<number, O>> {
+    return ask(this.gates.uids, { groups: nameList('group', groups) }, options, uids => uids.length);
+  }
+
+  /** How many uids are online. A uid with clients on several gates counts once. */
+  async getAllUidCount<O extends QueryOptions>(options?: O): Promise<Answer<number, O>> {
+    return ask(this.gates.uids, {}, options, uids => uids.length);
   }
 
   /** How many clients each group has. */
-  async getAllGroupClientIdCount(): Promise<Record<string, number>> {
-    return this.gates.groupClientCounts.call();
+  async getAllGroupClientIdCount<O extends QueryOptions>(options?: O): Promise<Answer<Record<string, number>, O>> {
+    return ask(this.gates.groupClientCounts, undefined, options, same);
+  }
+
+  /** How many uids each group has. */
+  async getAllGroupUidCount<O extends QueryOptions>(options?: O): Promise<Answer<Record<string, number>, O>> {
+    return ask(this.gates.groupUids, undefined, options, groups =>
+      Object.fromEntries(Object.entries(groups).map(([group, uids]) => [group, uids.length])),
+    );
+  }
+
+  /** The session settings of all clients, or of those in the group, by client id. */
+  async getAllClientSessions<O extends QueryOptions>(
+    groups?: Groups,
+    options?: O,
+  ): Promise<Answer<Record<ClientId, Settings>, O>> {
+    return ask(this.gates.sessions, { groups: groups === undefined ? undefined : nameList('group', groups) }, options, same);
+  }
+
+  /** The session settings of the clients in the group, or in any of the groups, by client id. */
+  async getClientSessionsByGroup<O extends QueryOptions>(
+    groups: Groups,
+    options?: O,
+  ): Promise<Answer<Record<ClientId, Settings>, O>> {
+    return ask(this.gates.sessions, { groups: nameList('group', groups) }, options, same);
   }
 
   /** The ids of all clients. */
-  async getAllClientIdList(): Promise<readonly ClientId[]> {
-    return this.gates.clientIds.call({});
+  async getAllClientIdList<O extends QueryOptions>(options?: O): Promise<Answer<readonly ClientId[], O>> {
+    return ask(this.gates.clientIds, {}, options, same);
   }
 
-  /** The ids of the clients in a group. */
-  async getClientIdListByGroup(group: string): Promise<readonly ClientId[]> {
-    assertName('group', group);
-    return this.gates.clientIds.call({ group });
+  /** The ids of the clients in the group, or in any of the groups. */
+  async getClientIdListByGroup<O extends QueryOptions>(
+    groups: Groups,
+    options?: O,
+  ): Promise<Answer<readonly ClientId[], O>> {
+    return ask(this.gates.clientIds, { groups: nameList('group', groups) }, options, same);
   }
 
   /** The ids of the clients bound to a uid. */
-  async getClientIdByUid(uid: string): Promise<readonly ClientId[]> {
-    const byUid = await this.getClientIdByUids([uid]);
-    return byUid[uid] ?? [];
+  async getClientIdByUid<O extends QueryOptions>(uid: string, options?: O): Promise<Answer<readonly ClientId[], O>> {
+    return ask(this.gates.clientIdsOfUids, { uids: nameList('uid', [uid]) }, options, ids => valueOf(ids, uid));
   }
 
   /** The ids of the clients bound to each of the uids; a uid without clients has an empty list. */
-  async getClientIdByUids(uids: readonly string[]): Promise<Record<string, readonly ClientId[]>> {
-    return this.gates.clientIdsOfUids.call({ uids: nameList('uid', uids) });
+  async getClientIdByUids<O extends QueryOptions>(
+    uids: readonly string[],
+    options?: O,
+  ): Promise<Answer<Record<string, readonly ClientId[]>, O>> {
+    const asked = nameList('uid', uids);
+    return ask(this.gates.clientIdsOfUids, { uids: asked }, options, ids =>
+      Object.fromEntries(asked.map(uid => [uid, valueOf(ids, uid)])),
+    );
   }
 
   /** The uids that are online, each once. */
-  async getAllUidList(): Promise<readonly string[]> {
-    return this.gates.uids.call({});
+  async getAllUidList<O extends QueryOptions>(options?: O): Promise<Answer<readonly string[], O>> {
+    return ask(this.gates.uids, {}, options, same);
   }
 
-  /** The uids that have a client in the group, each once. */
-  async getUidListByGroup(group: string): Promise<readonly string[]> {
-    assertName('group', group);
-    return this.gates.uids.call({ group });
-  }
-
-  /** How many uids are online. */
-  async getAllUidCount(): Promise<number> {
-    return (await this.getAllUidList()).length;
-  }
-
-  /** How many uids have a client in the group. */
-  async getUidCountByGroup(group: string): Promise<number> {
-    return (await this.getUidListByGroup(group)).length;
-  }
-
-  /** The uid a client is bound to; `null` when it is bound to none or not online. */
-  async getUidByClientId(clientId: ClientId): Promise<string | null> {
-    const snapshot = await orNull(this.gates.load.call({ clientId }));
-    return snapshot?.userId ? snapshot.userId : null;
+  /** The uids that have a client in the group, or in any of the groups, each once. */
+  async getUidListByGroup<O extends QueryOptions>(groups: Groups, options?: O): Promise<Answer<readonly string[], O>> {
+    return ask(this.gates.uids, { groups: nameList('group', groups) }, options, same);
   }
 
   /** The groups that have members. */
-  async getAllGroupIdList(): Promise<readonly string[]> {
-    return this.gates.groups.call();
+  async getAllGroupIdList<O extends QueryOptions>(options?: O): Promise<Answer<readonly string[], O>> {
+    return ask(this.gates.groups, undefined, options, same);
+  }
+
+  /** The uids in each group. */
+  async getAllGroupUidList<O extends QueryOptions>(options?: O): Promise<Answer<Record<string, readonly string[]>, O>> {
+    return ask(this.gates.groupUids, undefined, options, same);
+  }
+
+  /** The client ids in each group. */
+  async getAllGroupClientIdList<O extends QueryOptions>(
+    options?: O,
+  ): Promise<Answer<Record<string, readonly ClientId[]>, O>> {
+    return ask(this.gates.groupClientIds, undefined, options, same);
+  }
+
+  // The same for clusters too large for one answer.
+
+  /** A page of the client ids, all or those in `groups`. */
+  async getClientIdPage(options: PagesOptions & PageOptions = {}): Promise<Page<readonly ClientId[]>> {
+    const request = pageRequest(options);
+    return nextPage(await this.gates.clientIdPage.call(request, options), request.limit);
+  }
+
+  /** A page of the uids that are online, all or those in `groups`. */
+  async getUidPage(options: PagesOptions & PageOptions = {}): Promise<Page<readonly string[]>> {
+    const request = pageRequest(options);
+    return nextPage(await this.gates.uidPage.call(request, options), request.limit);
+  }
+
+  /** A page of the groups that have members. */
+  async getGroupIdPage(options: PageOptions = {}): Promise<Page<readonly string[]>> {
+    const request = pageRequest(options);
+    return nextPage(await this.gates.groupPage.call(request, options), request.limit);
+  }
+
+  /** A page of session settings by client id, all or those in `groups`. A client that leaves meanwhile is left out. */
+  async getClientSessionPage(options: PagesOptions & PageOptions = {}): Promise<Page<Record<ClientId, Settings>>> {
+    const { items: clientIds, cursor } = await this.getClientIdPage(options);
+    return { items: await this.gates.sessionsOf.call({ clientIds }, options), cursor };
+  }
+
+  /** All client ids, or those in `groups`, page by page: `for await (const id of gateway.clientIds()) …`. */
+  clientIds(options: PagesOptions = {}): AsyncIterableIterator<ClientId> {
+    return allPages(options, page => this.getClientIdPage(page), same);
+  }
+
+  /** All uids that are online, or those in `groups`, page by page. */
+  uids(options: PagesOptions = {}): AsyncIterableIterator<string> {
+    return allPages(options, page => this.getUidPage(page), same);
+  }
+
+  /** All groups that have members, page by page. */
+  groupIds(options: Omit<PagesOptions, 'groups'> = {}): AsyncIterableIterator<string> {
+    return allPages(options, page => this.getGroupIdPage(page), same);
+  }
+
+  /** Client ids with their session settings, of all clients or those in `groups`, page by page. */
+  clientSessions(options: PagesOptions = {}): AsyncIterableIterator<[ClientId, Settings]> {
+    return allPages(options, page => this.getClientSessionPage(page), Object.entries);
   }
 }
 
-async function orNull<T>(answer: Promise<T>): Promise<T | null> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof GateError && error.code === 'SESSION_NOT_FOUND') return null;
-    throw error;
-  }
+/** Asks all gates, and gives their merged answer its shape. */
+async function ask<A, R, T, O extends QueryOptions>(
+  question: Question<A, R>,
+  args: A,
+  options: O | undefined,
+  shape: (merged: R) => T,
+): Promise<Answer<T, O>> {
+  const { result: merged, missing } = await question.gather(args, options);
+  const result = shape(merged);
+  if (options?.partial === 'allow') return { result, missing } as Answer<T, O>;
+  if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result, missing });
+  return result as Answer<T, O>;
+}
+
+function same<T>(value: T): T {
+  return value;
+}
+
+/** The list under a key that is free text. */
+function valueOf(lists: Record<string, readonly string[]>, key: string): readonly string[] {
+  return (Object.hasOwn(lists, key) ? lists[key] : undefined) ?? [];
 }

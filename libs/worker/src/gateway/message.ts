@@ -44,6 +44,15 @@ export function assertName(what: string, value: unknown): asserts value is strin
   if (fault) throw new GateError('BAD_ARGUMENT', `A ${what} ${fault}`);
 }
 
+/** One or several client ids as a list. What is no id of any gate finds nobody; what is no text is a mistake. */
+export function idList(value: string | readonly string[]): readonly string[] {
+  const ids = typeof value === 'string' ? [value] : value;
+  if (!Array.isArray(ids) || !ids.every(id => typeof id === 'string')) {
+    throw new GateError('BAD_ARGUMENT', 'A client id must be a string, or an array of strings');
+  }
+  return ids as readonly string[];
+}
+
 /** One or several names as a checked list. */
 export function nameList(what: string, value: string | readonly string[]): readonly string[] {
   const names = typeof value === 'string' ? [value] : value;

@@ -2,6 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { type Link, MemoryBus, TcpLink } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 
+/** The {@link NodeOptions} of an app. */
+export const NODE_OPTIONS = Symbol('nestgate:node-options');
+
 /** How an app takes part in the cluster. */
 export interface NodeOptions {
   /**
@@ -17,6 +20,11 @@ export interface NodeOptions {
    * @defaultValue generated at each start
    */
   readonly nodeId?: string;
+  /**
+   * Whether the `…Current…` methods of `GatewayApi` work in handlers. It costs some of the speed of every handler.
+   * @defaultValue true when a controller or provider of the app uses one of them
+   */
+  readonly currentClient?: boolean;
 }
 
 /** Makes the link that the options name. @throws {GateError} `BAD_ARGUMENT` for a URL that no driver knows. */

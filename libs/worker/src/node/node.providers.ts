@@ -9,12 +9,11 @@ import { assertNodeId, type Link, LinkNode, type NodeRole } from '@nestgate/link
 import { GatewayApi } from '../gateway/gateway-api.js';
 import { GateTransport } from '../topics/gate-transport.js';
 import { TopicExplorer } from '../topics/topic-explorer.js';
-import { createLink, generateNodeId, type NodeOptions } from './node-options.js';
+import { CurrentClient } from '../topics/current-client.js';
+import { createLink, generateNodeId, NODE_OPTIONS, type NodeOptions } from './node-options.js';
 
 /** The `Link` an app uses. Override this provider to bring a driver of your own. */
 export const LINK = Symbol('nestgate:link');
-/** The {@link NodeOptions} of an app. */
-export const NODE_OPTIONS = Symbol('nestgate:node-options');
 
 /** Joins the link when the app starts, and leaves it last when the app ends. */
 @Injectable()
@@ -42,7 +41,7 @@ export function nodeProviders(role: NodeRole): Provider[] {
     NodeLifecycle,
     GatewayApi,
   ];
-  return role === 'api' ? shared : [...shared, TopicExplorer, GateTransport];
+  return role === 'api' ? shared : [...shared, CurrentClient, TopicExplorer, GateTransport];
 }
 
 /** What {@link nodeProviders} gives to the rest of the app. */
@@ -50,7 +49,8 @@ export function nodeExports(role: NodeRole): Provider[] {
   return role === 'api' ? [LinkNode, GatewayApi] : [LinkNode, GatewayApi, GateTransport];
 }
 
-function createNode(role: NodeRole, link: Link, options: NodeOptions): LinkNode {
+/** The node of an app, not yet on its link. */
+export function createNode(role: NodeRole, link: Link, options: NodeOptions): LinkNode {
   const id = options.nodeId ?? generateNodeId(role);
   assertNodeId(id);
   const logger = new Logger('LinkNode');

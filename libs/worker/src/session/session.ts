@@ -1,5 +1,6 @@
 import type { Caller, ClientId, JsonValue, SessionContract, SessionSnapshot, Settings } from '@nestgate/link';
 import { newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
+import { orFalse } from '../gateway/absence.js';
 import { assertName, assertSettings, encodeMessage } from '../gateway/message.js';
 
 /** Unsigned decimal, as far as it fits a uint64. */
@@ -238,13 +239,3 @@ export class Session {
 
 /** The state that a value comes from is shared by all sessions of its client in this process. */
 const owned = <T>(value: T): T => (typeof value === 'object' ? structuredClone(value) : value);
-
-/** Turns `SESSION_NOT_FOUND` into `false`, for questions whose answer that is. */
-export async function orFalse(answer: Promise<boolean>): Promise<boolean> {
-  try {
-    return await answer;
-  } catch (error) {
-    if ((error as { code?: unknown }).code === 'SESSION_NOT_FOUND') return false;
-    throw error;
-  }
-}

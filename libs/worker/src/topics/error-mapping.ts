@@ -17,6 +17,7 @@ const BY_STATUS: Readonly<Record<number, string>> = {
 const API_CODES: Readonly<Record<string, string>> = {
   BAD_ARGUMENT: 'BAD_REQUEST',
   LIMIT_EXCEEDED: 'BAD_REQUEST',
+  NO_CURRENT_CLIENT: 'INTERNAL',
   LINK_UNAVAILABLE: 'INTERNAL',
   LINK_CLOSED: 'INTERNAL',
   LINK_CORRUPT: 'INTERNAL',

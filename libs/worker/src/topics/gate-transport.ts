@@ -9,6 +9,7 @@ import {
   topicContract,
 } from '@nestgate/link';
 import { moduleOf } from '@nestgate/protocol';
+import { CurrentClient } from './current-client.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import { TopicExplorer } from './topic-explorer.js';
 import { TopicHandler } from './topic-handler.js';
@@ -56,6 +57,7 @@ export class GateTransport
   constructor(
     private readonly node: LinkNode,
     private readonly explorer: TopicExplorer,
+    private readonly currentClient: CurrentClient,
   ) {
     super();
     this.gates = createCaller(node, sessionContract);
@@ -68,7 +70,12 @@ export class GateTransport
   async listen(callback: (error?: unknown) => void): Promise<void> {
     try {
       this.explorer.explore();
-      const runner = new TopicRunner(this.node, this.collectHandlers(), await loadTraceContext());
+      const runner = new TopicRunner(
+        this.node,
+        this.collectHandlers(),
+        await loadTraceContext(),
+        this.currentClient.prepare(),
+      );
       this.runner = runner;
       this.node.dispatcher.serve(topicContract, {
         message: (message, call) => runner.accept(message, call),

@@ -17,6 +17,7 @@ import { type Body, type ErrorBody, GateError, NO_BODY } from '@nestgate/protoco
 import { isObservable, type Observable } from 'rxjs';
 import { encodeBody } from '../gateway/message.js';
 import { ClientLane } from './client-lane.js';
+import type { CurrentClient } from './current-client.js';
 import { pipelineErrorBody } from './error-mapping.js';
 import { TopicContext } from './topic-context.js';
 import { isParsable, type TopicHandler } from './topic-handler.js';
@@ -40,6 +41,7 @@ export class TopicRunner implements TaskOwner {
     private readonly node: LinkNode,
     private readonly handlers: ReadonlyMap<string, TopicHandler>,
     private readonly runInTrace?: RunInTrace,
+    private readonly currentClient?: CurrentClient,
   ) {
     this.gate = createCaller(node, sessionContract);
   }
@@ -138,11 +140,9 @@ export class TopicRunner implements TaskOwner {
     try {
       const payload = handler.decode(message.body);
       const context = new TopicContext(message.topic, message.wantsResult, lane);
-      const span = this.runInTrace && lane.traceSpan;
-      result =
-        this.runInTrace && span
-          ? this.runInTrace(span, () => handler.callback(payload, context))
-          : handler.callback(payload, context);
+      result = this.currentClient
+        ? this.currentClient.run(context, () => this.call(handler, payload, context, lane))
+        : this.call(handler, payload, context, lane);
     } catch (error) {
       this.fail(task, error instanceof GateError ? error.toBody() : this.defect(error));
       return;
@@ -155,6 +155,12 @@ export class TopicRunner implements TaskOwner {
     } else {
       this.settle(task, result);
     }
+  }
+
+  private call(handler: TopicHandler, payload: unknown, context: TopicContext, lane: ClientLane<TopicTask>): unknown {
+    const span = this.runInTrace && lane.traceSpan;
+    if (!this.runInTrace || !span) return handler.callback(payload, context);
+    return this.runInTrace(span, () => handler.callback(payload, context));
   }
 
   private settle(task: TopicTask, value: unknown): void {

@@ -1,0 +1,44 @@
+import type { Batch } from './outlet.js';
+
+/** Bytes that may wait for one peer. What comes after is refused. */
+const MAX_WAITING_BYTES = 128 * 1024 * 1024;
+/** Taken batches are cleared away in lots of this many. */
+const COMPACT_AFTER = 1_000;
+
+/** Batches that wait until their peer has taken those before. */
+export class Backlog {
+  private readonly batches: Batch[] = [];
+  private head = 0;
+  private bytes = 0;
+
+  get isEmpty(): boolean {
+    return this.batches.length === this.head;
+  }
+
+  /** False, and the batch is not kept, when too much waits already. */
+  push(batch: Batch): boolean {
+    if (this.bytes + batch.frame.length > MAX_WAITING_BYTES) return false;
+    this.batches.push(batch);
+    this.bytes += batch.frame.length;
+    return true;
+  }
+
+  shift(): Batch | undefined {
+    const batch = this.batches[this.head];
+    if (!batch) return undefined;
+    this.head++;
+    this.bytes -= batch.frame.length;
+    if (this.isEmpty || this.head >= COMPACT_AFTER) {
+      this.batches.splice(0, this.head);
+      this.head = 0;
+    }
+    return batch;
+  }
+
+  /** Drops everything; returns how many messages that was. */
+  clear(): number {
+    let messages = 0;
+    for (let batch = this.shift(); batch; batch = this.shift()) messages += batch.messages;
+    return messages;
+  }
+}

@@ -1,0 +1,223 @@
+import { Logger } from '@nestjs/common';
+import {
+  type Caller,
+  type ClientId,
+  createCaller,
+  type LinkNode,
+  sessionContract,
+  type SessionContract,
+} from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
+import type { CurrentClient } from '../topics/current-client.js';
+import { encodeMessage, idList, nameList } from './message.js';
+import type { AnyEvents, Confirm, Delivery, PushArgs, SendOptions, TopicOf } from './options.js';
+
+/** What most pushes resolve with. */
+const SENT: Promise<void> = Promise.resolve();
+/** At most one log line in this time, in milliseconds, says that pushes have failed. */
+const LOG_EVERY_MS = 10_000;
+
+/** The operations that can be sent off, and asked for their outcome. */
+type PushName = 'send' | 'broadcast' | 'sendToUid' | 'sendToGroup';
+
+/** The pushes of {@link GatewayApi}. */
+export abstract class GatewayPushes<E extends object = AnyEvents> {
+  protected readonly gates: Caller<SessionContract>;
+  private readonly logger = new Logger('GatewayApi');
+  private quietUntil = 0;
+
+  constructor(
+    node: LinkNode,
+    private readonly current: CurrentClient | undefined,
+  ) {
+    this.gates = createCaller(node, sessionContract);
+  }
+
+  /**
+   * Sends to one client or several. An id that is unknown or closed is skipped; with `confirm`, one id resolves with
+   * whether it was there, a list with the count.
+   */
+  sendToClient<T extends TopicOf<E>, O extends Confirm>(
+    clientId: ClientId,
+    topic: T,
+    body: E[T],
+    options: O,
+  ): Promise<boolean>;
+  sendToClient<T extends TopicOf<E>, O extends Confirm>(
+    clientIds: readonly ClientId[],
+    topic: T,
+    body: E[T],
+    options: O,
+  ): Promise<Delivery<O>>;
+  sendToClient<T extends TopicOf<E>>(
+    clientIds: ClientId | readonly ClientId[],
+    topic: T,
+    ...args: PushArgs<E[T], [options?: SendOptions]>
+  ): Promise<void>;
+  sendToClient(
+    clientId: ClientId | readonly ClientId[],
+    topic: string,
+    body?: unknown,
+    options?: SendOptions,
+  ): Promise<unknown> {
+    const outcome = this.push('send', options, () => ({
+      clientIds: without(idList(clientId), options?.exclude),
+      ...encodeMessage(topic, body),
+    }));
+    return options?.confirm && typeof clientId === 'string' ? outcome.then(isDelivered) : outcome;
+  }
+
+  /**
+   * Sends to the client whose frame is being handled.
+   * @throws {GateError} `NO_CURRENT_CLIENT` outside of a handler.
+   */
+  sendToCurrentClient<T extends TopicOf<E>, O extends Confirm>(topic: T, body: E[T], options: O): Promise<boolean>;
+  sendToCurrentClient<T extends TopicOf<E>>(topic: T, ...args: PushArgs<E[T], [options?: SendOptions]>): Promise<void>;
+  sendToCurrentClient(topic: string, body?: unknown, options?: SendOptions): Promise<unknown> {
+    const outcome = this.push('send', options, () => ({
+      clientIds: [this.currentClientId],
+      ...encodeMessage(topic, body),
+    }));
+    return options?.confirm ? outcome.then(isDelivered) : outcome;
+  }
+
+  /**
+   * Sends to every client, or to those of `clientIds` (an empty list is nobody), without those of `excludeIds` and of the
+   * option `exclude`.
+   */
+  sendToAll<T extends TopicOf<E>, O extends Confirm>(
+    topic: T,
+    body: E[T],
+    clientIds: readonly ClientId[] | undefined,
+    excludeIds: readonly ClientId[] | undefined,
+    options: O,
+  ): Promise<Delivery<O>>;
+  sendToAll<T extends TopicOf<E>>(
+    topic: T,
+    ...args: PushArgs<E[T], [clientIds?: readonly ClientId[], excludeIds?: readonly ClientId[], options?: SendOptions]>
+  ): Promise<void>;
+  sendToAll(
+    topic: string,
+    body?: unknown,
+    clientIds?: readonly ClientId[],
+    excludeIds?: readonly ClientId[],
+    options?: SendOptions,
+  ): Promise<unknown> {
+    return this.push('broadcast', options, () => ({
+      ...encodeMessage(topic, body),
+      clientIds: clientIds && idList(clientIds),
+      except: excluded(excludeIds, options),
+    }));
+  }
+
+  /** Sends to every client of each uid, to each client once. */
+  sendToUid<T extends TopicOf<E>, O extends Confirm>(
+    uids: string | readonly string[],
+    topic: T,
+    body: E[T],
+    options: O,
+  ): Promise<Delivery<O>>;
+  sendToUid<T extends TopicOf<E>>(
+    uids: string | readonly string[],
+    topic: T,
+    ...args: PushArgs<E[T], [options?: SendOptions]>
+  ): Promise<void>;
+  sendToUid(uids: string | readonly string[], topic: string, body?: unknown, options?: SendOptions): Promise<unknown> {
+    return this.push('sendToUid', options, () => ({
+      uids: nameList('uid', uids),
+      ...encodeMessage(topic, body),
+      except: excluded(undefined, options),
+    }));
+  }
+
+  /**
+   * Sends to every member of the groups, to each client once however many of them it is in, without `excludeIds` and those
+   * of the option `exclude`.
+   */
+  sendToGroup<T extends TopicOf<E>, O extends Confirm>(
+    groups: string | readonly string[],
+    topic: T,
+    body: E[T],
+    excludeIds: readonly ClientId[] | undefined,
+    options: O,
+  ): Promise<Delivery<O>>;
+  sendToGroup<T extends TopicOf<E>>(
+    groups: string | readonly string[],
+    topic: T,
+    ...args: PushArgs<E[T], [excludeIds?: readonly ClientId[], options?: SendOptions]>
+  ): Promise<void>;
+  sendToGroup(
+    groups: string | readonly string[],
+    topic: string,
+    body?: unknown,
+    excludeIds?: readonly ClientId[],
+    options?: SendOptions,
+  ): Promise<unknown> {
+    return this.push('sendToGroup', options, () => ({
+      groups: nameList('group', groups),
+      ...encodeMessage(topic, body),
+      except: excluded(excludeIds, options),
+    }));
+  }
+
+  /** @throws {GateError} `NO_CURRENT_CLIENT` outside of a handler. */
+  protected get currentClientId(): ClientId {
+    if (!this.current) throw new GateError('NO_CURRENT_CLIENT');
+    return this.current.context.clientId;
+  }
+
+  /**
+   * Sends a push, or asks for its outcome. A push that nobody waits for, and that fails, must not end the process: its
+   * rejection counts as handled, and the log tells of it.
+   */
+  private push<N extends PushName>(
+    name: N,
+    options: SendOptions | undefined,
+    args: () => Parameters<Caller<SessionContract>[N]['cast']>[0],
+  ): Promise<unknown> {
+    let sent: Promise<unknown> | undefined;
+    try {
+      if (options?.confirm) return this.confirmed(name, args(), options);
+      const cast = this.gates[name].cast as (args: unknown) => Promise<void> | undefined;
+      sent = cast(args());
+      if (!sent) return SENT;
+    } catch (error) {
+      sent = Promise.reject(error as Error);
+    }
+    sent.catch((error: unknown) => this.noteFailure(error));
+    return sent;
+  }
+
+  private async confirmed(name: PushName, args: unknown, options: SendOptions): Promise<Delivery & object> {
+    const gather = this.gates[name].gather as Caller<SessionContract>['send']['gather'];
+    const { result: delivered, missing } = await gather(args as never, options);
+    if (options.partial === 'allow') return { delivered, missing } as Delivery;
+    if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result: { delivered }, missing });
+    return { delivered };
+  }
+
+  private noteFailure(error: unknown): void {
+    const now = Date.now();
+    if (now < this.quietUntil) return;
+    this.quietUntil = now + LOG_EVERY_MS;
+    this.logger.warn(`A push has failed: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function isDelivered(outcome: unknown): boolean {
+  return (outcome as Delivery).delivered > 0;
+}
+
+function excluded(
+  ids: readonly ClientId[] | undefined,
+  options: SendOptions | undefined,
+): readonly ClientId[] | undefined {
+  if (options?.exclude === undefined) return ids && idList(ids);
+  return [...idList(ids ?? []), ...idList(options.exclude)];
+}
+
+function without(ids: readonly ClientId[], exclude: SendOptions['exclude']): readonly ClientId[] {
+  if (exclude === undefined) return ids;
+  const out = new Set(idList(exclude));
+  return ids.filter(id => !out.has(id));
+}

@@ -1,0 +1,53 @@
+import { GateError } from '@nestgate/protocol';
+import { nameList } from './message.js';
+import type { Page, PageOptions, WaitOptions } from './options.js';
+
+/** Options of a list that comes page by page. */
+export interface PagesOptions extends WaitOptions {
+  /** Only what is in any of these groups. */
+  readonly groups?: string | readonly string[];
+  /** Items per page, 1 to 10000. @defaultValue 1000 */
+  readonly limit?: number;
+}
+
+const DEFAULT_LIMIT = 1_000;
+const MAX_LIMIT = 10_000;
+
+/** What the gates are asked for. */
+interface PageRequest {
+  readonly groups: readonly string[] | undefined;
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** @throws {GateError} `BAD_ARGUMENT` for a limit that is none, or a cursor that is no string. */
+export function pageRequest({ groups, cursor = '', limit = DEFAULT_LIMIT }: PagesOptions & PageOptions): PageRequest {
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
+    throw new GateError('BAD_ARGUMENT', `A limit must be an integer from 1 to ${MAX_LIMIT}`);
+  }
+  if (typeof cursor !== 'string') throw new GateError('BAD_ARGUMENT', 'A cursor must be a string');
+  return { groups: groups === undefined ? undefined : nameList('group', groups), after: cursor, limit };
+}
+
+/**
+ * The page that begins all gates' pages together: each has given its first items, so the first ones of all are among them.
+ * Sorted by code units, as the gates do.
+ */
+export function nextPage(merged: readonly string[], limit: number): Page<readonly string[]> {
+  const items = [...merged].sort((one, other) => (one < other ? -1 : one > other ? 1 : 0)).slice(0, limit);
+  return { items, cursor: items.length < limit ? undefined : items.at(-1) };
+}
+
+/** Goes through all pages. */
+export async function* allPages<P, T>(
+  options: PagesOptions,
+  pageAt: (options: PagesOptions & PageOptions) => Promise<Page<P>>,
+  itemsOf: (page: P) => Iterable<T>,
+): AsyncIterableIterator<T> {
+  let cursor: string | undefined;
+  do {
+    const page: Page<P> = await pageAt({ ...options, cursor });
+    yield* itemsOf(page.items);
+    cursor = page.cursor;
+  } while (cursor !== undefined);
+}

@@ -9,7 +9,7 @@ export interface AppConfig {
   readonly port: number | undefined;
   /** The node: `NESTGATE_ID`, `NESTGATE_LINK`, `NESTGATE_SECRET`. */
   readonly node: NodeOptions;
-  /** The gate, its node included: `TCP_PORT`, `NESTGATE_STORAGE`, `NESTGATE_MSG_RATE`, `NESTGATE_MAX_PER_IP`. */
+  /** The gate, its node included: `TCP_PORT`, `NESTGATE_STORAGE`, `NESTGATE_MSG_RATE`, `NESTGATE_MAX_PER_IP`, `NESTGATE_TRUSTED_PROXIES`. */
   readonly gate: GateOptions & GateModuleExtras;
 }
 
@@ -32,6 +32,7 @@ export function readConfig(env: NodeJS.ProcessEnv, defaultLink: string): AppConf
       tcp: tcpPort === undefined ? undefined : { port: tcpPort, host: '0.0.0.0' },
       messageRate: integer(env, 'NESTGATE_MSG_RATE', 1_000_000),
       maxConnectionsPerIp: integer(env, 'NESTGATE_MAX_PER_IP', 1_000_000),
+      trustedProxies: (env['NESTGATE_TRUSTED_PROXIES'] || undefined)?.split(',').map(proxy => proxy.trim()),
       providers: storageProviders(env['NESTGATE_STORAGE'] || 'memory:'),
     },
   };

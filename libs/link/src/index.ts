@@ -19,6 +19,12 @@ export {
 export { type Codec, type CodecValue } from './codec.js';
 export { gateContract, type GateContract, type LoginClaim } from './contracts/gate-contract.js';
 export {
+  presenceContract,
+  type PresenceKind,
+  type PresenceNotice,
+  watchContract,
+} from './contracts/presence-contract.js';
+export {
   groupChannel,
   type MessageArgs,
   sessionContract,

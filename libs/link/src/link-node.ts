@@ -53,6 +53,7 @@ export class LinkNode implements Replier, OutboundHost {
   private readonly requests = new RequestTable();
   private readonly missing = new MissingGates();
   private readonly listeners = new Set<(change: PeerChange) => void>();
+  private readonly gapListeners = new Set<(peer: Peer) => void>();
   private readonly statusListeners = new Set<(isUp: boolean) => void>();
   private readonly outbound: Outbound;
   private linkUp = false;
@@ -136,6 +137,12 @@ export class LinkNode implements Replier, OutboundHost {
   onStatus(listener: (isUp: boolean) => void): () => void {
     this.statusListeners.add(listener);
     return () => this.statusListeners.delete(listener);
+  }
+
+  /** Listens to batches of a peer that are missing. Returns how to stop. */
+  onGap(listener: (peer: Peer) => void): () => void {
+    this.gapListeners.add(listener);
+    return () => this.gapListeners.delete(listener);
   }
 
   /**
@@ -247,7 +254,8 @@ export class LinkNode implements Replier, OutboundHost {
     try {
       const reader = new ByteReader(frame);
       const header = readBatchHeader(reader);
-      this.counters.gaps += peer.gapBefore(header.sequence);
+      const gap = peer.gapBefore(header.sequence);
+      if (gap > 0) this.noteGap(peer, gap);
       const now = Date.now();
       // What is left of a request's time was written when the batch began, and has run out further on the way.
       const startedAt = now - peer.transit.delayOf(header.sentAt, now);
@@ -268,6 +276,11 @@ export class LinkNode implements Replier, OutboundHost {
     } catch (error) {
       this.noteCorrupt(error);
     }
+  }
+
+  private noteGap(peer: Peer, batches: number): void {
+    this.counters.gaps += batches;
+    for (const listener of this.gapListeners) listener(peer);
   }
 
   private noteCorrupt(error: unknown): void {

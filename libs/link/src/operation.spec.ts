@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { type Caller, createCaller } from './caller.js';
 import { count, flag, struct, text } from './codec.js';
 import { gateContract } from './contracts/gate-contract.js';
+import { presenceContract, watchContract } from './contracts/presence-contract.js';
 import { sessionContract } from './contracts/session-contract.js';
 import { topicContract } from './contracts/topic-contract.js';
 import type { Handlers } from './dispatcher.js';
@@ -15,7 +16,7 @@ const contract = {
 
 describe('the operations table', () => {
   it('has no id twice', () => {
-    const ids = [sessionContract, gateContract, topicContract].flatMap(table => Object.values<{ id: number }>(table)).map(({ id }) => id);
+    const ids = [sessionContract, gateContract, topicContract, watchContract, presenceContract].flatMap(table => Object.values<{ id: number }>(table)).map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
   });
 

@@ -3,13 +3,16 @@ import { clientIdPrefix, formatClientId, groupChannel, LinkNode, parseClientId, 
 import { GateError } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
 import { ChannelInterest } from './channel-interest.js';
-import { Memberships } from './memberships.js';
+import { allOf, Memberships } from './memberships.js';
+import { PresenceFeed } from './presence-feed.js';
 
 /** The live clients of this gate, and the indexes of their uids and groups. */
 @Injectable()
 export class Hub {
   readonly uids: Memberships<ClientAgent>;
   readonly groups: Memberships<ClientAgent>;
+  /** For those that watch who is here. */
+  readonly presence: PresenceFeed;
   /** Which pushes to uids, and to groups, reach this gate. */
   readonly uidInterest: ChannelInterest;
   readonly groupInterest: ChannelInterest;
@@ -22,8 +25,9 @@ export class Hub {
   constructor(node: LinkNode) {
     this.uidInterest = new ChannelInterest(node, uidChannel);
     this.groupInterest = new ChannelInterest(node, groupChannel);
-    this.uids = new Memberships(this.uidInterest);
-    this.groups = new Memberships(this.groupInterest);
+    this.presence = new PresenceFeed(node, this);
+    this.uids = new Memberships(allOf(this.uidInterest, this.presence.ofUids));
+    this.groups = new Memberships(allOf(this.groupInterest, this.presence.ofGroups));
     this.gateId = node.info.id;
     this.epoch = node.info.epoch;
     this.prefix = clientIdPrefix(this.gateId, this.epoch);

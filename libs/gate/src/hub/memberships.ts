@@ -1,7 +1,9 @@
-/** Told of names that get their first member, and of those that lose their last one. */
-export interface MembershipEvents {
+/** Told of names that get their first member, of those that lose their last one, and of every member in between. */
+export interface MembershipEvents<M = unknown> {
   onAppear(name: string): void;
   onVanish(name: string): void;
+  onJoin?(name: string, member: M): void;
+  onLeave?(name: string, member: M): void;
 }
 
 /** Who is in which group (or bound to which uid), kept from both sides by the one class that changes them. */
@@ -9,7 +11,7 @@ export class Memberships<M> {
   private readonly byName = new Map<string, Set<M>>();
   private readonly byMember = new Map<M, Set<string>>();
 
-  constructor(private readonly events?: MembershipEvents) {}
+  constructor(private readonly events?: MembershipEvents<M>) {}
 
   /** How many names have members. */
   get size(): number {
@@ -33,11 +35,13 @@ export class Memberships<M> {
     let members = this.byName.get(name);
     const isFirst = members === undefined;
     if (!members) this.byName.set(name, (members = new Set()));
+    if (members.has(member)) return isFirst;
     members.add(member);
     const names = this.byMember.get(member);
     if (names) names.add(name);
     else this.byMember.set(member, new Set([name]));
     if (isFirst) this.events?.onAppear(name);
+    this.events?.onJoin?.(name, member);
     return isFirst;
   }
 
@@ -45,6 +49,7 @@ export class Memberships<M> {
   remove(name: string, member: M): boolean {
     const members = this.byName.get(name);
     if (!members?.delete(member)) return false;
+    this.events?.onLeave?.(name, member);
     if (members.size === 0) {
       this.byName.delete(name);
       this.events?.onVanish(name);
@@ -63,3 +68,13 @@ export class Memberships<M> {
 
 const NOBODY: ReadonlySet<never> = new Set();
 const NOTHING: ReadonlySet<string> = new Set<string>();
+
+/** Events for several listeners. */
+export function allOf<M>(...listeners: readonly MembershipEvents<M>[]): MembershipEvents<M> {
+  return {
+    onAppear: name => listeners.forEach(each => each.onAppear(name)),
+    onVanish: name => listeners.forEach(each => each.onVanish(name)),
+    onJoin: (name, member) => listeners.forEach(each => each.onJoin?.(name, member)),
+    onLeave: (name, member) => listeners.forEach(each => each.onLeave?.(name, member)),
+  };
+}

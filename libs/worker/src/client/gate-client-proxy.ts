@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
 import { type Caller, createCaller, type LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { defer, type Observable, throwError } from 'rxjs';
+import { defer, from, type Observable, throwError } from 'rxjs';
 import { createLink } from '../node/node-options.js';
 import { createNode } from '../node/node.providers.js';
 import { type GateCall, prepareCall, settleGone } from './gate-call.js';
@@ -118,15 +118,13 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
   }
 
   protected override publish({ data }: ReadPacket<GateCall>, callback: (packet: WritePacket) => void): () => void {
-    this.call(data).then(
-      response => {
-        // Two steps: one that is `undefined` would complete without being emitted.
-        callback({ response });
-        callback({ isDisposed: true });
-      },
-      (err: unknown) => callback({ err }),
-    );
-    return () => undefined;
+    const outcome = from(this.call(data)).subscribe({
+      next: response => callback({ response }),
+      error: (err: unknown) => callback({ err }),
+      // A step of its own: a result that is `undefined` would complete without being emitted.
+      complete: () => callback({ isDisposed: true }),
+    });
+    return () => outcome.unsubscribe();
   }
 
   protected override async dispatchEvent<T>({ data }: ReadPacket<GateCall>): Promise<T> {
@@ -150,7 +148,8 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
       await within(this.options.deadlineMs, node.open());
       await whenGatesAreKnown(node);
     } catch (error) {
-      await this.part();
+      // Why it could not be joined is what matters.
+      await this.part().catch(() => undefined);
       this.joining = undefined;
       if (error instanceof GateError) throw error;
       throw new GateError('LINK_UNAVAILABLE', `Cannot join the link: ${(error as Error).message}`);

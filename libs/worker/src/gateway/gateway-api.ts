@@ -81,7 +81,12 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayClients<E> 
     groups?: Groups,
     options?: O,
   ): Promise<Answer<Record<ClientId, Settings>, O>> {
-    return ask(this.gates.sessions, { groups: groups === undefined ? undefined : nameList('group', groups) }, options, same);
+    return ask(
+      this.gates.sessions,
+      { groups: groups === undefined ? undefined : nameList('group', groups) },
+      options,
+      same,
+    );
   }
 
   /** The session settings of the clients in the group, or in any of the groups, by client id. */

@@ -9,6 +9,7 @@ import {
   topicContract,
 } from '@nestgate/link';
 import { moduleOf } from '@nestgate/protocol';
+import { PresenceWatcher } from '../presence/presence-watcher.js';
 import { CurrentClient } from './current-client.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import { TopicExplorer } from './topic-explorer.js';
@@ -52,6 +53,7 @@ export class GateTransport
   };
   private readonly gates: Caller<SessionContract>;
   private runner: TopicRunner | undefined;
+  private presence: PresenceWatcher | undefined;
   private stopListening: (() => void) | undefined;
 
   constructor(
@@ -87,7 +89,11 @@ export class GateTransport
       });
       // Before the link is joined: a worker that comes without its modules would be no worker for a moment.
       this.node.announce({ modules: [...new Set([...this.messageHandlers.keys()].map(moduleOf))] });
+      if (PresenceWatcher.isNeeded(this.messageHandlers)) {
+        this.presence = new PresenceWatcher(this.node, this.messageHandlers);
+      }
       await this.node.open();
+      this.presence?.start();
     } catch (error) {
       callback(error);
       return;
@@ -107,7 +113,8 @@ export class GateTransport
     this.runner = undefined;
     this.node.announce({ modules: [], draining: true });
     await this.gates.sync.gather(undefined, { deadlineMs: SYNC_MS });
-    await runner.whenIdle(DRAIN_MS);
+    const idle = Promise.all([runner.whenIdle(DRAIN_MS), this.presence?.stop()]);
+    await settledWithin(idle, DRAIN_MS);
     this.node.flush();
     this.stopListening?.();
     this._status$.next('closed');
@@ -145,4 +152,11 @@ export class GateTransport
     }
     return handlers;
   }
+}
+
+/** Waits for something, but not for ever. */
+async function settledWithin(running: Promise<unknown>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([running, new Promise(resolve => (timer = setTimeout(resolve, timeoutMs)))]);
+  clearTimeout(timer);
 }

@@ -1,0 +1,41 @@
+import type { ByteReader, ByteWriter } from '../bytes.js';
+import { type Codec, flag, nothing, struct } from '../codec.js';
+import { nodeOp } from '../operation.js';
+
+/**
+ * What a gate tells those that watch it: `reset`, then everything there is, then `ready`; and from then on every change.
+ * `online` and `offline` are about a uid on this gate, `join` and `leave` about a client and a group.
+ */
+export type PresenceKind = 'reset' | 'ready' | 'online' | 'offline' | 'join' | 'leave';
+
+export interface PresenceNotice {
+  readonly kind: PresenceKind;
+  /** The group; `''` for what is about a uid. */
+  readonly group: string;
+  /** The client; `''` for what is about a uid. */
+  readonly clientId: string;
+  /** `''` for a guest. */
+  readonly userId: string;
+}
+
+const KINDS: readonly PresenceKind[] = ['reset', 'ready', 'online', 'offline', 'join', 'leave'];
+
+const notice: Codec<PresenceNotice> = {
+  write(writer: ByteWriter, { kind, group, clientId, userId }: PresenceNotice) {
+    writer.u8(KINDS.indexOf(kind));
+    writer.str(group);
+    writer.str(clientId);
+    writer.str(userId);
+  },
+  read(reader: ByteReader) {
+    // A kind of a newer neighbour is no change that is known here.
+    const kind = KINDS[reader.u8()] ?? 'ready';
+    return { kind, group: reader.str(), clientId: reader.str(), userId: reader.str() };
+  },
+};
+
+/** What workers ask of gates: to be told who is there. Asked again, a gate begins again. */
+export const watchContract = { watch: nodeOp(130, 'never', struct({ isOn: flag }), nothing) } as const;
+
+/** What gates tell those that watch them. */
+export const presenceContract = { notice: nodeOp(131, 'never', notice, nothing) } as const;

@@ -35,8 +35,8 @@ function step(name, command, args, env = {}) {
 
 function jest(project) {
   const report = join(scratch, `${project}.json`);
-  // A browser and several processes share two cores with the browser tests: those run one file at a time.
-  const workers = project === 'browser' ? '1' : '2';
+  // A browser, or several processes with promises about time, share two cores with these tests: one file at a time.
+  const workers = project === 'browser' || project === 'faults' ? '1' : '2';
   const args = [
     bin('jest'),
     '--selectProjects',
@@ -63,7 +63,7 @@ try {
     step('lint', bin('oxlint'), ['--type-aware', '--deny-warnings']);
     step('imports', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'libs', 'apps', 'test']);
     step('format', bin('prettier'), ['--check', '.']);
-    for (const project of ['unit', 'e2e', 'browser']) jest(project);
+    for (const project of ['unit', 'e2e', 'faults', 'browser']) jest(project);
   }
 } catch (error) {
   failedSteps++;

@@ -17,7 +17,7 @@ class Watch {
 
   note(event: PresenceEvent): void {
     this.events.push(event);
-    if (event.type === 'online' || event.type === 'offline') {
+    if (!('group' in event)) {
       const before = this.online.size;
       if (event.type === 'online') this.online.add(event.userId);
       else this.online.delete(event.userId);
@@ -108,7 +108,7 @@ describe.each(LINKS)('presence, watched by workers over %s', (name: LinkName) =>
     await api.joinGroup(ids, ['lobby', 'hall']);
     await api.joinGroup(ids, 'lobby');
     await waitUntil('the joins', () => watch.of('lobby').length === 3 && watch.of('hall').length === 3);
-    expect(watch.events.find(event => event.type === 'join' && event.clientId === ids[0])?.userId).toBe('ada');
+    expect(watch.events.find(event => 'group' in event && event.clientId === ids[0])?.userId).toBe('ada');
     await api.leaveGroup(ids[0] as string, 'lobby');
     await clients[1]?.close();
     await waitUntil('the leaves', () => watch.of('lobby').length === 1);

@@ -159,7 +159,11 @@ export class Delegater implements OnModuleInit {
       joinGroup: ({ clientId, group }) => this.join(hub.get(clientId), group),
       leaveGroup: ({ clientId, group }) => void groups.remove(group, hub.get(clientId)),
 
-      send: ({ clientIds, topic, body }) => pusher.push(hub.present(clientIds), topic, body),
+      send: ({ clientIds, topic, body }) => {
+        if (clientIds.length > 1) return pusher.push(hub.present(clientIds), topic, body);
+        const agent = clientIds.length === 1 ? hub.find(clientIds[0] as string) : undefined;
+        return agent && pusher.pushOne(agent, topic, body) ? 1 : 0;
+      },
       broadcast: ({ topic, body, clientIds, except }) =>
         pusher.push(clientIds ? hub.present(clientIds) : hub.all(), topic, body, presentIn(except)),
       sendToUid: args => pusher.push(hub.union(uids, args.uids), args.topic, args.body, presentIn(args.except)),

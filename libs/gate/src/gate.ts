@@ -14,6 +14,11 @@ import { StorageHandler } from './storage/storage-handler.js';
 
 /** How often a draining gate looks whether its clients are done, in milliseconds. */
 const POLL_MS = 20;
+/**
+ * The part of the time for draining in which clients are still served. A busy client always has something unanswered, so in
+ * the rest nothing new is taken from it, and what is under way ends.
+ */
+const SERVING_PART = 0.75;
 
 /** The face of the gate module: its parts, and its end. */
 @Injectable()
@@ -62,7 +67,11 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
   /** Lets unanswered requests end (bounded), then sends the clients away with 1012 and waits until they are gone. */
   async beforeApplicationShutdown(): Promise<void> {
     const { drainTimeout, closeTimeout } = this.options;
-    await until(() => this.isIdle(), drainTimeout);
+    const serving = drainTimeout * SERVING_PART;
+    if (!(await until(() => this.isIdle(), serving))) {
+      for (const agent of this.delegater.sessions()) agent.block();
+      await until(() => this.isIdle(), drainTimeout - serving);
+    }
     const leaving = [...this.delegater.sessions()];
     this.delegater.onDestroy();
     await until(() => leaving.every(agent => agent.isGone), closeTimeout);
@@ -76,7 +85,12 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
   }
 }
 
-async function until(condition: () => boolean, timeoutMs: number): Promise<void> {
+/** Resolves with whether the condition has come true in time. */
+async function until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
   const end = Date.now() + timeoutMs;
-  while (!condition() && Date.now() < end) await new Promise(resolve => setTimeout(resolve, POLL_MS));
+  for (;;) {
+    if (condition()) return true;
+    if (Date.now() >= end) return false;
+    await new Promise(resolve => setTimeout(resolve, POLL_MS));
+  }
 }

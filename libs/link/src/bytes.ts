@@ -2,6 +2,8 @@ import { GateError } from '@nestgate/protocol';
 
 /** Size of a fresh buffer; most batches of a loop turn fit. */
 const INITIAL_BYTES = 1024;
+/** Texts up to this length are written and compared unit by unit. */
+const SHORT_TEXT = 24;
 /** A writer remembers how large its last batch was up to this size, so that one burst does not pin memory for good. */
 const MAX_REMEMBERED_BYTES = 64 * 1024;
 
@@ -34,10 +36,27 @@ export class ByteWriter {
 
   /** A string as u32 byte length and UTF-8. */
   str(value: string): void {
-    this.reserve(4 + value.length * 3);
+    const { length } = value;
+    this.reserve(4 + length * 3);
+    if (length <= SHORT_TEXT && this.ascii(value)) return;
     const written = this.buffer.write(value, this.length + 4, 'utf8');
     this.buffer.writeUInt32LE(written, this.length);
     this.length += 4 + written;
+  }
+
+  /** Writes a short text of ASCII, for which the call into the engine costs more than the text; false for any other. */
+  private ascii(value: string): boolean {
+    const { buffer } = this;
+    const { length } = value;
+    const start = this.length + 4;
+    for (let i = 0; i < length; i++) {
+      const unit = value.charCodeAt(i);
+      if (unit > 0x7f) return false;
+      buffer[start + i] = unit;
+    }
+    buffer.writeUInt32LE(length, this.length);
+    this.length = start + length;
+    return true;
   }
 
   /** Bytes as u32 length and content. */
@@ -80,6 +99,7 @@ export class ByteWriter {
 export class ByteReader {
   at = 0;
   end: number;
+  private lastWord = '';
 
   constructor(private readonly buffer: Buffer) {
     this.end = buffer.length;
@@ -111,11 +131,26 @@ export class ByteReader {
     return this.buffer.toString('utf8', start, start + length);
   }
 
+  /** A string that often comes several times in a row: then no other one is made. */
+  word(): string {
+    const length = this.u32();
+    const start = this.advance(length);
+    if (!this.isLastWord(start, length)) this.lastWord = this.buffer.toString('utf8', start, start + length);
+    return this.lastWord;
+  }
+
   /** A view into the frame, valid for as long as the caller keeps it: frames are not reused. */
   bytes(): Buffer {
     const length = this.u32();
     const start = this.advance(length);
     return this.buffer.subarray(start, start + length);
+  }
+
+  private isLastWord(start: number, length: number): boolean {
+    const { buffer, lastWord } = this;
+    if (length !== lastWord.length || length > SHORT_TEXT) return false;
+    for (let i = 0; i < length; i++) if (buffer[start + i] !== lastWord.charCodeAt(i)) return false;
+    return true;
   }
 
   private advance(bytes: number): number {

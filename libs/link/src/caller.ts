@@ -1,7 +1,7 @@
 import { GateError } from '@nestgate/protocol';
 import { parseClientId } from './client-id.js';
 import type { LinkNode } from './link-node.js';
-import type { NodeId } from './link.js';
+import type { NodeId, NodeInfo } from './link.js';
 import type { ArgsOf, Contract, Operation, ResultOf, Target } from './operation.js';
 import type { Peer } from './peer.js';
 import { PendingCall } from './pending.js';
@@ -65,11 +65,18 @@ export function createCaller<C extends Contract>(node: LinkNode, contract: C): C
   return caller as Caller<C>;
 }
 
-/** The peer that owns a client, or `undefined` when that boot of that gate is not on the link. */
+/**
+ * The peer that owns a client, or `undefined` when that boot of that gate is not on the link. Whether the gate has such a
+ * client is for the gate to say.
+ */
 export function ownerOf(node: LinkNode, clientId: string): Peer | undefined {
-  const parsed = parseClientId(clientId);
-  const peer = parsed && node.peers.get(parsed.gate);
-  return peer?.info.role === 'gate' && peer.info.epoch === parsed?.epoch ? peer : undefined;
+  const dot = clientId.lastIndexOf('.');
+  const mid = clientId.lastIndexOf('.', dot - 1);
+  if (mid < 1) return undefined;
+  const peer = node.peers.get(clientId.slice(0, mid));
+  if (peer?.info.role !== 'gate') return undefined;
+  const { epoch } = peer.info;
+  return epoch.length === dot - mid - 1 && clientId.startsWith(epoch, mid + 1) ? peer : undefined;
 }
 
 /** Where an operation on several gates goes: each peer with its share of the arguments. */
@@ -92,7 +99,14 @@ function* targets(node: LinkNode, operation: AnyOperation, args: unknown): Itera
 function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<void> | undefined {
   const channel = operation.to === 'all-gates' && node.castsChannels ? operation.channel?.(args) : undefined;
   let congested: Promise<void> | undefined;
-  if (channel === undefined) {
+  const only = operation.to === 'owners' ? soleTarget(args) : undefined;
+  if (only !== undefined) {
+    const peer = ownerOf(node, only);
+    if (peer) {
+      node.notify(peer, operation, args);
+      congested = peer.whenDrained();
+    }
+  } else if (channel === undefined) {
     for (const [peer, share] of targets(node, operation, args)) {
       node.notify(peer, operation, share);
       const drained = peer.whenDrained();
@@ -102,11 +116,18 @@ function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<v
     congested = node.cast(channel, operation, args);
     if (node.info.role === 'gate') node.notify(node.me, operation, args);
   }
+  if (!node.hasMissingGates && node.isUp) return congested;
   const missed = missedGates(node, operation, args).length;
   if (missed === 0 && node.isUp) return congested;
   node.noteRefused(Math.max(1, missed));
   // The rest of a cluster goes on without a gate that was lost; without the link there is nobody left to send to.
   return node.isUp ? congested : Promise.reject(new GateError('LINK_UNAVAILABLE'));
+}
+
+/** The one client that most pushes are for: nothing has to be shared out then. */
+function soleTarget(args: unknown): string | undefined {
+  const { clientIds } = args as { clientIds: readonly string[] };
+  return clientIds.length === 1 ? clientIds[0] : undefined;
 }
 
 /** The gates that this is for and that are out of reach. */
@@ -162,9 +183,18 @@ async function gather(
     const error: unknown = answer.reason;
     // What a gate says about the arguments is the caller's to hear; silence makes the answer partial.
     if (error instanceof GateError && !SILENCE.has(error.code)) throw error;
-    missing.add((asked[index] as [Peer, unknown])[0].info.id);
+    const [{ info }] = asked[index] as [Peer, unknown];
+    if (!operation.urgent || !hasLeft(node, info, error)) missing.add(info.id);
   }
   return { result, missing: [...missing] };
+}
+
+/**
+ * Whether a gate has said goodbye, or started anew, while it was asked: it has no clients any more, so that nothing is
+ * missing from the answer to a question. What it had done before it went nobody knows.
+ */
+function hasLeft(node: LinkNode, { id, epoch }: NodeInfo, error: unknown): boolean {
+  return error instanceof GateError && error.code === 'NODE_LOST' && !node.isMissing(id, epoch);
 }
 
 /** The codes with which a gate is missing from an answer. */

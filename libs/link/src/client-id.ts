@@ -12,8 +12,14 @@ export interface ParsedClientId {
 
 /** Node ids: 1–64 of `[A-Za-z0-9_-]`. No dots, which divide a client id. */
 const NODE_ID = /^[A-Za-z0-9_-]{1,64}$/;
-/** 48 bits in base 36 need 10 digits; anything longer is not a serial that a gate has given out. */
-const SERIAL = /^[0-9a-z]{1,10}$/;
+/**
+ * 48 bits in base 36 need 10 digits; anything longer is not a serial that a gate has given out, nor is one with a leading
+ * zero: a client has one id, and no other way to write it.
+ */
+const SERIAL = /^[1-9a-z][0-9a-z]{0,9}$/;
+
+const MAX_SERIAL_DIGITS = 10;
+const ZERO = 0x30;
 
 export function isNodeId(value: unknown): value is string {
   return typeof value === 'string' && NODE_ID.test(value);
@@ -28,6 +34,22 @@ export function assertNodeId(id: string): void {
 /** What all client ids of one boot of a gate start with. */
 export function clientIdPrefix(gate: string, epoch: string): string {
   return `${gate}.${epoch}.`;
+}
+
+/** The serial in a client id that starts with this prefix; 0, which no client has, for any other text. */
+export function serialWithPrefix(clientId: string, prefix: string): number {
+  const { length } = clientId;
+  const start = prefix.length;
+  if (length === start || length - start > MAX_SERIAL_DIGITS || !clientId.startsWith(prefix)) return 0;
+  if (clientId.charCodeAt(start) === ZERO) return 0;
+  let serial = 0;
+  for (let i = start; i < length; i++) {
+    const unit = clientId.charCodeAt(i);
+    const digit = unit >= 0x61 && unit <= 0x7a ? unit - 0x57 : unit >= ZERO && unit <= 0x39 ? unit - ZERO : -1;
+    if (digit < 0) return 0;
+    serial = serial * 36 + digit;
+  }
+  return serial;
 }
 
 export function formatClientId(prefix: string, serial: number): ClientId {

@@ -1,4 +1,4 @@
-import { type Body, BodyKind, GateError, NO_BODY } from '@nestgate/protocol';
+import { type Body, BodyKind, GateError, JsonText, NO_BODY } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from './bytes.js';
 
 /** How a value travels over a link. */
@@ -38,7 +38,8 @@ export const count: Codec<number> = {
 export const body: Codec<Body> = {
   write(writer, value) {
     writer.u8(value.kind);
-    if (value.kind !== BodyKind.none) writer.bytes(value.bytes);
+    if (value instanceof JsonText) writer.str(value.text);
+    else if (value.kind !== BodyKind.none) writer.bytes(value.bytes);
   },
   read(reader) {
     const kind = reader.u8();
@@ -102,7 +103,7 @@ export function struct<F extends Record<string, Codec<never>> | Record<string, C
 ): Codec<{ [K in keyof StructValue<F>]: StructValue<F>[K] }> {
   const entries = Object.entries<Codec<unknown>>(fields);
   return {
-    fields: fields as Record<string, Codec<unknown>>,
+    fields,
     write(writer, value) {
       const record = value as Record<string, unknown>;
       for (const [name, codec] of entries) codec.write(writer, record[name]);

@@ -15,6 +15,7 @@ export {
   isNodeId,
   parseClientId,
   type ParsedClientId,
+  serialWithPrefix,
 } from './client-id.js';
 export { type Codec, type CodecValue } from './codec.js';
 export { gateContract, type GateContract, type LoginClaim } from './contracts/gate-contract.js';
@@ -45,6 +46,7 @@ export { Dispatcher, type Handlers, type IncomingCall } from './dispatcher.js';
 export { MemoryBus } from './drivers/memory-link.js';
 export { type TcpTlsOptions } from './drivers/tcp-address.js';
 export { TcpLink, type TcpLinkOptions } from './drivers/tcp-link.js';
+export { type TcpLinkCounters } from './drivers/tcp-listener.js';
 export { HybridClock } from './hybrid-clock.js';
 export { type LinkCounters, LinkNode, type LinkNodeOptions } from './link-node.js';
 export {

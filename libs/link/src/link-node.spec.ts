@@ -115,7 +115,8 @@ describe('LinkNode', () => {
     const gate = await start('g1');
     const asked = createCaller(api, contract).hang.gather(undefined, { deadlineMs: 60_000 });
     await gate.close();
-    expect(await asked).toEqual({ result: 0, missing: ['g1'] });
+    // It has said goodbye: nobody is there any more whose answer could be missing.
+    expect(await asked).toEqual({ result: 0, missing: [] });
     expect(api.waitingCount).toBe(0);
   });
 

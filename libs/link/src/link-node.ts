@@ -57,6 +57,7 @@ export class LinkNode implements Replier, OutboundHost {
   private readonly statusListeners = new Set<(isUp: boolean) => void>();
   private readonly outbound: Outbound;
   private linkUp = false;
+  private opening: Promise<void> | undefined;
   private state: 'new' | 'open' | 'closed' = 'new';
 
   constructor(private readonly options: LinkNodeOptions) {
@@ -90,12 +91,22 @@ export class LinkNode implements Replier, OutboundHost {
     return this.missing.ids();
   }
 
+  /** Whether any gate may be missing; quick to say, and said for every push. */
+  get hasMissingGates(): boolean {
+    return this.missing.isNotEmpty;
+  }
+
   /** Whether this boot of a gate is one of {@link missingGates}. */
   isMissing(id: NodeId, epoch: string): boolean {
     return this.missing.has(id, epoch);
   }
 
-  async open(): Promise<void> {
+  /** Joins the cluster. Asked several times, all wait for the one joining. */
+  open(): Promise<void> {
+    return (this.opening ??= this.openLink());
+  }
+
+  private async openLink(): Promise<void> {
     if (this.state !== 'new') return;
     this.state = 'open';
     // The driver itself says what it cannot send yet.
@@ -184,11 +195,16 @@ export class LinkNode implements Replier, OutboundHost {
 
   /** Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
-    const correlation = this.requests.nextCorrelation();
     const urgent = operation.urgent === true;
-    writeRequest(this.outbound.toPeer(peer, urgent), operation, correlation, deadline - Date.now(), args);
+    // Before it is written: a batch that is refused ends all that wait for its peer.
+    const correlation = this.requests.add(pending, peer, deadline);
+    try {
+      writeRequest(this.outbound.toPeer(peer, urgent), operation, correlation, deadline - Date.now(), args);
+    } catch (error) {
+      this.requests.remove(pending);
+      throw error;
+    }
     this.outbound.wrote(peer, urgent);
-    this.requests.add(pending, peer, correlation, deadline);
   }
 
   /** Sends a request that nobody waits for. */

@@ -16,6 +16,10 @@ export class MissingGates {
   private readonly lost = new Map<NodeId, { readonly epoch: string; at: number }>();
   private isUp = true;
 
+  get isNotEmpty(): boolean {
+    return this.lost.size > 0;
+  }
+
   /** The link as a whole has gone down or come back; the others have their time to come back too. */
   noteStatus(isUp: boolean): void {
     this.isUp = isUp;

@@ -16,7 +16,9 @@ const contract = {
 
 describe('the operations table', () => {
   it('has no id twice', () => {
-    const ids = [sessionContract, gateContract, topicContract, watchContract, presenceContract].flatMap(table => Object.values<{ id: number }>(table)).map(({ id }) => id);
+    const ids = [sessionContract, gateContract, topicContract, watchContract, presenceContract]
+      .flatMap(table => Object.values<{ id: number }>(table))
+      .map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
   });
 

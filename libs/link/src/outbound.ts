@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { ByteWriter } from './bytes.js';
 import { Congestion } from './congestion.js';
 import { MessageKind, writeMark } from './envelope.js';
@@ -142,13 +143,14 @@ export class Outbound {
     setImmediate(this.flushTurn);
   }
 
-  private readonly flushTurn = (): void => {
+  /** In an async context of its own: who has begun a batch is not whom all that comes of it is about. */
+  private readonly flushTurn = AsyncResource.bind((): void => {
     this.scheduled = false;
     const peers = this.listed.splice(0);
     // What has gathered for a channel was written after what has gathered for peers, or that would have been sent.
     for (const peer of peers) this.flushPeer(peer);
     this.flushCasts();
-  };
+  });
 
   private flushPeer(peer: Peer): void {
     peer.listed = false;

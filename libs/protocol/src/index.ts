@@ -14,6 +14,6 @@ export {
   readPackParts,
   readU32,
 } from './pack-layout.js';
-export { type Body, BodyKind, NO_BODY, type Pack } from './pack.js';
+export { type Body, BodyKind, JsonText, NO_BODY, type Pack } from './pack.js';
 export { formatTraceParent, newTraceSpan, parseTraceParent, type TraceSpan } from './trace-parent.js';
 export { GATE_TOPICS, isTopic, MAX_TOPIC_BYTES, moduleOf, RESERVED_TOPIC_PREFIX } from './topic.js';

@@ -15,6 +15,18 @@ export interface Body {
   readonly bytes: Uint8Array;
 }
 
+/** A JSON body as text: its bytes are made when somebody wants them, and where it is written it is written at once. */
+export class JsonText implements Body {
+  readonly kind = BodyKind.json;
+  private encoded: Uint8Array | undefined;
+
+  constructor(readonly text: string) {}
+
+  get bytes(): Uint8Array {
+    return (this.encoded ??= new TextEncoder().encode(this.text));
+  }
+}
+
 /** A message of a client or to a client. */
 export interface Pack {
   readonly topic: string;

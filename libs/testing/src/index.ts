@@ -8,10 +8,13 @@ export {
 } from './fake-client.js';
 export { freePort } from './free-port.js';
 export { NatsProcess } from './nats-process.js';
-export { linkConformance, type TestRunner } from './link-conformance.js';
+export { linkConformance, type LinkDriver, type TestRunner } from './link-conformance.js';
+export { LinkProbe } from './link-probe.js';
 export { RedisProcess } from './redis-process.js';
 export { type ConformanceStorageOptions, ODD_NAMES, storageConformance, sessionOf } from './storage-conformance.js';
 export { type ServerCommand, ServerProcess } from './server-process.js';
+export { TcpRelay } from './tcp-relay.js';
+export { type NodeFiles, TestAuthority } from './test-authority.js';
 export {
   createTestCluster,
   TestCluster,

@@ -1,54 +1,33 @@
-import { ALL_GATES, type Link, type LinkEvents, type NodeInfo, type NodeRole, type PeerChange } from '@nestgate/link';
+import { ALL_GATES, type Link, type NodeInfo, type NodeRole } from '@nestgate/link';
+import { LinkProbe } from './link-probe.js';
 import { waitUntil } from './wait-until.js';
 
 /** The test functions of a runner, so that this suite runs under any of them. */
 export interface TestRunner {
   readonly describe: (name: string, body: () => void) => void;
-  readonly it: (name: string, body: () => Promise<void>) => void;
+  readonly it: {
+    (name: string, body: () => Promise<void>): void;
+    skip(name: string, body: () => Promise<void>): void;
+  };
   readonly afterEach: (body: () => Promise<void>) => void;
   readonly expect: (actual: unknown) => { toEqual(expected: unknown): void };
 }
 
-/** One link under test, and what its node was told. */
-class Probe {
-  readonly frames: [from: string, text: string][] = [];
-  readonly changes: PeerChange[] = [];
-  readonly statuses: boolean[] = [];
-  readonly events: LinkEvents = {
-    onFrame: (from, frame) => this.frames.push([from, frame.toString()]),
-    onPeer: change => this.changes.push(change),
-    onDrain: () => undefined,
-    onStatus: isUp => this.statuses.push(isUp),
-    onUncertain: () => undefined,
-  };
-
-  constructor(
-    readonly link: Link,
-    readonly info: NodeInfo,
-  ) {}
-
-  knows(id: string): boolean {
-    return this.link.peers().has(id);
-  }
-
-  texts(from: string): string[] {
-    return this.frames.filter(([sender]) => sender === from).map(([, text]) => text);
-  }
+/** How a suite makes links of one driver. */
+export interface LinkDriver {
+  /** All links that it makes between two calls of `reset` must find each other. */
+  createLink(role: NodeRole, id: string): Link | Promise<Link>;
+  reset(): void | Promise<void>;
+  /** Lets a node vanish that does not say goodbye and does not come back; or why there is no such thing. */
+  readonly sever: ((id: string) => void | Promise<void>) | string;
 }
 
-/**
- * What every link driver must do. `createLink` makes a link of one cluster; all links that it makes between two calls of
- * `reset` must find each other.
- */
-export function linkConformance(
-  name: string,
-  runner: TestRunner,
-  driver: { createLink(role: NodeRole, id: string): Link | Promise<Link>; reset(): void | Promise<void> },
-): void {
+/** What every link driver must do. */
+export function linkConformance(name: string, runner: TestRunner, driver: LinkDriver): void {
   const { describe, it, afterEach, expect } = runner;
 
   describe(`link conformance: ${name}`, () => {
-    let probes: Probe[] = [];
+    let probes: LinkProbe[] = [];
 
     afterEach(async () => {
       for (const { link } of probes) await link.close({ drain: false });
@@ -56,15 +35,14 @@ export function linkConformance(
       await driver.reset();
     });
 
-    async function open(id: string, role: NodeRole, epoch = '1'): Promise<Probe> {
+    async function open(id: string, role: NodeRole, epoch = '1'): Promise<LinkProbe> {
       const info: NodeInfo = { id, role, epoch, modules: [], draining: false };
-      const probe = new Probe(await driver.createLink(role, id), info);
+      const probe = new LinkProbe(await driver.createLink(role, id), info);
       probes.push(probe);
-      await probe.link.open(info, probe.events);
-      return probe;
+      return probe.open();
     }
 
-    async function pair(): Promise<[gate: Probe, worker: Probe]> {
+    async function pair(): Promise<[gate: LinkProbe, worker: LinkProbe]> {
       const gate = await open('g1', 'gate');
       const worker = await open('w1', 'worker');
       await waitUntil('the two to meet', () => gate.knows('w1') && worker.knows('g1'));
@@ -111,6 +89,37 @@ export function linkConformance(
       expect(worker.texts('g1')).toEqual([large]);
     });
 
+    it('delivers frames of any size up to 8 MiB, both ways and between small ones', async () => {
+      const [gate, worker] = await pair();
+      const sizes = [1, 65_536, 1_048_575, 1_048_576, 1_048_577, 3, 8_388_608, 2];
+      const sent = sizes.map((size, i) => Buffer.alloc(size, `${i}:${size};`));
+      for (const frame of sent) {
+        expect(gate.link.send('w1', frame) === 'refused').toEqual(false);
+        expect(worker.link.send('g1', frame) === 'refused').toEqual(false);
+      }
+      const all = () => gate.frames.length === sizes.length && worker.frames.length === sizes.length;
+      await waitUntil('all frames', all, 10_000);
+      for (const { frames } of [gate, worker])
+        expect(frames.map(([, frame], i) => sent[i]?.equals(frame))).toEqual(sizes.map(() => true));
+    });
+
+    it('says when a peer gets more than it takes, and when it can take more; what was accepted arrives', async () => {
+      const [gate, worker] = await pair();
+      const accepted: number[] = [];
+      let isCongested = false;
+      for (let i = 0; i < 80; i++) {
+        const frame = Buffer.alloc(512 * 1024);
+        frame.writeUInt32LE(i);
+        const result = worker.link.send('g1', frame);
+        if (result !== 'refused') accepted.push(i);
+        if (result === 'congested') isCongested = true;
+      }
+      await waitUntil('what was accepted', () => gate.frames.length >= accepted.length, 15_000);
+      expect(gate.frames.map(([, frame]) => frame.readUInt32LE(0))).toEqual(accepted);
+      if (isCongested) await waitUntil('the drain', () => worker.drains.some(id => id === 'g1' || id === undefined));
+      expect(worker.link.send('g1', Buffer.from('more'))).toEqual('sent');
+    });
+
     it('refuses frames to nobody, to itself, and after the end', async () => {
       const [gate, worker] = await pair();
       expect(gate.link.send('nobody', Buffer.from('x'))).toEqual('refused');
@@ -128,6 +137,18 @@ export function linkConformance(
       expect(gate.changes[1]).toEqual({ type: 'leave', id: 'w1' });
       expect(gate.knows('w1')).toEqual(false);
     });
+
+    const { sever } = driver;
+    const lost = async (cut: (id: string) => void | Promise<void>): Promise<void> => {
+      const [gate] = await pair();
+      await cut('w1');
+      await waitUntil('the loss', () => gate.changes.length === 2, 10_000);
+      expect(gate.changes[1]).toEqual({ type: 'lost', id: 'w1' });
+      expect(gate.knows('w1')).toEqual(false);
+      expect(gate.link.send('w1', Buffer.from('x'))).toEqual('refused');
+    };
+    if (typeof sever === 'string') it.skip(`tells when a peer is lost (${sever})`, () => Promise.resolve());
+    else it('tells when a peer is lost that has not said goodbye', () => lost(sever));
 
     it('knows a node that comes back as a new one', async () => {
       const [gate, worker] = await pair();
@@ -156,6 +177,35 @@ export function linkConformance(
       expect(g1.texts('w1')).toEqual(['all']);
       expect(g2.texts('w1')).toEqual(['group:a', 'group:*', 'group:>', 'uid:a b', 'all']);
       expect(worker.frames).toEqual([]);
+    });
+
+    it('delivers a cast to a gate that has joined just before', async () => {
+      const [gate, worker] = await pair();
+      const names = Array.from({ length: 50 }, (_, i) => `group:${i}`);
+      for (const name of names) {
+        await gate.link.join(name);
+        worker.link.cast(name, Buffer.from(name));
+      }
+      await waitUntil('all casts', () => gate.frames.length === names.length);
+      expect(gate.texts('w1')).toEqual(names);
+    });
+
+    it('keeps the order of what one sender sends and casts', async () => {
+      const [gate, worker] = await pair();
+      await gate.link.join('group:a');
+      const sent: string[] = [];
+      for (let i = 0; i < 600; i++) {
+        const text = `${i}:${'x'.repeat(i % 5 === 0 ? 20_000 : 20)}`;
+        const result =
+          i % 3 === 0
+            ? worker.link.cast('group:a', Buffer.from(text))
+            : i % 3 === 1
+              ? worker.link.send('g1', Buffer.from(text))
+              : worker.link.cast(ALL_GATES, Buffer.from(text));
+        if (result !== 'refused') sent.push(text);
+      }
+      await waitUntil('all of it', () => gate.frames.length === sent.length);
+      expect(gate.texts('w1')).toEqual(sent);
     });
 
     it('stops casting to a gate that has left the channel', async () => {

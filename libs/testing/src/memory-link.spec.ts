@@ -12,5 +12,6 @@ linkConformance(
     reset: () => {
       bus = new MemoryBus();
     },
+    sever: 'nodes of one process end together',
   },
 );

@@ -1,26 +1,63 @@
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { freePort } from './free-port.js';
 import { type ServerCommand, ServerProcess } from './server-process.js';
 
+/** What a {@link NatsProcess} runs with. */
+export interface NatsProcessOptions {
+  /** The text of its configuration. It needs no address: that is given apart from it. */
+  readonly config?: string;
+}
+
 /** A `nats-server` of a test's own, on a free port of this machine. */
 export class NatsProcess extends ServerProcess {
+  private readonly dir = mkdtempSync(join(tmpdir(), 'nestgate-nats-'));
+
+  private constructor(port: number, config: string) {
+    super(port);
+    writeFileSync(this.configFile, config);
+  }
+
   /**
    * Starts a server, and waits until it answers. The program is the one that the variable `NATS_SERVER` names, or else the
    * one on PATH.
    */
-  static async start(): Promise<NatsProcess> {
-    const server = new NatsProcess(await freePort());
-    await server.launch();
-    return server;
+  static async start(options: NatsProcessOptions = {}): Promise<NatsProcess> {
+    const server = NatsProcess.prepare(await freePort(), options);
+    try {
+      await server.launch();
+      return server;
+    } catch (error) {
+      await server.end();
+      throw error;
+    }
+  }
+
+  /** A server that is not there yet, until `restart` is called. */
+  static prepare(port: number, { config = '' }: NatsProcessOptions = {}): NatsProcess {
+    return new NatsProcess(port, config);
   }
 
   get url(): string {
     return `nats://127.0.0.1:${this.port}`;
   }
 
+  /** Has the server that runs take another configuration. */
+  reload(config: string): void {
+    writeFileSync(this.configFile, config);
+    process.kill(Number(readFileSync(this.pidFile, 'utf8')), 'SIGHUP');
+  }
+
+  override async end(): Promise<void> {
+    await super.end();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
   protected override command(): ServerCommand {
-    const args = ['-a', '127.0.0.1', '-p', String(this.port)];
+    const args = ['-a', '127.0.0.1', '-p', String(this.port), '-c', this.configFile, '-P', this.pidFile];
     return { program: process.env['NATS_SERVER'] ?? 'nats-server', args };
   }
 
@@ -35,5 +72,13 @@ export class NatsProcess extends ServerProcess {
     } finally {
       socket.destroy();
     }
+  }
+
+  private get configFile(): string {
+    return join(this.dir, 'nats.conf');
+  }
+
+  private get pidFile(): string {
+    return join(this.dir, 'nats.pid');
   }
 }

@@ -24,7 +24,13 @@ export { type PagesOptions } from './gateway/pages.js';
 export { assertName, assertSettings, encodeBody, encodeMessage, MAX_PUSH_BYTES } from './gateway/message.js';
 export { createLink, NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
 export { LINK, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
-export { OnPresence, type PresenceEvent, type PresenceType } from './presence/on-presence.decorator.js';
+export {
+  type GroupPresence,
+  OnPresence,
+  type PresenceEvent,
+  type PresenceType,
+  type UidPresence,
+} from './presence/on-presence.decorator.js';
 export { PresenceContext } from './presence/presence-watcher.js';
 export { Session } from './session/session.js';
 export { type ConnectEvent, type DisconnectEvent, OnConnect, OnDisconnect } from './topics/client-events.js';

@@ -45,8 +45,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   workerVersion = 0;
   /** Earlier workers, and what they were told. */
   otherWorkers: Map<Peer, number> | undefined;
-  /** True while frames that have waited for a worker in vain are told so: those behind them do not wait again. */
-  waitSpent = false;
+  /** Until when frames do not wait for a worker, because one before them has, in vain; of `Date.now()`. */
+  waitSpentUntil = 0;
   /** True once the client has been welcomed: its handshake has passed and `SessionLearner.onConnect` is done. */
   isShaked = false;
   /** How the connection has ended; `undefined` while it has not. */
@@ -174,6 +174,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   unblock(): void {
     this.credit.unblock();
     this.pump();
+  }
+
+  /** Holds the frames behind the one at hand until all before it have settled: then `next` takes that one on. */
+  blockUntilSettled(next: () => void): void {
+    this.credit.blockUntilSettled(next);
   }
 
   /** A frame goes to its handler. Its id is known to be free: frames with another's id do not come so far. */

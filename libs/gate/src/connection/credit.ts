@@ -11,6 +11,7 @@ export class Credit {
   /** True while the gate does not read this client. */
   isPaused = false;
   private blocks = 0;
+  private onSettled: (() => void) | undefined;
   private hold: FrameHold | undefined;
   /** The ids of unanswered requests; allocated with the first one. */
   private ids: Set<number> | undefined;
@@ -51,6 +52,12 @@ export class Credit {
     this.blocks--;
   }
 
+  /** Keeps all frames until those that are on their way have settled; then `next` is called, once. */
+  blockUntilSettled(next: () => void): void {
+    this.blocks++;
+    this.onSettled = next;
+  }
+
   begin(id: number): void {
     if (id > 0) (this.ids ??= new Set()).add(id);
     this.unanswered++;
@@ -58,7 +65,11 @@ export class Credit {
 
   end(id: number): void {
     this.ids?.delete(id);
-    this.unanswered--;
+    if (--this.unanswered > 0 || !this.onSettled) return;
+    const next = this.onSettled;
+    this.onSettled = undefined;
+    this.blocks--;
+    next();
   }
 
   /** The next kept frame that may be taken; `undefined` when there is none. The socket is read again when none is kept. */
@@ -78,6 +89,7 @@ export class Credit {
   /** Forgets what is kept: the client is leaving. */
   clear(): void {
     this.hold = undefined;
+    this.onSettled = undefined;
   }
 
   private get isSpent(): boolean {

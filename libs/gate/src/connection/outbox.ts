@@ -79,7 +79,7 @@ export class Outbox implements Drainable {
       this.connection.awaitDrain();
       return;
     }
-    const data = frames.length === 1 ? (frames[0] as Uint8Array) : Buffer.concat(frames, this.bytes);
+    const data = frames.length === 1 ? (frames[0] as Uint8Array) : this.queue.merge(frames, this.bytes);
     this.writtenPacks = frames.length;
     this.frames = [];
     this.bytes = 0;

@@ -4,7 +4,8 @@ import { CLOSE } from '@nestgate/protocol';
 import type { WebSocket } from 'ws';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { TokenBucket } from './token-bucket.js';
-import { PING_FRAME } from './ws-frame.js';
+import { PING_FRAME, WS_BINARY, WS_TEXT } from './ws-frame.js';
+import { readAhead } from './ws-read-ahead.js';
 
 /** Pings a client may send per second, and at once. Browsers send none, libraries one in some seconds. */
 const PING_RATE = 10;
@@ -53,6 +54,7 @@ export class WsConnection implements Connection {
       this.isAwaited = false;
       events.onDrain();
     };
+    readAhead(ws, binary ? WS_BINARY : WS_TEXT, data => events.onFrame(data));
     ws.on('message', (data, isBinary) => {
       if (isBinary === binary) events.onFrame(data as Buffer);
       else events.onViolation(CLOSE.wrongFrameType.code, isBinary ? 'text frames only' : 'binary frames only');

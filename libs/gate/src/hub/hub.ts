@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { clientIdPrefix, formatClientId, groupChannel, LinkNode, parseClientId, uidChannel } from '@nestgate/link';
+import { clientIdPrefix, formatClientId, groupChannel, LinkNode, serialWithPrefix, uidChannel } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
 import { ChannelInterest } from './channel-interest.js';
@@ -18,8 +18,6 @@ export class Hub {
   readonly groupInterest: ChannelInterest;
   private readonly agents = new Map<number, ClientAgent>();
   private readonly prefix: string;
-  private readonly gateId: string;
-  private readonly epoch: string;
   private lastSerial = 0;
 
   constructor(node: LinkNode) {
@@ -28,9 +26,7 @@ export class Hub {
     this.presence = new PresenceFeed(node, this);
     this.uids = new Memberships(allOf(this.uidInterest, this.presence.ofUids));
     this.groups = new Memberships(allOf(this.groupInterest, this.presence.ofGroups));
-    this.gateId = node.info.id;
-    this.epoch = node.info.epoch;
-    this.prefix = clientIdPrefix(this.gateId, this.epoch);
+    this.prefix = clientIdPrefix(node.info.id, node.info.epoch);
   }
 
   get size(): number {
@@ -59,9 +55,7 @@ export class Hub {
 
   /** The client of this id, `undefined` when it is not (or no longer) here. */
   find(clientId: string): ClientAgent | undefined {
-    const parsed = parseClientId(clientId);
-    if (!parsed || parsed.gate !== this.gateId || parsed.epoch !== this.epoch) return undefined;
-    return this.agents.get(parsed.serial);
+    return this.agents.get(serialWithPrefix(clientId, this.prefix));
   }
 
   /** @throws {GateError} `SESSION_NOT_FOUND` when the client is not here. */

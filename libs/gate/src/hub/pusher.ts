@@ -34,6 +34,11 @@ export class Pusher implements OnApplicationShutdown {
     return queued;
   }
 
+  /** Sends to one client. False when it was not queued. */
+  pushOne(agent: ClientAgent, topic: string, body: Body): boolean {
+    return this.hook ? this.throughHook(this.hook, topic, body)(agent) : agent.pushBody(topic, body);
+  }
+
   onApplicationShutdown(): void {
     this.patience.stop();
   }

@@ -12,6 +12,11 @@ import { WorkerDirectory } from './worker-directory.js';
 
 /** Topics whose module is remembered. */
 const MAX_CACHED_TOPICS = 4_096;
+/**
+ * How long after a frame has waited for a worker in vain those behind it do not wait too, in milliseconds: as long as it
+ * takes to read what the client has sent meanwhile. Else each of them would wait anew, one after another.
+ */
+const WAIT_SPENT_MS = 100;
 
 /**
  * Sends client frames to workers. Which one: the one that a `WorkerChoice` of the application names, else the session's pinned server for the module (a setting of that name), else the
@@ -47,6 +52,10 @@ export class TopicRouter implements OnApplicationShutdown {
   route(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
     const module = this.moduleOf(topic);
     const worker = this.choose(agent, topic, module);
+    if (worker !== agent.worker && agent.unansweredCount > 0 && this.mayBeBusy(agent, module)) {
+      agent.blockUntilSettled(() => this.route(agent, topic, body, id, arrivedAt));
+      return;
+    }
     if (!worker) {
       this.wait(agent, topic, module, body, id, arrivedAt);
       return;
@@ -105,6 +114,18 @@ export class TopicRouter implements OnApplicationShutdown {
     }
     if (agent.worker && workers.includes(agent.worker)) return agent.worker;
     return length === 1 ? workers[0] : this.directory.leastLoaded(workers);
+  }
+
+  /**
+   * Whether a worker that the client leaves may still have frames of this module: a new one would handle the next frame
+   * beside those, or before them.
+   */
+  private mayBeBusy({ worker, otherWorkers }: ClientAgent, module: string): boolean {
+    const has = (peer: Peer) =>
+      this.node.peers.get(peer.info.id) === peer && (peer.info.draining || peer.info.modules.includes(module));
+    if (worker && has(worker)) return true;
+    for (const other of otherWorkers?.keys() ?? []) if (has(other)) return true;
+    return false;
   }
 
   private askChoice(agent: ClientAgent, topic: string, module: string, workers: readonly Peer[]): Peer | undefined {
@@ -166,7 +187,7 @@ export class TopicRouter implements OnApplicationShutdown {
   private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number, arrivedAt: number): void {
     if (!this.directory.isKnown(module)) {
       this.refuse(agent, topic, body, id, 'NO_ROUTE');
-    } else if (agent.waitSpent || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
+    } else if (agent.waitSpentUntil > Date.now() || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
       this.refuse(agent, topic, body, id, 'NO_WORKER');
     } else {
       agent.beginRequest(id);
@@ -196,10 +217,9 @@ export class TopicRouter implements OnApplicationShutdown {
     const { agent, topic, body, id } = frame;
     this.waiting.delete(frame);
     this.refuse(agent, topic, body, id, 'NO_WORKER');
-    agent.waitSpent = true;
+    agent.waitSpentUntil = Date.now() + WAIT_SPENT_MS;
     agent.endRequest(id);
     agent.unblock();
-    agent.waitSpent = false;
   }
 
   /** Answers a frame without a worker. Its body has not been parsed by anybody, so that a broken one is noticed here. */

@@ -32,7 +32,7 @@ const clientMessage: Codec<ClientMessage> = {
     const flags = reader.u8();
     return {
       serial: reader.f64(),
-      topic: reader.str(),
+      topic: reader.word(),
       body: body.read(reader),
       wantsResult: (flags & WANTS_RESULT) !== 0,
       session: (flags & HAS_SESSION) !== 0 ? snapshot.read(reader) : undefined,

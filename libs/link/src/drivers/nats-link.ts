@@ -1,262 +1,235 @@
-import { createHash } from 'node:crypto';
 import { GateError } from '@nestgate/protocol';
-import {
-  connect,
-  type Msg,
-  type NatsConnection,
-  type NodeConnectionOptions,
-  RequestError,
-  type Subscription,
-  TimeoutError,
-} from '@nats-io/transport-node';
-import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
-import { readNodeInfo } from '../node-info.js';
-import { NatsFragments } from './nats-fragments.js';
-import { NatsPressure } from './nats-pressure.js';
+import type { NodeConnectionOptions } from '@nats-io/transport-node';
+import type { Link, LinkEvents, NodeId, NodeInfo, SendResult } from '../link.js';
+import { accessOf } from './nats-access.js';
+import { NatsLine } from './nats-line.js';
+import { HEARTBEAT_MS } from './nats-members.js';
+import { NatsRoom } from './nats-room.js';
+import { channelSubject, isSubjectToken } from './nats-subjects.js';
+import { type NatsUrl, parseNatsUrl } from './nats-url.js';
+import { NatsWarnings } from './nats-warnings.js';
 
 /** How a {@link NatsLink} works. */
 export interface NatsLinkOptions {
-  /** `nats://host:port[,host:port…]`, or `tls://…`. */
+  /**
+   * `nats://[user:password@|token@]host[:port][,host[:port]…]`, or `tls://…`, with `namespace`, `creds`, `nkey`, `ca`, `cert`
+   * and `key` as query keys: see docs/nats.md.
+   */
   readonly url: string;
-  /** What all subjects start with: clusters of different namespaces do not see each other. @defaultValue 'nestgate' */
+  /**
+   * What all subjects start with: clusters of different namespaces do not see each other.
+   * @defaultValue that of the URL, or else `nestgate`
+   */
   readonly namespace?: string;
-  /** Credentials, TLS and whatever else the client takes. How it reconnects is not negotiable. */
-  readonly connection?: Omit<NodeConnectionOptions, 'servers' | 'reconnect' | 'maxReconnectAttempts' | 'noEcho'>;
+  /** Authenticators, TLS and whatever else the client takes; it wins over the URL. How it reconnects is not negotiable. */
+  readonly connection?: Omit<
+    NodeConnectionOptions,
+    'servers' | 'port' | 'reconnect' | 'maxReconnectAttempts' | 'waitOnFirstConnect' | 'ignoreAuthErrorAbort' | 'noEcho'
+  >;
+  /**
+   * Told of what somebody should look at: a server that is not there at the start, what it does not permit, two nodes of one id.
+   * @defaultValue a warning of the process, with the code `NESTGATE_NATS`
+   */
+  readonly onWarning?: (message: string) => void;
 }
 
-const HEARTBEAT_MS = 1_000;
-/** Three missing signs of life are death. */
-const DEAD_MS = 3_500;
-/** How long the question takes whether an id is free, in milliseconds. */
-const ID_CHECK_MS = 500;
-const NO_RESPONDERS = 503;
-const NAMESPACE = /^[A-Za-z0-9_-]{1,64}$/;
+/** What a {@link NatsLink} has counted since the start. */
+export interface NatsCounters {
+  /** Subscriptions and messages that the server did not permit. */
+  readonly denied: number;
+  /** Messages that were malformed, or did not come from a peer under the tag of its meeting with this node. */
+  readonly dropped: number;
+  /** Frames in several messages whose rest has not come. */
+  readonly broken: number;
+}
+
+/** How often the state of things is looked at, in milliseconds. */
+const TICK_MS = 250;
+/** How long the others have to come back after a break, in milliseconds, before casts that miss them are accepted. */
+const SETTLE_MS = 1_000;
+
+/** A node on NATS. */
+interface Opened {
+  readonly line: NatsLine;
+  readonly room: NatsRoom;
+  readonly events: LinkEvents;
+}
 
 /** Links nodes through NATS: a subject for each node, and one for each channel that a gate has joined. */
 export class NatsLink implements Link {
   readonly routesChannels = true;
-  private readonly prefix: string;
-  private readonly fragments = new NatsFragments();
-  private readonly known = new Map<NodeId, NodeInfo>();
-  private readonly heardAt = new Map<NodeId, number>();
-  private readonly channels = new Map<string, { readonly subscription: Subscription; readonly heard: Promise<void> }>();
-  private nats: NatsConnection | undefined;
-  private pressure: NatsPressure | undefined;
-  private self: NodeInfo | undefined;
-  private events: LinkEvents | undefined;
+  private readonly url: NatsUrl;
+  private readonly namespace: string;
+  private readonly warnings: NatsWarnings;
+  private readonly channels = new Set<string>();
+  private opened: Opened | undefined;
+  private closing: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private settling: NodeJS.Timeout | undefined;
+  private beatAt = 0;
   private isUp = false;
-  private isClosed = false;
 
-  /** @throws {GateError} `BAD_ARGUMENT` for a namespace that is no subject token. */
+  /** @throws {GateError} `BAD_ARGUMENT` for a malformed URL, or a namespace that is no subject token. */
   constructor(private readonly options: NatsLinkOptions) {
-    const { namespace = 'nestgate' } = options;
-    if (!NAMESPACE.test(namespace)) {
-      throw new GateError(
-        'BAD_ARGUMENT',
-        `link: the namespace ${JSON.stringify(namespace)} is not allowed; allowed: A-Z a-z 0-9 _ -`,
-      );
-    }
-    this.prefix = namespace;
+    this.url = parseNatsUrl(options.url);
+    this.namespace = options.namespace ?? this.url.namespace ?? 'nestgate';
+    this.warnings = new NatsWarnings(options.onWarning);
+    assertToken('namespace', this.namespace);
   }
 
+  get counters(): NatsCounters {
+    const { line, room } = this.opened ?? {};
+    return { denied: line?.denied ?? 0, dropped: room?.dropped ?? 0, broken: room?.fragments.broken ?? 0 };
+  }
+
+  /**
+   * Waits for a server when none is there.
+   * @throws {GateError} `BAD_ARGUMENT` for files that cannot be used and an id that is taken, `UNAUTHORIZED` for credentials that the
+   * server refuses, `FORBIDDEN` for what it does not permit, `LINK_UNAVAILABLE` when TLS fails, `LINK_CLOSED` when closed meanwhile.
+   */
   async open(self: NodeInfo, events: LinkEvents): Promise<void> {
-    if (this.self) throw new GateError('BAD_ARGUMENT', 'The link is open already');
-    this.self = self;
-    this.events = events;
-    const nats = await connect({
-      pingInterval: HEARTBEAT_MS,
-      maxPingOut: 3,
-      reconnectTimeWait: 200,
-      reconnectJitter: 300,
-      ignoreAuthErrorAbort: true,
+    if (this.opened) throw new GateError('BAD_ARGUMENT', 'The link is open already');
+    assertToken('epoch', self.epoch);
+    const { connection = {} } = this.options;
+    const options: NodeConnectionOptions = {
       name: `nestgate ${self.role} ${self.id}`,
-      ...this.options.connection,
-      servers: this.options.url.replace(/^nats:\/\//, '').split(','),
-      reconnect: true,
-      maxReconnectAttempts: -1,
-      noEcho: true,
+      ...connection,
+      ...accessOf(this.url, connection),
+      servers: [...this.url.servers],
+    };
+    const line = new NatsLine(options, this.warnings, {
+      onUp: () => this.comeBack(),
+      onDown: uncertain => this.goDown(uncertain),
+      onDrain: () => events.onDrain(undefined),
     });
-    this.nats = nats;
-    this.isUp = true;
-    this.pressure = new NatsPressure(nats, () => events.onDrain(undefined));
-    if (await this.isTaken(nats, self)) {
+    const room = new NatsRoom(self, this.namespace, line, this.warnings, {
+      onFrame: (from, frame) => events.onFrame(from, frame),
+      onPeer: change => {
+        if (!this.closing) events.onPeer(change);
+      },
+      onSign: () => this.settle(false),
+    });
+    this.opened = { line, room, events };
+    for (const channel of this.channels) room.join(channel);
+    try {
+      await line.open(nats => room.enter(nats));
+    } catch (error) {
       await this.close({ drain: false });
-      throw new GateError('BAD_ARGUMENT', `A node with the id "${self.id}" is on the link already`);
+      throw error;
     }
-    this.subscribe(nats, self);
-    void this.watch(nats);
-    await nats.flush();
-    this.introduce(true);
-    await nats.flush();
-    this.timer = setInterval(() => this.beat(), HEARTBEAT_MS);
+    this.isUp = true;
+    this.beatAt = performance.now();
+    this.timer = setInterval(() => this.tick(), TICK_MS);
   }
 
   peers(): ReadonlyMap<NodeId, NodeInfo> {
-    return this.known;
+    return this.opened?.room.members.peers ?? new Map();
   }
 
   announce(self: NodeInfo): void {
-    this.self = self;
-    this.introduce(false);
+    this.opened?.room.announce(self);
   }
 
   send(to: NodeId, frame: Buffer): SendResult {
-    if (!this.known.has(to)) return 'refused';
-    // Nobody at this subject any more: the server says so at once, to this reply subject.
-    return this.publish(`${this.prefix}.node.${to}`, frame, `${this.prefix}.lost.${(this.self as NodeInfo).id}.${to}`);
+    const member = this.opened?.room.members.reachable(to);
+    // Where nobody listens any more, the server says so at once, to the reply subject.
+    return member ? this.publish(member.subject, member.head, frame, member.lost) : 'refused';
   }
 
   cast(channel: string, frame: Buffer): SendResult {
-    return this.publish(this.subjectOf(channel), frame, undefined);
+    if (!this.isUp || !this.opened) return 'refused';
+    return this.publish(channelSubject(this.namespace, channel), this.opened.room.members.castHead, frame, undefined);
   }
 
-  join(channel: string): Promise<void> {
-    const { nats } = this;
-    if (!nats || this.isClosed) return Promise.resolve();
-    const joined = this.channels.get(channel);
-    // Whoever comes second waits for the subscription of the first.
-    if (joined) return joined.heard;
-    const subscription = nats.subscribe(this.subjectOf(channel), { callback: (_error, msg) => this.receive(msg) });
-    // A cast that is published before the server knows of the subscription does not come here. Without a connection nobody
-    // can cast, and the client subscribes again before anything else when it has one.
-    const heard = this.isUp ? nats.flush().catch(() => undefined) : Promise.resolve();
-    this.channels.set(channel, { subscription, heard });
-    return heard;
+  /** @throws {GateError} `FORBIDDEN` when the server does not permit it. */
+  async join(channel: string): Promise<void> {
+    this.channels.add(channel);
+    if (!this.opened || this.closing) return;
+    const { line, room } = this.opened;
+    const subject = channelSubject(this.namespace, channel);
+    room.join(channel);
+    await line.interest.whenHeard(subject);
+    if (line.interest.isDenied(subject)) throw new GateError('FORBIDDEN', `link: NATS does not permit ${subject}`);
   }
 
   leave(channel: string): void {
-    this.channels.get(channel)?.subscription.unsubscribe();
     this.channels.delete(channel);
+    this.opened?.line.interest.delete(channelSubject(this.namespace, channel));
   }
 
-  async close({ drain }: { readonly drain: boolean }): Promise<void> {
-    if (this.isClosed) return;
-    this.isClosed = true;
+  /** Ends within seconds, whatever state the server is in. */
+  close({ drain }: { readonly drain: boolean }): Promise<void> {
+    this.closing ??= this.end(drain);
+    return this.closing;
+  }
+
+  private async end(drain: boolean): Promise<void> {
     clearInterval(this.timer);
-    this.pressure?.stop();
-    const { nats, self } = this;
-    if (!nats) return;
-    if (this.isUp && this.timer && self) nats.publish(`${this.prefix}.bye`, JSON.stringify(self));
-    if (drain && this.isUp) await nats.drain().catch(() => undefined);
-    else {
-      if (this.isUp) await nats.flush().catch(() => undefined);
-      await nats.close();
-    }
-    this.known.clear();
-  }
-
-  private async isTaken(nats: NatsConnection, { id, epoch }: NodeInfo): Promise<boolean> {
-    try {
-      const answer = await nats.request(`${this.prefix}.id.${id}`, epoch, { timeout: ID_CHECK_MS });
-      return answer.string() !== epoch;
-    } catch (error) {
-      // Nobody has it; whoever has it and does not answer is as good as dead.
-      if (error instanceof TimeoutError || (error instanceof RequestError && error.isNoResponders())) return false;
-      throw error;
-    }
-  }
-
-  private subscribe(nats: NatsConnection, { id, epoch, role }: NodeInfo): void {
-    const { prefix } = this;
-    nats.subscribe(`${prefix}.id.${id}`, { callback: (_error, msg) => void msg.respond(epoch) });
-    nats.subscribe(`${prefix}.node.${id}`, { callback: (_error, msg) => this.receive(msg) });
-    nats.subscribe(`${prefix}.lost.${id}.*`, { callback: (_error, msg) => this.noteLost(msg) });
-    nats.subscribe(`${prefix}.info`, { callback: (_error, msg) => this.meet(msg) });
-    nats.subscribe(`${prefix}.bye`, { callback: (_error, msg) => this.part(msg) });
-    if (role === 'gate') nats.subscribe(this.subjectOf(ALL_GATES), { callback: (_error, msg) => this.receive(msg) });
-  }
-
-  /** Follows the connection: while it is down nothing can be published, because the client would lose it silently. */
-  private async watch(nats: NatsConnection): Promise<void> {
-    for await (const { type } of nats.status()) {
-      if (type === 'disconnect' || type === 'staleConnection') {
-        this.goDown();
-      } else if (type === 'reconnect') {
-        this.isUp = true;
-        this.introduce(true);
-        if (!this.isClosed) this.events?.onStatus(true);
-      }
-    }
-  }
-
-  private goDown(): void {
-    if (!this.isUp) return;
+    clearTimeout(this.settling);
     this.isUp = false;
-    if (this.isClosed) return;
-    this.events?.onUncertain(this.pressure?.reset() ?? 0);
-    this.events?.onStatus(false);
+    if (!this.opened) return;
+    const { line, room } = this.opened;
+    room.leave();
+    await line.close(drain);
+    room.members.clear();
   }
 
-  /** Tells everybody who this is; with `ask`, they tell in return. */
-  private introduce(ask: boolean): void {
-    if (!this.isUp || this.isClosed || !this.nats) return;
-    const reply = ask ? `${this.prefix}.info` : undefined;
-    this.nats.publish(`${this.prefix}.info`, JSON.stringify(this.self), { reply });
+  private publish(subject: string, head: Buffer, frame: Buffer, reply: string | undefined): SendResult {
+    const { line, room } = this.opened as Opened;
+    const parts = room.fragments.split(head, frame, line.maxPayload);
+    return parts ? line.send(subject, parts, reply) : 'refused';
   }
 
-  private beat(): void {
-    this.introduce(false);
-    if (this.isUp) this.pressure?.confirm();
-    const now = Date.now();
-    for (const [id, heardAt] of this.heardAt) if (now - heardAt > DEAD_MS) this.lose(id, 'lost');
-  }
-
-  private meet(msg: Msg): void {
-    const node = this.infoOf(msg);
-    if (!node || node.id === this.self?.id || this.isClosed) return;
-    const before = this.known.get(node.id);
-    this.heardAt.set(node.id, Date.now());
-    if (msg.reply) this.introduce(false);
-    if (before && before.epoch !== node.epoch) this.lose(node.id, 'leave');
-    else if (before && JSON.stringify(before) === JSON.stringify(node)) return;
-    this.heardAt.set(node.id, Date.now());
-    this.known.set(node.id, node);
-    this.events?.onPeer({ type: before?.epoch === node.epoch ? 'change' : 'join', node });
-  }
-
-  private part(msg: Msg): void {
-    const node = this.infoOf(msg);
-    if (node && this.known.get(node.id)?.epoch === node.epoch) this.lose(node.id, 'leave');
-  }
-
-  private noteLost(msg: Msg): void {
-    if (msg.headers?.code === NO_RESPONDERS) this.lose(msg.subject.slice(msg.subject.lastIndexOf('.') + 1), 'lost');
-  }
-
-  private lose(id: NodeId, type: 'leave' | 'lost'): void {
-    this.heardAt.delete(id);
-    this.fragments.forget(id);
-    if (this.known.delete(id) && !this.isClosed) this.events?.onPeer({ type, id });
-  }
-
-  private receive(msg: Msg): void {
-    const whole = this.fragments.take(msg.data);
-    if (whole && this.known.get(whole.from)?.epoch === whole.epoch) this.events?.onFrame(whole.from, whole.frame);
-  }
-
-  private publish(subject: string, frame: Buffer, reply: string | undefined): SendResult {
-    const { nats, pressure } = this;
-    if (!nats || !pressure || !this.isUp || this.isClosed || pressure.isFull) return 'refused';
-    const { id, epoch } = this.self as NodeInfo;
-    const limit = nats.info?.max_payload ?? 1024 * 1024;
-    for (const part of this.fragments.split(id, epoch, frame, limit)) {
-      nats.publish(subject, part, { reply });
-      pressure.note(part.length);
+  private tick(): void {
+    const { line, room } = this.opened as Opened;
+    const now = performance.now();
+    if (now - this.beatAt > HEARTBEAT_MS - TICK_MS / 2) {
+      this.beatAt = now;
+      room.introduce(false);
     }
-    return pressure.isHigh ? 'congested' : 'sent';
+    line.confirm();
+    room.members.lookAround(line.isConnected && line.isDeaf);
   }
 
-  private infoOf(msg: Msg): NodeInfo | undefined {
-    try {
-      return readNodeInfo(Buffer.from(msg.data));
-    } catch {
-      return undefined;
-    }
+  private goDown(uncertain: number): void {
+    const wasUp = this.isUp;
+    clearTimeout(this.settling);
+    this.settling = undefined;
+    this.isUp = false;
+    const { events } = this.opened as Opened;
+    if (this.closing) return;
+    if (uncertain > 0) events.onUncertain(uncertain);
+    if (wasUp) events.onStatus(false);
   }
 
-  /** Channel names are free text, and subjects are not: `*`, `>` and spaces mean something there. */
-  private subjectOf(channel: string): string {
-    return `${this.prefix}.channel.${createHash('sha1').update(channel).digest('hex')}`;
+  private comeBack(): void {
+    const { members } = (this.opened as Opened).room;
+    members.expectAll();
+    (this.opened as Opened).room.introduce(true);
+    this.settling = setTimeout(() => this.settle(true), SETTLE_MS);
+    this.settle(false);
   }
+
+  /**
+   * After a break, the link is up when all peers have said something: they hear their channels again then. Who has not
+   * in time is lost, and known to be.
+   */
+  private settle(force: boolean): void {
+    if (!this.settling || this.closing) return;
+    const { room, events } = this.opened as Opened;
+    if (force) room.members.loseStale();
+    else if (room.members.staleCount > 0) return;
+    clearTimeout(this.settling);
+    this.settling = undefined;
+    this.isUp = true;
+    events.onStatus(true);
+  }
+}
+
+function assertToken(key: string, value: string): void {
+  if (isSubjectToken(value)) return;
+  throw new GateError(
+    'BAD_ARGUMENT',
+    `link: the ${key} ${JSON.stringify(value)} is not allowed; allowed: 1 to 64 of A-Z a-z 0-9 _ -`,
+  );
 }

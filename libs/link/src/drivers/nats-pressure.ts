@@ -18,10 +18,14 @@ export class NatsPressure {
   private generation = 0;
   private wasHigh = false;
 
-  constructor(
-    private readonly nats: NatsConnection,
-    private readonly onLow: () => void,
-  ) {}
+  private nats: Pick<NatsConnection, 'flush'> | undefined;
+
+  constructor(private readonly onLow: () => void) {}
+
+  /** From now on it is this connection that confirms. */
+  attach(nats: Pick<NatsConnection, 'flush'>): void {
+    this.nats = nats;
+  }
 
   get isHigh(): boolean {
     this.wasHigh ||= this.unconfirmed > HIGH_BYTES;
@@ -32,7 +36,7 @@ export class NatsPressure {
     return this.unconfirmed > FULL_BYTES;
   }
 
-  /** So much has been handed to the client. */
+  /** A frame of so many bytes has been handed to the client. */
   note(bytes: number): void {
     this.unconfirmed += bytes;
     this.unasked += bytes;
@@ -68,7 +72,7 @@ export class NatsPressure {
     const { generation } = this;
     this.unasked = 0;
     this.unaskedFrames = 0;
-    this.nats.flush().then(
+    this.nats?.flush().then(
       () => {
         if (generation !== this.generation) return;
         this.unconfirmed -= bytes;

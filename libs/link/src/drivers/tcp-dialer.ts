@@ -1,17 +1,57 @@
 import { connect, type Socket } from 'node:net';
-import { type HostPort, resolveAddresses } from './tcp-address.js';
+import type { NodeId } from '../link.js';
+import type { DialAddress, TcpResolver } from './tcp-resolver.js';
 
-/** How often host names are looked up again, in milliseconds. */
-const LOOKUP_MS = 15_000;
-const MIN_RETRY_MS = 100;
-const MAX_RETRY_MS = 3_000;
+/** How long a dialer takes for what it does, in milliseconds. */
+export interface DialTimes {
+  /** How often host names are looked up again; after a lookup that has found nothing, sooner. */
+  readonly lookupMs: number;
+  readonly emptyLookupMs: number;
+  /** From the first packet to both sides being ready. */
+  readonly connectMs: number;
+  /** The wait after the first failure, which doubles up to the second number. */
+  readonly minRetryMs: number;
+  readonly maxRetryMs: number;
+  /** The wait before an address is asked again that leads to a node which is connected already. */
+  readonly twinRetryMs: number;
+}
+
+export const DIAL_TIMES: DialTimes = Object.freeze({
+  lookupMs: 5_000,
+  emptyLookupMs: 1_000,
+  connectMs: 4_000,
+  minRetryMs: 100,
+  maxRetryMs: 3_000,
+  twinRetryMs: 15_000,
+});
+
+/** Begins a connection, and calls back when there is one. */
+export type Connect = (address: DialAddress, onConnect: (socket: Socket) => void) => Socket;
+
+export interface TcpDialerOptions {
+  readonly resolver: TcpResolver;
+  /** @defaultValue plain TCP */
+  readonly connect?: Connect;
+  readonly onConnect: (socket: Socket) => void;
+  readonly times?: DialTimes;
+}
 
 /** One address, dialled again and again. */
 interface Dial {
-  readonly address: HostPort;
+  readonly key: string;
+  readonly address: DialAddress;
   failures: number;
+  /** Before the next try; during one, until it has taken too long. */
   timer: NodeJS.Timeout | undefined;
   socket: Socket | undefined;
+  /** True when the socket has become somebody else's. */
+  isHandedOver: boolean;
+  /** When the node at the other end became a peer. */
+  readyAt: number | undefined;
+  /** The node that it leads to, when that one is connected otherwise. */
+  twinOf: NodeId | undefined;
+  /** False when no name stands for it any more. */
+  isWanted: boolean;
   /** Called when it is known how the first try has ended. */
   readonly tried: () => void;
 }
@@ -19,83 +59,148 @@ interface Dial {
 /** Keeps a connection to every address that the targets stand for, with backoff and jitter where that fails. */
 export class TcpDialer {
   private readonly dials = new Map<string, Dial>();
+  private readonly times: DialTimes;
   private lookupTimer: NodeJS.Timeout | undefined;
   private isStopped = false;
 
-  constructor(
-    private readonly targets: readonly HostPort[],
-    private readonly onConnect: (socket: Socket) => void,
-  ) {}
+  constructor(private readonly options: TcpDialerOptions) {
+    this.times = options.times ?? DIAL_TIMES;
+  }
 
-  /** Starts dialling; resolves when each address has been tried once. */
+  /** Starts dialling; resolves when each address that was found has been tried once. */
   async start(): Promise<void> {
-    const firstTries = await this.lookup();
-    if (this.isStopped) return;
-    this.lookupTimer = setInterval(() => void this.lookup(), LOOKUP_MS).unref();
-    await Promise.all(firstTries);
+    await Promise.all(await this.lookup());
   }
 
   /**
-   * The node at the other end has proved itself. Only this ends the backing off: a listener that takes connections and
-   * refuses nodes must not be asked in a loop.
+   * The node at the other end has become a peer. Only when it has stayed one for a while does this end the backing off: a
+   * listener that takes nodes and drops them must not be asked in a loop.
    */
   noteReady(socket: Socket): void {
+    const dial = this.dialOf(socket);
+    if (!dial) return;
+    clearTimeout(dial.timer);
+    dial.readyAt = performance.now();
+    dial.tried();
+  }
+
+  /** The node at the other end is connected otherwise: this address is left alone until that ends, or a good while. */
+  noteTwin(socket: Socket, id: NodeId): void {
+    const dial = this.dialOf(socket);
+    if (dial) dial.twinOf = id;
+  }
+
+  /** A node is not connected any more: the other addresses that lead to it are asked at once. */
+  wake(id: NodeId): void {
     for (const dial of this.dials.values()) {
-      if (dial.socket !== socket) continue;
-      dial.failures = 0;
-      dial.tried();
+      if (dial.twinOf !== id) continue;
+      dial.twinOf = undefined;
+      if (!dial.socket) this.retry(dial);
     }
   }
 
-  /** Stops dialling. Connections that are there are left to their owner. */
+  /** Stops dialling. Connections that have been handed over are left to their owner. */
   stop(): void {
     this.isStopped = true;
-    clearInterval(this.lookupTimer);
+    clearTimeout(this.lookupTimer);
     for (const dial of this.dials.values()) this.give(dial);
     this.dials.clear();
   }
 
   /** Dials what is new, and gives up what is gone. Returns the first tries of what is new. */
   private async lookup(): Promise<Promise<void>[]> {
-    const found = await resolveAddresses(this.targets);
+    const { resolver } = this.options;
+    const { found, isWhole } = await resolver.resolve();
     const firstTries: Promise<void>[] = [];
     if (this.isStopped) return firstTries;
-    for (const [key, address] of found) {
-      if (this.dials.has(key)) continue;
-      firstTries.push(
-        new Promise(tried => {
-          const dial: Dial = { address, failures: 0, timer: undefined, socket: undefined, tried };
-          this.dials.set(key, dial);
-          this.dial(dial);
-        }),
-      );
-    }
     for (const [key, dial] of this.dials) {
+      dial.isWanted = found.has(key);
       // A connection that works is kept, whatever the name says now.
-      if (found.has(key) || dial.socket) continue;
+      if (dial.isWanted || dial.readyAt !== undefined) continue;
       this.give(dial);
+      dial.socket?.destroy();
       this.dials.delete(key);
+    }
+    for (const [key, address] of found) {
+      if (!this.dials.has(key)) firstTries.push(new Promise(tried => this.add(key, address, tried)));
+    }
+    if (resolver.hasNames) {
+      const { emptyLookupMs, lookupMs } = this.times;
+      this.lookupTimer = setTimeout(() => void this.lookup(), isWhole ? lookupMs : emptyLookupMs).unref();
     }
     return firstTries;
   }
 
-  private dial(dial: Dial): void {
-    const socket = connect(dial.address.port, dial.address.host);
-    dial.socket = socket;
-    socket.once('connect', () => this.onConnect(socket));
-    socket.on('error', () => socket.destroy());
-    socket.once('close', () => {
-      dial.socket = undefined;
-      dial.tried();
-      if (this.isStopped) return;
-      const backoff = Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** Math.min(dial.failures++, 10));
-      dial.timer = setTimeout(() => this.dial(dial), backoff * (0.5 + Math.random() / 2));
-    });
+  private add(key: string, address: DialAddress, tried: () => void): void {
+    const dial: Dial = {
+      key,
+      address,
+      failures: 0,
+      timer: undefined,
+      socket: undefined,
+      isHandedOver: false,
+      readyAt: undefined,
+      twinOf: undefined,
+      isWanted: true,
+      tried,
+    };
+    this.dials.set(key, dial);
+    this.dial(dial);
   }
 
+  private dial(dial: Dial): void {
+    dial.isHandedOver = false;
+    const socket = (this.options.connect ?? connectPlain)(dial.address, connected => {
+      dial.isHandedOver = true;
+      this.options.onConnect(connected);
+    });
+    dial.socket = socket;
+    dial.timer = setTimeout(() => socket.destroy(), this.times.connectMs);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => this.noteClose(dial));
+  }
+
+  private noteClose(dial: Dial): void {
+    const { maxRetryMs } = this.times;
+    clearTimeout(dial.timer);
+    if (dial.readyAt !== undefined && performance.now() - dial.readyAt > maxRetryMs) dial.failures = 0;
+    dial.socket = undefined;
+    dial.readyAt = undefined;
+    dial.tried();
+    if (this.isStopped || this.dials.get(dial.key) !== dial) return;
+    if (dial.isWanted) this.retry(dial);
+    else this.dials.delete(dial.key);
+  }
+
+  private retry(dial: Dial): void {
+    const { maxRetryMs, minRetryMs, twinRetryMs } = this.times;
+    const backoff = Math.min(maxRetryMs, minRetryMs * 2 ** Math.min(dial.failures, 10));
+    if (dial.twinOf === undefined) dial.failures++;
+    const wait = dial.twinOf === undefined ? backoff : twinRetryMs;
+    clearTimeout(dial.timer);
+    dial.timer = setTimeout(
+      () => {
+        dial.twinOf = undefined;
+        this.dial(dial);
+      },
+      wait * (0.5 + Math.random() / 2),
+    );
+  }
+
+  /** Ends what has not become a connection yet. */
   private give(dial: Dial): void {
     clearTimeout(dial.timer);
     dial.tried();
-    if (dial.socket?.connecting) dial.socket.destroy();
+    if (!dial.isHandedOver) dial.socket?.destroy();
+  }
+
+  private dialOf(socket: Socket): Dial | undefined {
+    for (const dial of this.dials.values()) if (dial.socket === socket) return dial;
+    return undefined;
   }
 }
+
+const connectPlain: Connect = ({ host, port }, onConnect) => {
+  const socket = connect(port, host);
+  return socket.once('connect', () => onConnect(socket));
+};

@@ -1,16 +1,35 @@
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { GateError } from '@nestgate/protocol';
 import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
-import { type HostPort, isLoopback, parseTcpUrl, type TcpUrl } from './tcp-address.js';
+import { type HostPort, isLoopback, parseTcpUrl, type TcpTlsOptions, type TcpUrl } from './tcp-address.js';
 import { TcpChannel, type TcpChannelEvents } from './tcp-channel.js';
-import { TcpDialer } from './tcp-dialer.js';
+import { type DialTimes, TcpDialer } from './tcp-dialer.js';
+import type { Verdict } from './tcp-greeting.js';
+import { TcpHandshake } from './tcp-handshake.js';
+import { type TcpLinkCounters, TcpListener } from './tcp-listener.js';
+import { castHeader } from './tcp-message.js';
+import { type LookupAll, TcpResolver } from './tcp-resolver.js';
+import { TcpRoster } from './tcp-roster.js';
+import { TcpTls } from './tcp-tls.js';
 
 /** How a {@link TcpLink} works. */
 export interface TcpLinkOptions {
-  /** `tcp://host:port[,host:port…][?peers=host:port,…]`: gates listen on the first address, others dial all of them. */
+  /**
+   * `tcp://host:port[,host:port…]`: gates listen on the first address, others dial all of them. A name with several
+   * addresses is several gates. In the query, `peers=host:port,…` lets gates dial each other; `cert`, `key`, `ca` and
+   * `checkHost` stand for `tls`.
+   */
   readonly url: string;
-  /** What all nodes of the cluster know. May be empty on loopback only. */
+  /** What all nodes of the cluster know. May be empty on loopback, and with TLS. */
   readonly secret?: string;
+  /** Encrypts, and lets in only nodes with a certificate of the same authority. With a secret, both are checked. */
+  readonly tls?: TcpTlsOptions;
+}
+
+/** What tests replace. */
+interface TcpLinkParts {
+  readonly lookupAll?: LookupAll;
+  readonly times?: DialTimes;
 }
 
 /** Links nodes by TCP connections, without a broker: every worker is connected to every gate. */
@@ -18,68 +37,92 @@ export class TcpLink implements Link, TcpChannelEvents {
   /** Every cast reaches every gate. */
   readonly routesChannels = false;
   private readonly url: TcpUrl;
-  private readonly secret: string;
   private self: NodeInfo | undefined;
   private events: LinkEvents | undefined;
-  private server: Server | undefined;
+  private tls: TcpTls | undefined;
+  private roster: TcpRoster<TcpChannel> | undefined;
+  private listener: TcpListener | undefined;
   private dialer: TcpDialer | undefined;
-  private readonly known = new Map<NodeId, NodeInfo>();
-  private readonly channelsByPeer = new Map<NodeId, TcpChannel>();
-  private readonly all = new Set<TcpChannel>();
-  private readonly closeListeners = new Map<TcpChannel, () => void>();
+  /** All connections, with what to call when they have ended. */
+  private readonly all = new Map<TcpChannel, () => void>();
   private readonly joined = new Set<string>();
+  /** Why this node cannot join, as long as it has not. */
   private refusal: string | undefined;
-  private isClosed = false;
+  private closing: Promise<void> | undefined;
 
-  /** @throws {GateError} `BAD_ARGUMENT` for a malformed URL. */
-  constructor({ url, secret = '' }: TcpLinkOptions) {
-    this.url = parseTcpUrl(url);
-    this.secret = secret;
+  /** @throws {GateError} `BAD_ARGUMENT` for a malformed URL, and for TLS that is told of twice. */
+  constructor(
+    private readonly options: TcpLinkOptions,
+    private readonly parts: TcpLinkParts = {},
+  ) {
+    this.url = parseTcpUrl(options.url);
+    if (options.tls && this.url.tls) {
+      throw new GateError(
+        'BAD_ARGUMENT',
+        'link: TLS is told of both in the URL and in the option tls; allowed: one of them',
+      );
+    }
   }
 
   /** Where a gate listens: the port is the real one when the URL said 0. */
   get address(): HostPort | undefined {
-    const address = this.server?.address() as AddressInfo | null | undefined;
-    return address ? { host: address.address, port: address.port } : undefined;
+    return this.listener?.address;
+  }
+
+  /** Connections that a gate has closed since the start, by why. */
+  get counters(): Readonly<TcpLinkCounters> | undefined {
+    return this.listener?.counters;
   }
 
   /**
    * Listens or dials. A worker does not wait for gates that are not there: it goes on trying.
-   * @throws {GateError} `BAD_ARGUMENT` for an empty secret on an address that others can reach, and for an id that is taken.
+   * @throws {GateError} `BAD_ARGUMENT` for neither a secret nor TLS on an address that others can reach, for files of TLS
+   * that cannot be used, for gates whose certificate is not trusted, and when the cluster refuses this node: it does not
+   * know the secret, or its id is taken.
    */
   async open(self: NodeInfo, events: LinkEvents): Promise<void> {
     if (this.self) throw new GateError('BAD_ARGUMENT', 'The link is open already');
+    const tls = this.options.tls ?? this.url.tls;
+    this.tls = tls && new TcpTls(tls);
     this.self = self;
     this.events = events;
-    if (self.role === 'gate') await this.listen();
-    const targets = self.role === 'gate' ? this.url.peers : this.url.addresses;
-    this.dialer = new TcpDialer(targets, socket => this.attach(socket, true));
+    const isGate = self.role === 'gate';
+    this.roster = new TcpRoster(self, this.url.peers.length > 0);
+    if (isGate) await this.listen(this.url.addresses[0] as HostPort);
+    const { lookupAll, times } = this.parts;
+    this.dialer = new TcpDialer({
+      resolver: new TcpResolver(isGate ? this.url.peers : this.url.addresses, lookupAll),
+      connect: this.tls?.dialer(why => (this.refusal ??= why)),
+      onConnect: socket => this.attach(socket, true),
+      times,
+    });
     await this.dialer.start();
-    if (this.refusal !== undefined && this.channelsByPeer.size === 0) {
+    if (this.refusal !== undefined && this.peers().size === 0) {
       await this.close({ drain: false });
-      throw new GateError('BAD_ARGUMENT', `The cluster refuses this node: ${this.refusal}`);
+      throw new GateError('BAD_ARGUMENT', this.refusal);
     }
   }
 
   peers(): ReadonlyMap<NodeId, NodeInfo> {
-    return this.known;
+    return this.roster?.known ?? new Map();
   }
 
   announce(self: NodeInfo): void {
     this.self = self;
-    for (const channel of this.channelsByPeer.values()) channel.announce(self);
+    for (const channel of this.channels()) channel.announce(self);
   }
 
   send(to: NodeId, frame: Buffer): SendResult {
-    return this.channelsByPeer.get(to)?.send(frame) ?? 'refused';
+    return this.roster?.channels.get(to)?.send(frame) ?? 'refused';
   }
 
   cast(name: string, frame: Buffer): SendResult {
-    if (this.isClosed || !this.self) return 'refused';
+    if (this.closing || !this.self) return 'refused';
+    const header = castHeader(name, frame.length);
     let result: SendResult = 'sent';
-    for (const [id, channel] of this.channelsByPeer) {
-      if (this.known.get(id)?.role !== 'gate') continue;
-      const one = channel.cast(name, frame);
+    for (const channel of this.channels()) {
+      if (channel.peer?.role !== 'gate') continue;
+      const one = channel.send(frame, header);
       if (one === 'refused' || result === 'sent') result = one;
     }
     return result;
@@ -95,48 +138,47 @@ export class TcpLink implements Link, TcpChannelEvents {
     this.joined.delete(channel);
   }
 
-  async close({ drain }: { readonly drain: boolean }): Promise<void> {
-    this.isClosed = true;
-    this.dialer?.stop();
-    const closed = Array.from(
-      this.all,
-      channel => new Promise<void>(resolve => this.closeListeners.set(channel, resolve)),
-    );
-    for (const channel of this.all) channel.close(drain);
-    const { server } = this;
-    if (server) closed.push(new Promise(resolve => server.close(() => resolve())));
-    await Promise.all(closed);
-    this.known.clear();
+  close({ drain }: { readonly drain: boolean }): Promise<void> {
+    this.closing ??= this.shut(drain);
+    return this.closing;
   }
 
   // What the channels tell.
 
-  admit(channel: TcpChannel, peer: NodeInfo): void {
-    const self = this.self as NodeInfo;
-    const isGate = peer.role === 'gate';
-    if (channel.isDialer ? !isGate : isGate && this.url.peers.length === 0) {
-      // Only what was dialled as a gate is one, unless this gate was told that it has peers.
-      throw new GateError('FORBIDDEN', `A ${peer.role} is not expected here`);
-    }
-    if (peer.id === self.id) throw new GateError('BAD_ARGUMENT', `The id "${peer.id}" is the gate's own`);
-    const incumbent = this.channelsByPeer.get(peer.id);
-    if (incumbent) {
-      // The same boot has lost its connection and come back, perhaps before the loss was seen here.
-      if (incumbent.peer?.epoch !== peer.epoch) throw new GateError('BAD_ARGUMENT', `The id "${peer.id}" is taken`);
-      this.drop(incumbent, 'lost');
-      incumbent.close(false);
-    }
+  meet(channel: TcpChannel, peer: NodeInfo): Verdict {
+    return (this.roster as TcpRoster<TcpChannel>).meet(channel, peer);
+  }
+
+  admit(channel: TcpChannel, peer: NodeInfo): Verdict {
+    return (this.roster as TcpRoster<TcpChannel>).admit(channel, peer);
+  }
+
+  onTwin(channel: TcpChannel): void {
+    // A listener that says so before it has proved itself is this node's own.
+    const id = channel.proved?.id ?? this.self?.id ?? '';
+    if (channel.isDialer && this.roster?.includes(id)) this.dialer?.noteTwin(channel.socket, id);
+  }
+
+  onFault(channel: TcpChannel, fault: GateError): void {
+    if (!channel.isDialer) this.listener?.noteFault(fault);
+    // A port where somebody else listens is no cluster.
+    else if (fault.code !== 'LINK_CORRUPT') this.noteRefusal(fault.message);
+    this.part(channel);
   }
 
   onReady(channel: TcpChannel, peer: NodeInfo): void {
-    this.channelsByPeer.set(peer.id, channel);
-    this.known.set(peer.id, peer);
-    this.dialer?.noteReady(channel.socket);
+    const incumbent = this.roster?.enter(channel, peer);
+    if (incumbent) {
+      this.tellGone(incumbent, 'lost');
+      incumbent.destroy();
+    }
+    if (channel.isDialer) this.dialer?.noteReady(channel.socket);
+    else this.listener?.noteReady(channel.socket);
     this.events?.onPeer({ type: 'join', node: peer });
   }
 
   onFrame(channel: TcpChannel, frame: Buffer): void {
-    if (this.isCurrent(channel)) this.events?.onFrame((channel.peer as NodeInfo).id, frame);
+    if (this.roster?.has(channel)) this.events?.onFrame((channel.peer as NodeInfo).id, frame);
   }
 
   onCast(channel: TcpChannel, name: string, frame: Buffer): void {
@@ -144,55 +186,64 @@ export class TcpLink implements Link, TcpChannelEvents {
   }
 
   onInfo(channel: TcpChannel, peer: NodeInfo): void {
-    if (!this.isCurrent(channel)) return;
-    this.known.set(peer.id, peer);
-    this.events?.onPeer({ type: 'change', node: peer });
+    if (this.roster?.update(channel, peer)) this.events?.onPeer({ type: 'change', node: peer });
   }
 
   onDrain(channel: TcpChannel): void {
-    if (channel.peer) this.events?.onDrain(channel.peer.id);
+    if (this.roster?.has(channel)) this.events?.onDrain((channel.peer as NodeInfo).id);
   }
 
-  onClose(channel: TcpChannel, refusal: string | undefined): void {
+  onClose(channel: TcpChannel): void {
+    const onEnd = this.all.get(channel);
     this.all.delete(channel);
-    if (refusal !== undefined) this.refusal = refusal;
-    this.drop(channel, channel.saidBye ? 'leave' : 'lost');
-    this.closeListeners.get(channel)?.();
-    this.closeListeners.delete(channel);
+    if (channel.isDialer && channel.refusal !== undefined) this.noteRefusal(channel.refusal);
+    this.part(channel);
+    onEnd?.();
   }
 
-  private isCurrent(channel: TcpChannel): boolean {
-    return channel.peer !== undefined && this.channelsByPeer.get(channel.peer.id) === channel;
+  /** A connection does not count any more. */
+  private part(channel: TcpChannel): void {
+    const was = this.roster?.remove(channel);
+    if (was === 'peer') this.tellGone(channel, channel.saidBye ? 'leave' : 'lost');
+    if (was && channel.proved) this.dialer?.wake(channel.proved.id);
   }
 
-  private drop(channel: TcpChannel, type: 'leave' | 'lost'): void {
-    if (!this.isCurrent(channel)) return;
-    const { id } = channel.peer as NodeInfo;
-    this.channelsByPeer.delete(id);
-    this.known.delete(id);
-    if (!this.isClosed) this.events?.onPeer({ type, id });
+  private channels(): Iterable<TcpChannel> {
+    return this.roster?.channels.values() ?? [];
   }
 
-  private async listen(): Promise<void> {
-    const { host, port } = this.url.addresses[0] as HostPort;
-    if (this.secret === '' && !isLoopback(host)) {
+  private tellGone(channel: TcpChannel, type: 'leave' | 'lost'): void {
+    if (this.closing) return;
+    if (channel.uncertain > 0) this.events?.onUncertain(channel.uncertain);
+    this.events?.onPeer({ type, id: (channel.peer as NodeInfo).id });
+  }
+
+  private noteRefusal(why: string): void {
+    this.refusal ??= `The cluster refuses this node: ${why}`;
+  }
+
+  private async listen(address: HostPort): Promise<void> {
+    if (!this.options.secret && !this.tls && !isLoopback(address.host)) {
       throw new GateError(
         'BAD_ARGUMENT',
-        `A secret is needed to listen on ${host}: others can reach it (NESTGATE_SECRET)`,
+        `A secret or TLS is needed to listen on ${address.host}: others can reach it (NESTGATE_SECRET)`,
       );
     }
-    const server = createServer(socket => this.attach(socket, false));
-    this.server = server;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    this.listener = new TcpListener(socket => this.attach(socket, false), this.tls);
+    await this.listener.listen(address);
   }
 
   private attach(socket: Socket, isDialer: boolean): void {
-    this.all.add(new TcpChannel(socket, this.secret, isDialer, () => this.self as NodeInfo, this));
+    const handshake = new TcpHandshake(this.options.secret ?? '', isDialer, TcpTls.bindingOf(socket));
+    const channel = new TcpChannel(socket, isDialer, handshake, () => this.self as NodeInfo, this);
+    this.all.set(channel, () => undefined);
+  }
+
+  private async shut(drain: boolean): Promise<void> {
+    this.dialer?.stop();
+    const closed = Array.from(this.all.keys(), channel => new Promise<void>(resolve => this.all.set(channel, resolve)));
+    for (const channel of this.all.keys()) channel.close(drain);
+    if (this.listener) closed.push(this.listener.close());
+    await Promise.all(closed);
   }
 }

@@ -1,14 +1,8 @@
 import type { ArgsOf, JsonValue, MessageArgs, SessionContract, Settings } from '@nestgate/link';
 import { type Body, BodyKind, GateError, isTopic } from '@nestgate/protocol';
+import { assertClientId, checkedSettings, idList, nameList } from '../gateway/arguments.js';
 import { assertName, assertSettings, encodeBody } from '../gateway/message.js';
 import type { GatePattern } from './gate-patterns.js';
-
-/** Longest client id in characters: the longest node id and epoch that a link admits, and a serial. */
-const MAX_CLIENT_ID_LENGTH = 256;
-/** Room for one list of names, in bytes of UTF-8: two lists and the largest body must fit into one message of any link. */
-const MAX_LIST_BYTES = 6 * 1024 * 1024;
-/** What each name takes beside its text. */
-const NAME_OVERHEAD_BYTES = 4;
 
 type FieldName = { [K in GatePattern]: keyof ArgsOf<SessionContract[K]> }[GatePattern];
 type FieldValue<F> = {
@@ -29,15 +23,15 @@ export const FIELDS: { readonly [F in FieldName]: (value: unknown) => FieldValue
   userId: named('uid'),
   group: named('group'),
   key: named('session key'),
-  settings: copiedSettings,
-  value: copiedValue,
+  settings: value => checkedSettings(value as Settings),
+  value: checkedValue,
   topic: checkedTopic,
   body: ownBody,
   message: ownMessage,
-  clientIds: listOf('client id', checkedClientId),
-  except: listOf('client id', checkedClientId),
-  uids: listOf('uid', named('uid')),
-  groups: listOf('group', named('group')),
+  clientIds: value => idList(value as string),
+  except: value => idList(value as string),
+  uids: value => nameList('uid', value as string),
+  groups: value => nameList('group', value as string),
   deep: checkedFlag,
 };
 
@@ -50,8 +44,7 @@ function checkedFlag(value: unknown): boolean {
 }
 
 function checkedClientId(value: unknown): string {
-  if (typeof value !== 'string') return refuse('A client id must be a string');
-  if (value.length > MAX_CLIENT_ID_LENGTH) return refuse(`A client id has at most ${MAX_CLIENT_ID_LENGTH} characters`);
+  assertClientId(value);
   return value;
 }
 
@@ -59,24 +52,6 @@ function named(what: string): (value: unknown) => string {
   return value => {
     assertName(what, value);
     return value;
-  };
-}
-
-/** One item or an array of them. */
-function listOf(what: string, check: (value: unknown) => string): (value: unknown) => readonly string[] {
-  return value => {
-    if (typeof value === 'string') return [check(value)];
-    if (!Array.isArray(value)) return refuse(`A ${what} must be a string or an array of strings`);
-    const given: readonly unknown[] = value;
-    const names: string[] = [];
-    let bytes = 0;
-    for (let i = 0; i < given.length; i++) {
-      const name = check(given[i]);
-      bytes += Buffer.byteLength(name) + NAME_OVERHEAD_BYTES;
-      if (bytes > MAX_LIST_BYTES) return refuse(`A list of more than ${MAX_LIST_BYTES} bytes cannot be sent at once`);
-      names.push(name);
-    }
-    return names;
   };
 }
 
@@ -98,16 +73,9 @@ function ownMessage(value: unknown): MessageArgs {
   return { topic: checkedTopic(topic), body: ownBody(body) };
 }
 
-function copiedValue(value: unknown): JsonValue {
-  const { kind, bytes } = encodeBody(value);
-  if (kind !== BodyKind.json) return refuse('A session value must be JSON');
-  return JSON.parse(Buffer.from(bytes).toString()) as JsonValue;
-}
-
-function copiedSettings(value: unknown): Settings {
-  const entries = Object.entries(recordOf('Settings', value));
-  assertSettings(entries);
-  return copiedValue(Object.fromEntries(entries)) as Settings;
+function checkedValue(value: unknown): JsonValue {
+  assertSettings([['value', value]]);
+  return JSON.parse(Buffer.from(encodeBody(value).bytes).toString()) as JsonValue;
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` for what is not an object with keys: a Map or a promise looks like an empty one. */

@@ -1,7 +1,7 @@
 import type { LinkNode } from '@nestgate/link';
 
 /** Without news of another gate for so long, all are known that are there, in milliseconds. */
-const QUIET_MS = 100;
+const QUIET_MS = 200;
 /** How long to wait in all: no longer than a heartbeat of the link, in milliseconds. */
 const LIMIT_MS = 1_000;
 

@@ -1,11 +1,12 @@
 import { Injectable, Optional } from '@nestjs/common';
-import { type ClientId, type Gathered, LinkNode, type Settings } from '@nestgate/link';
+import { type ClientId, DEFAULT_CALL_DEADLINE_MS, type Gathered, LinkNode, type Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { CurrentClient } from '../topics/current-client.js';
 import { GatewayClients } from './gateway-clients.js';
-import { assertName, nameList } from './message.js';
+import { assertWait, nameList } from './arguments.js';
+import { assertName } from './message.js';
 import type { AnyEvents, Answer, Page, PageOptions, QueryOptions } from './options.js';
-import { allPages, nextPage, type PagesOptions, pageRequest } from './pages.js';
+import { allPages, nextPage, type PageRequest, pageRequest, type PagesOptions } from './pages.js';
 
 /** An operation that asks all gates. */
 interface Question<A, R> {
@@ -156,27 +157,30 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayClients<E> 
   // The same for clusters too large for one answer.
 
   /** A page of the client ids, all or those in `groups`. */
-  async getClientIdPage(options: PagesOptions & PageOptions = {}): Promise<Page<readonly ClientId[]>> {
+  async getClientIdPage<O extends PagesOptions & PageOptions>(
+    options?: O,
+  ): Promise<Answer<Page<readonly ClientId[]>, O>> {
     const request = pageRequest(options);
-    return nextPage(await this.gates.clientIdPage.call(request, options), request.limit);
+    return ask(this.gates.clientIdPage, request, options, ids => nextPage(ids, request.limit));
   }
 
   /** A page of the uids that are online, all or those in `groups`. */
-  async getUidPage(options: PagesOptions & PageOptions = {}): Promise<Page<readonly string[]>> {
+  async getUidPage<O extends PagesOptions & PageOptions>(options?: O): Promise<Answer<Page<readonly string[]>, O>> {
     const request = pageRequest(options);
-    return nextPage(await this.gates.uidPage.call(request, options), request.limit);
+    return ask(this.gates.uidPage, request, options, uids => nextPage(uids, request.limit));
   }
 
   /** A page of the groups that have members. */
-  async getGroupIdPage(options: PageOptions = {}): Promise<Page<readonly string[]>> {
+  async getGroupIdPage<O extends PageOptions>(options?: O): Promise<Answer<Page<readonly string[]>, O>> {
     const request = pageRequest(options);
-    return nextPage(await this.gates.groupPage.call(request, options), request.limit);
+    return ask(this.gates.groupPage, request, options, groups => nextPage(groups, request.limit));
   }
 
   /** A page of session settings by client id, all or those in `groups`. A client that leaves meanwhile is left out. */
-  async getClientSessionPage(options: PagesOptions & PageOptions = {}): Promise<Page<Record<ClientId, Settings>>> {
-    const { items: clientIds, cursor } = await this.getClientIdPage(options);
-    return { items: await this.gates.sessionsOf.call({ clientIds }, options), cursor };
+  async getClientSessionPage<O extends PagesOptions & PageOptions>(
+    options?: O,
+  ): Promise<Answer<Page<Record<ClientId, Settings>>, O>> {
+    return ask({ gather: this.gatherSessions }, pageRequest(options), options, same);
   }
 
   /** All client ids, or those in `groups`, page by page: `for await (const id of gateway.clientIds()) …`. */
@@ -198,6 +202,19 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayClients<E> 
   clientSessions(options: PagesOptions = {}): AsyncIterableIterator<[ClientId, Settings]> {
     return allPages(options, page => this.getClientSessionPage(page), Object.entries);
   }
+
+  /** First the ids, then the sessions of these; both in the time of one question. */
+  private readonly gatherSessions = async (
+    request: PageRequest,
+    options?: QueryOptions,
+  ): Promise<Gathered<Page<Record<ClientId, Settings>>>> => {
+    const end = Date.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS);
+    const ids = await this.gates.clientIdPage.gather(request, options);
+    const { items: clientIds, cursor } = nextPage(ids.result, request.limit);
+    const rest = { deadlineMs: Math.max(1, end - Date.now()) };
+    const { result: items, missing } = await this.gates.sessionsOf.gather({ clientIds }, rest);
+    return { result: { items, cursor }, missing: [...new Set([...ids.missing, ...missing])] };
+  };
 }
 
 /** Asks all gates, and gives their merged answer its shape. */
@@ -207,6 +224,7 @@ async function ask<A, R, T, O extends QueryOptions>(
   options: O | undefined,
   shape: (merged: R) => T,
 ): Promise<Answer<T, O>> {
+  assertWait(options);
   const { result: merged, missing } = await question.gather(args, options);
   const result = shape(merged);
   if (options?.partial === 'allow') return { result, missing } as Answer<T, O>;

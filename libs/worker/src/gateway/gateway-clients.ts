@@ -1,8 +1,13 @@
 import type { ClientId, Settings } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
 import { orFalse, orNull } from './absence.js';
+import { assertClientId, assertCount, assertWait, checkedSettings, idList, nameList } from './arguments.js';
 import { GatewayPushes } from './gateway-pushes.js';
-import { assertName, assertSettings, encodeMessage, idList, nameList } from './message.js';
-import type { AnyEvents, PushArgs, TopicOf } from './options.js';
+import { assertName, encodeMessage } from './message.js';
+import type { AnyEvents, PushArgs, TopicOf, WaitOptions } from './options.js';
+
+type ClientIds = ClientId | readonly ClientId[];
+type Groups = string | readonly string[];
 
 /** How settings are merged into a session. */
 export interface MergeOptions {
@@ -10,98 +15,112 @@ export interface MergeOptions {
   readonly deep?: boolean;
 }
 
-/** What {@link GatewayApi} does with single clients: uids, groups, sessions, and their end. */
+/**
+ * What {@link GatewayApi} does with single clients: uids, groups, sessions, and their end. Changes of several clients are
+ * made side by side; when some fail the others are made all the same, and the call rejects when all are done.
+ */
 export abstract class GatewayClients<E extends object = AnyEvents> extends GatewayPushes<E> {
   /**
    * Binds clients to a uid. A uid may have many clients, a client has one uid: the last one wins.
    * @throws {GateError} `SESSION_NOT_FOUND`, `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses it.
    */
-  async bindUid(clientIds: ClientId | readonly ClientId[], uid: string): Promise<void> {
-    assertName('uid', uid);
-    await each(idList(clientIds), clientId => this.gates.bind.call({ clientId, userId: uid }));
+  bindUid(clientIds: ClientIds, uid: string): Promise<void> {
+    return this.change(async () => {
+      assertName('uid', uid);
+      await each(idList(clientIds), clientId => this.gates.bind.call({ clientId, userId: uid }));
+    });
   }
 
   /** Releases clients from this uid; does nothing for those that are bound to another one. */
-  async unbindUid(clientIds: ClientId | readonly ClientId[], uid: string): Promise<void> {
-    assertName('uid', uid);
-    await each(idList(clientIds), clientId => this.gates.unbind.call({ clientId, userId: uid }));
+  unbindUid(clientIds: ClientIds, uid: string): Promise<void> {
+    return this.change(async () => {
+      assertName('uid', uid);
+      await each(idList(clientIds), clientId => this.gates.unbind.call({ clientId, userId: uid }));
+    });
   }
 
   /**
    * Adds clients to groups. Doing it again changes nothing; membership ends with the connection.
    * @throws {GateError} `SESSION_NOT_FOUND`, `LIMIT_EXCEEDED` when a client is in too many groups.
    */
-  async joinGroup(clientIds: ClientId | readonly ClientId[], groups: string | readonly string[]): Promise<void> {
-    const names = nameList('group', groups);
-    await each(idList(clientIds), clientId => each(names, group => this.gates.joinGroup.call({ clientId, group })));
+  joinGroup(clientIds: ClientIds, groups: Groups): Promise<void> {
+    return this.change(async () => {
+      await each(pairs(clientIds, groups), membership => this.gates.joinGroup.call(membership));
+    });
   }
 
   /** Takes clients out of groups. */
-  async leaveGroup(clientIds: ClientId | readonly ClientId[], groups: string | readonly string[]): Promise<void> {
-    const names = nameList('group', groups);
-    await each(idList(clientIds), clientId => each(names, group => this.gates.leaveGroup.call({ clientId, group })));
+  leaveGroup(clientIds: ClientIds, groups: Groups): Promise<void> {
+    return this.change(async () => {
+      await each(pairs(clientIds, groups), membership => this.gates.leaveGroup.call(membership));
+    });
   }
 
   /** Takes everybody out of the groups, and closes nobody. Resolves with how many memberships that were. */
-  async ungroup(groups: string | readonly string[]): Promise<number> {
-    const counts = await each(nameList('group', groups), group => this.gates.ungroup.call({ group }));
-    return counts.reduce((sum, count) => sum + count, 0);
+  ungroup(groups: Groups): Promise<number> {
+    return this.change(async () => {
+      const counts = await each(nameList('group', groups), group => this.gates.ungroup.call({ group }));
+      return counts.reduce((sum, count) => sum + count, 0);
+    });
   }
 
   /** Replaces the settings of a client's session. @throws {GateError} `SESSION_NOT_FOUND`, `LIMIT_EXCEEDED`, `STORAGE_UNAVAILABLE`. */
-  async setSession(clientId: ClientId, settings: Settings): Promise<void> {
-    assertSettings(Object.entries(settings));
-    await this.gates.replace.call({ clientId, settings });
+  setSession(clientId: ClientId, settings: Settings): Promise<void> {
+    return this.change(async () => {
+      assertClientId(clientId);
+      await this.gates.replace.call({ clientId, settings: checkedSettings(settings) });
+    });
   }
 
   /** Merges settings into a client's session, key by key. @throws {GateError} as {@link setSession} does. */
-  async updateSession(clientId: ClientId, settings: Settings, { deep = false }: MergeOptions = {}): Promise<void> {
-    assertSettings(Object.entries(settings));
-    await this.gates.push.call({ clientId, settings, deep });
+  updateSession(clientId: ClientId, settings: Settings, options?: MergeOptions): Promise<void> {
+    return this.change(async () => {
+      assertClientId(clientId);
+      const deep = options?.deep === true;
+      await this.gates.push.call({ clientId, settings: checkedSettings(settings), deep });
+    });
   }
 
   /** The settings of a client's session: `{}` when nothing is set, `null` when the client is not online. */
-  async getSession(clientId: ClientId): Promise<Settings | null> {
-    const snapshot = await orNull(this.gates.load.call({ clientId }));
+  async getSession(clientId: ClientId, options?: WaitOptions): Promise<Settings | null> {
+    const snapshot = await this.load(clientId, options);
     return snapshot && snapshot.settings;
   }
 
   /** The uid a client is bound to; `null` when it is bound to none or not online. */
-  async getUidByClientId(clientId: ClientId): Promise<string | null> {
-    const snapshot = await orNull(this.gates.load.call({ clientId }));
+  async getUidByClientId(clientId: ClientId, options?: WaitOptions): Promise<string | null> {
+    const snapshot = await this.load(clientId, options);
     return snapshot?.userId ? snapshot.userId : null;
   }
 
   /** Whether this client is connected. @throws {GateError} `LINK_UNAVAILABLE` when its gate is out of reach. */
-  async isOnline(clientId: ClientId): Promise<boolean> {
-    return orFalse(this.gates.connected.call({ clientId }));
+  async isOnline(clientId: ClientId, options?: WaitOptions): Promise<boolean> {
+    assertClientId(clientId);
+    assertWait(options);
+    return orFalse(this.gates.connected.call({ clientId }, options));
   }
 
   /**
    * Closes clients, after what is queued for them, and a last message if there is one, has been sent (5 s at most). Resolves
    * with whether the client was there; for a list, with how many were.
    */
-  closeClient<T extends TopicOf<E>>(clientId: ClientId, topic?: T, ...args: PushArgs<E[T], []>): Promise<boolean>;
+  closeClient(clientId: ClientId, topic?: undefined): Promise<boolean>;
+  closeClient(clientIds: readonly ClientId[], topic?: undefined): Promise<number>;
+  closeClient<T extends TopicOf<E>>(clientId: ClientId, topic: T, ...args: PushArgs<E[T], []>): Promise<boolean>;
   closeClient<T extends TopicOf<E>>(
     clientIds: readonly ClientId[],
-    topic?: T,
+    topic: T,
     ...args: PushArgs<E[T], []>
   ): Promise<number>;
-  async closeClient(
-    clientIds: ClientId | readonly ClientId[],
-    topic?: string,
-    body?: unknown,
-  ): Promise<boolean | number> {
-    const message = topic === undefined ? undefined : encodeMessage(topic, body);
-    return one(
-      clientIds,
-      each(idList(clientIds), clientId => orFalse(this.gates.close.call({ clientId, message }))),
-    );
+  closeClient(clientIds: ClientIds, topic?: string, body?: unknown): Promise<boolean | number> {
+    return this.change(async () => this.closeAll(clientIds, topic, body));
   }
 
   /** Closes the client whose frame is being handled. @throws {GateError} `NO_CURRENT_CLIENT` outside of a handler. */
-  async closeCurrentClient<T extends TopicOf<E>>(topic?: T, ...[body]: PushArgs<E[T], []>): Promise<boolean> {
-    return this.closeClient(this.currentClientId, topic, ...([body] as PushArgs<E[T], []>));
+  closeCurrentClient(topic?: undefined): Promise<boolean>;
+  closeCurrentClient<T extends TopicOf<E>>(topic: T, ...args: PushArgs<E[T], []>): Promise<boolean>;
+  closeCurrentClient(topic?: string, body?: unknown): Promise<boolean | number> {
+    return this.change(async () => this.closeAll(this.currentClientId, topic, body));
   }
 
   /**
@@ -110,25 +129,56 @@ export abstract class GatewayClients<E extends object = AnyEvents> extends Gatew
    */
   destroyClient(clientId: ClientId): Promise<boolean>;
   destroyClient(clientIds: readonly ClientId[]): Promise<number>;
-  async destroyClient(clientIds: ClientId | readonly ClientId[]): Promise<boolean | number> {
-    return one(
-      clientIds,
-      each(idList(clientIds), clientId => orFalse(this.gates.destroy.call({ clientId }))),
-    );
+  destroyClient(clientIds: ClientIds): Promise<boolean | number> {
+    return this.change(async () => {
+      const found = await each(idList(clientIds), clientId => orFalse(this.gates.destroy.call({ clientId })));
+      return counted(clientIds, found);
+    });
   }
 
   /** Cuts off the client whose frame is being handled. @throws {GateError} `NO_CURRENT_CLIENT` outside of a handler. */
-  async destroyCurrentClient(): Promise<boolean> {
-    return this.destroyClient(this.currentClientId);
+  destroyCurrentClient(): Promise<boolean> {
+    return this.change(async () => this.destroyClient(this.currentClientId));
+  }
+
+  private async closeAll(clientIds: ClientIds, topic: string | undefined, body: unknown): Promise<boolean | number> {
+    if (topic === undefined && body !== undefined) {
+      throw new GateError('BAD_ARGUMENT', 'A last message needs a topic');
+    }
+    const message = topic === undefined ? undefined : encodeMessage(topic, body);
+    const ids = idList(clientIds);
+    return counted(clientIds, await each(ids, clientId => orFalse(this.gates.close.call({ clientId, message }))));
+  }
+
+  private async load(clientId: ClientId, options: WaitOptions | undefined) {
+    assertClientId(clientId);
+    assertWait(options);
+    return orNull(this.gates.load.call({ clientId }, options));
+  }
+
+  private change<T>(make: () => Promise<T>): Promise<T> {
+    return this.watched(make());
   }
 }
 
-function each<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
-  return Promise.all(items.map(call));
+/** Every client with every group. @throws {GateError} `BAD_ARGUMENT`. */
+function pairs(clientIds: ClientIds, groups: Groups): { readonly clientId: ClientId; readonly group: string }[] {
+  const names = nameList('group', groups);
+  const ids = idList(clientIds);
+  assertCount(ids.length * names.length);
+  return ids.flatMap(clientId => names.map(group => ({ clientId, group })));
+}
+
+/** All outcomes, in order. Rejects as the first one that failed does, when all are known: nothing is under way any more. */
+async function each<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
+  const outcomes = await Promise.allSettled(items.map(call));
+  return outcomes.map(outcome => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
 }
 
 /** The answer for one client, or, when there was a list, how many answers are yes. */
-async function one(asked: string | readonly string[], answers: Promise<boolean[]>): Promise<boolean | number> {
-  const known = await answers;
-  return typeof asked === 'string' ? known[0] === true : known.filter(Boolean).length;
+function counted(asked: ClientIds, found: readonly boolean[]): boolean | number {
+  return typeof asked === 'string' ? found[0] === true : found.filter(Boolean).length;
 }

@@ -9,12 +9,13 @@ import {
 } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import type { CurrentClient } from '../topics/current-client.js';
-import { encodeMessage, idList, nameList } from './message.js';
-import type { AnyEvents, Confirm, Delivery, PushArgs, SendOptions, TopicOf } from './options.js';
+import { assertWait, idList, nameList } from './arguments.js';
+import { encodeMessage } from './message.js';
+import type { AnyEvents, Answer, Confirm, Delivery, PushArgs, SendOptions, TopicOf } from './options.js';
 
 /** What most pushes resolve with. */
 const SENT: Promise<void> = Promise.resolve();
-/** At most one log line in this time, in milliseconds, says that pushes have failed. */
+/** At most one log line in this time, in milliseconds, says that something has failed. */
 const LOG_EVERY_MS = 10_000;
 
 /** The operations that can be sent off, and asked for their outcome. */
@@ -42,7 +43,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     topic: T,
     body: E[T],
     options: O,
-  ): Promise<boolean>;
+  ): Promise<Answer<boolean, O>>;
   sendToClient<T extends TopicOf<E>, O extends Confirm>(
     clientIds: readonly ClientId[],
     topic: T,
@@ -60,25 +61,29 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     body?: unknown,
     options?: SendOptions,
   ): Promise<unknown> {
-    const outcome = this.push('send', options, () => ({
+    const message = () => ({
       clientIds: without(idList(clientId), options?.exclude),
       ...encodeMessage(topic, body),
-    }));
-    return options?.confirm && typeof clientId === 'string' ? outcome.then(isDelivered) : outcome;
+    });
+    return this.push('send', options, message, typeof clientId === 'string' ? isDelivered : asDelivery);
   }
 
   /**
    * Sends to the client whose frame is being handled.
    * @throws {GateError} `NO_CURRENT_CLIENT` outside of a handler.
    */
-  sendToCurrentClient<T extends TopicOf<E>, O extends Confirm>(topic: T, body: E[T], options: O): Promise<boolean>;
+  sendToCurrentClient<T extends TopicOf<E>, O extends Confirm>(
+    topic: T,
+    body: E[T],
+    options: O,
+  ): Promise<Answer<boolean, O>>;
   sendToCurrentClient<T extends TopicOf<E>>(topic: T, ...args: PushArgs<E[T], [options?: SendOptions]>): Promise<void>;
   sendToCurrentClient(topic: string, body?: unknown, options?: SendOptions): Promise<unknown> {
-    const outcome = this.push('send', options, () => ({
-      clientIds: [this.currentClientId],
+    const message = () => ({
+      clientIds: without([this.currentClientId], options?.exclude),
       ...encodeMessage(topic, body),
-    }));
-    return options?.confirm ? outcome.then(isDelivered) : outcome;
+    });
+    return this.push('send', options, message, isDelivered);
   }
 
   /**
@@ -105,7 +110,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
   ): Promise<unknown> {
     return this.push('broadcast', options, () => ({
       ...encodeMessage(topic, body),
-      clientIds: clientIds && idList(clientIds),
+      clientIds: clientIds === undefined ? undefined : idList(clientIds),
       except: excluded(excludeIds, options),
     }));
   }
@@ -166,54 +171,73 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     return this.current.context.clientId;
   }
 
-  /**
-   * Sends a push, or asks for its outcome. A push that nobody waits for, and that fails, must not end the process: its
-   * rejection counts as handled, and the log tells of it.
-   */
+  /** Sends a push, or asks for its outcome. */
   private push<N extends PushName>(
     name: N,
     options: SendOptions | undefined,
     args: () => Parameters<Caller<SessionContract>[N]['cast']>[0],
+    shape: (delivered: number) => boolean | Delivery = asDelivery,
   ): Promise<unknown> {
     let sent: Promise<unknown> | undefined;
     try {
-      if (options?.confirm) return this.confirmed(name, args(), options);
-      const cast = this.gates[name].cast as (args: unknown) => Promise<void> | undefined;
-      sent = cast(args());
-      if (!sent) return SENT;
+      assertWait(options);
+      if (options?.confirm) {
+        sent = this.confirmed(name, args(), options, shape);
+      } else {
+        const cast = this.gates[name].cast as (args: unknown) => Promise<void> | undefined;
+        sent = cast(args());
+        if (!sent) return SENT;
+      }
     } catch (error) {
       sent = Promise.reject(error as Error);
     }
-    sent.catch((error: unknown) => this.noteFailure(error));
-    return sent;
+    return this.watched(sent);
   }
 
-  private async confirmed(name: PushName, args: unknown, options: SendOptions): Promise<Delivery & object> {
+  private async confirmed(
+    name: PushName,
+    args: unknown,
+    options: SendOptions,
+    shape: (delivered: number) => boolean | Delivery,
+  ): Promise<unknown> {
     const gather = this.gates[name].gather as Caller<SessionContract>['send']['gather'];
     const { result: delivered, missing } = await gather(args as never, options);
-    if (options.partial === 'allow') return { delivered, missing } as Delivery;
-    if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result: { delivered }, missing });
-    return { delivered };
+    const result = shape(delivered);
+    if (options.partial === 'allow') return typeof result === 'boolean' ? { result, missing } : { ...result, missing };
+    if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result, missing });
+    return result;
+  }
+
+  /** What is done to clients, and fails while nobody waits for it, must not end the process: the log tells of it. */
+  protected watched<T>(outcome: Promise<T>): Promise<T> {
+    outcome.catch((error: unknown) => this.noteFailure(error));
+    return outcome;
   }
 
   private noteFailure(error: unknown): void {
+    // That a client has gone meanwhile is nothing unusual.
+    if ((error as { code?: unknown }).code === 'SESSION_NOT_FOUND') return;
     const now = Date.now();
     if (now < this.quietUntil) return;
     this.quietUntil = now + LOG_EVERY_MS;
-    this.logger.warn(`A push has failed: ${error instanceof Error ? error.message : String(error)}`);
+    this.logger.warn(`A push or change has failed: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
-function isDelivered(outcome: unknown): boolean {
-  return (outcome as Delivery).delivered > 0;
+function isDelivered(delivered: number): boolean {
+  return delivered > 0;
+}
+
+function asDelivery(delivered: number): Delivery {
+  return { delivered };
 }
 
 function excluded(
-  ids: readonly ClientId[] | undefined,
+  ids: string | readonly ClientId[] | undefined,
   options: SendOptions | undefined,
 ): readonly ClientId[] | undefined {
-  if (options?.exclude === undefined) return ids && idList(ids);
-  return [...idList(ids ?? []), ...idList(options.exclude)];
+  if (options?.exclude === undefined) return ids === undefined ? undefined : idList(ids);
+  return idList([...idList(ids ?? []), ...idList(options.exclude)]);
 }
 
 function without(ids: readonly ClientId[], exclude: SendOptions['exclude']): readonly ClientId[] {

@@ -1,8 +1,20 @@
 import type { MessageArgs } from '@nestgate/link';
-import { type Body, BodyKind, GateError, isTopic, NO_BODY, nameFault } from '@nestgate/protocol';
+import {
+  type Body,
+  BodyKind,
+  GateError,
+  isDeeperThan,
+  isTopic,
+  JsonText,
+  MAX_JSON_DEPTH,
+  NO_BODY,
+  nameFault,
+} from '@nestgate/protocol';
 
 /** Largest body of a push in bytes: what a client's outbox holds at most by default. */
 export const MAX_PUSH_BYTES = 1024 * 1024;
+/** Characters of a bad topic that an error shows. */
+const MAX_SHOWN = 140;
 
 /**
  * Encodes a value once for all its receivers: a `Buffer` or `Uint8Array` as it is, `undefined` as no body, anything else
@@ -12,15 +24,21 @@ export const MAX_PUSH_BYTES = 1024 * 1024;
  */
 export function encodeBody(value: unknown): Body {
   if (value === undefined) return NO_BODY;
-  if (value instanceof Uint8Array) return sized({ kind: BodyKind.bytes, bytes: value });
+  if (value instanceof Uint8Array) {
+    assertSize(value.length);
+    return { kind: BodyKind.bytes, bytes: value };
+  }
   let encoded: string | undefined;
   try {
     encoded = JSON.stringify(value);
   } catch (error) {
-    throw new GateError('BAD_ARGUMENT', `The body cannot be encoded as JSON: ${(error as Error).message}`);
+    const why = error instanceof Error ? error.message : 'its toJSON has thrown';
+    throw new GateError('BAD_ARGUMENT', `The body cannot be encoded as JSON: ${why}`);
   }
   if (encoded === undefined) throw new GateError('BAD_ARGUMENT', `A ${typeof value} cannot be sent`);
-  return sized({ kind: BodyKind.json, bytes: Buffer.from(encoded) });
+  // A UTF-16 unit is three bytes of UTF-8 at most: only a long text has to be measured.
+  if (encoded.length * 3 > MAX_PUSH_BYTES) assertSize(Buffer.byteLength(encoded));
+  return new JsonText(encoded);
 }
 
 /**
@@ -28,14 +46,17 @@ export function encodeBody(value: unknown): Body {
  * @throws {GateError} `BAD_ARGUMENT` for a topic outside the grammar, or a body that is too large or cannot be encoded.
  */
 export function encodeMessage(topic: string, value: unknown): MessageArgs {
-  if (!isTopic(topic)) throw new GateError('BAD_ARGUMENT', `Not a topic: ${JSON.stringify(String(topic))}`);
+  if (!isTopic(topic)) {
+    const given: unknown = topic;
+    const what = typeof given === 'string' ? JSON.stringify(given.slice(0, MAX_SHOWN)) : `a ${typeof given}`;
+    throw new GateError('BAD_ARGUMENT', `Not a topic: ${what}`);
+  }
   return { topic, body: encodeBody(value) };
 }
 
-function sized(body: Body): Body {
-  const { length } = body.bytes;
-  if (length <= MAX_PUSH_BYTES) return body;
-  throw new GateError('BAD_ARGUMENT', `A body of ${length} bytes is over the limit of ${MAX_PUSH_BYTES}`);
+function assertSize(bytes: number): void {
+  if (bytes <= MAX_PUSH_BYTES) return;
+  throw new GateError('BAD_ARGUMENT', `A body of ${bytes} bytes is over the limit of ${MAX_PUSH_BYTES}`);
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` when `value` cannot be a uid, group or session key. */
@@ -44,27 +65,15 @@ export function assertName(what: string, value: unknown): asserts value is strin
   if (fault) throw new GateError('BAD_ARGUMENT', `A ${what} ${fault}`);
 }
 
-/** One or several client ids as a list. What is no id of any gate finds nobody; what is no text is a mistake. */
-export function idList(value: string | readonly string[]): readonly string[] {
-  const ids = typeof value === 'string' ? [value] : value;
-  if (!Array.isArray(ids) || !ids.every(id => typeof id === 'string')) {
-    throw new GateError('BAD_ARGUMENT', 'A client id must be a string, or an array of strings');
-  }
-  return ids as readonly string[];
-}
-
-/** One or several names as a checked list. */
-export function nameList(what: string, value: string | readonly string[]): readonly string[] {
-  const names = typeof value === 'string' ? [value] : value;
-  if (!Array.isArray(names)) throw new GateError('BAD_ARGUMENT', `A ${what} must be a string or an array of strings`);
-  for (const name of names) assertName(what, name);
-  return names as readonly string[];
-}
-
 /** @throws {GateError} `BAD_ARGUMENT` when a key or value cannot be kept in a session. */
 export function assertSettings(entries: readonly (readonly [string, unknown])[]): void {
   for (const [key, value] of entries) {
     assertName('session key', key);
-    if (encodeBody(value).kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
+    const { kind, bytes } = encodeBody(value);
+    if (kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
+    // What nests deeper could not be encoded again where less of the stack is left.
+    if (isDeeperThan(bytes, MAX_JSON_DEPTH)) {
+      throw new GateError('BAD_ARGUMENT', `A session value nests at most ${MAX_JSON_DEPTH} deep`);
+    }
   }
 }

@@ -50,7 +50,7 @@ export type Delivery<O = unknown> = { readonly delivered: number } & (O extends 
   : unknown);
 
 /** Where a page begins, and how long it is. */
-export interface PageOptions extends WaitOptions {
+export interface PageOptions extends QueryOptions {
   /** The `cursor` of the page before; nothing for the first one. */
   readonly cursor?: string;
   /** Items at most, 1 to 10000. @defaultValue 1000 */

@@ -1,5 +1,5 @@
 import { GateError } from '@nestgate/protocol';
-import { nameList } from './message.js';
+import { nameList } from './arguments.js';
 import type { Page, PageOptions, WaitOptions } from './options.js';
 
 /** Options of a list that comes page by page. */
@@ -12,20 +12,25 @@ export interface PagesOptions extends WaitOptions {
 
 const DEFAULT_LIMIT = 1_000;
 const MAX_LIMIT = 10_000;
+/** No item is longer, in characters. */
+const MAX_CURSOR_LENGTH = 256;
 
 /** What the gates are asked for. */
-interface PageRequest {
+export interface PageRequest {
   readonly groups: readonly string[] | undefined;
   readonly after: string;
   readonly limit: number;
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` for a limit that is none, or a cursor that is no string. */
-export function pageRequest({ groups, cursor = '', limit = DEFAULT_LIMIT }: PagesOptions & PageOptions): PageRequest {
+export function pageRequest(options: (PagesOptions & PageOptions) | undefined): PageRequest {
+  const { groups, cursor = '', limit = DEFAULT_LIMIT } = options ?? {};
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
     throw new GateError('BAD_ARGUMENT', `A limit must be an integer from 1 to ${MAX_LIMIT}`);
   }
-  if (typeof cursor !== 'string') throw new GateError('BAD_ARGUMENT', 'A cursor must be a string');
+  if (typeof cursor !== 'string' || cursor.length > MAX_CURSOR_LENGTH) {
+    throw new GateError('BAD_ARGUMENT', 'A cursor must be what a page has given');
+  }
   return { groups: groups === undefined ? undefined : nameList('group', groups), after: cursor, limit };
 }
 
@@ -38,15 +43,15 @@ export function nextPage(merged: readonly string[], limit: number): Page<readonl
   return { items, cursor: items.length < limit ? undefined : items.at(-1) };
 }
 
-/** Goes through all pages. */
+/** Goes through all pages. Each of them must be whole: there is no place to say what would be missing. */
 export async function* allPages<P, T>(
-  options: PagesOptions,
+  { groups, limit, deadlineMs }: PagesOptions,
   pageAt: (options: PagesOptions & PageOptions) => Promise<Page<P>>,
   itemsOf: (page: P) => Iterable<T>,
 ): AsyncIterableIterator<T> {
   let cursor: string | undefined;
   do {
-    const page: Page<P> = await pageAt({ ...options, cursor });
+    const page: Page<P> = await pageAt({ groups, limit, deadlineMs, cursor });
     yield* itemsOf(page.items);
     cursor = page.cursor;
   } while (cursor !== undefined);

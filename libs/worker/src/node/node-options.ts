@@ -9,7 +9,8 @@ export const NODE_OPTIONS = Symbol('nestgate:node-options');
 export interface NodeOptions {
   /**
    * The link: a URL, or a `Link` of your own. `memory:` connects nothing but this process; `tcp://host:port[,host:port…]`
-   * connects gates, which listen on the first address, with workers and services, which dial all of them; `nats://host:port` connects all of them through NATS (needs `@nats-io/transport-node`).
+   * connects gates, which listen on the first address, with workers and services, which dial all of them; `nats://host:port` and
+   * `tls://host:port` connect all of them through NATS (needs `@nats-io/transport-node`; see docs/nats.md).
    * @defaultValue 'memory:'
    */
   readonly link?: string | Link;
@@ -33,13 +34,14 @@ export async function createLink({ link = 'memory:', secret }: NodeOptions): Pro
   const scheme = /^([a-z]+):/.exec(link)?.[1];
   if (scheme === 'memory') return new MemoryBus().link();
   if (scheme === 'tcp') return new TcpLink({ url: link, secret });
-  if (scheme === 'nats') {
+  if (scheme === 'nats' || scheme === 'tls') {
     const { NatsLink } = await import('@nestgate/link/nats');
     return new NatsLink({ url: link });
   }
+  // A URL may hold a password: only its scheme is repeated.
   throw new GateError(
     'BAD_ARGUMENT',
-    `link: ${JSON.stringify(link)} is not supported; allowed: memory:, tcp://…, nats://…, or a Link`,
+    `link: ${scheme === undefined ? 'what is no URL' : `"${scheme}:"`} is not supported; allowed: memory:, tcp://…, nats://…, tls://…, or a Link`,
   );
 }
 

@@ -6,24 +6,26 @@ import { GATE_TRANSPORT_ID, markHandler, type TopicMetadata } from '../topics/on
 export type PresenceType = 'online' | 'offline' | 'join' | 'leave';
 
 /** The payload of {@link OnPresence}. */
-export type PresenceEvent =
-  | {
-      /** The uid has got its first client in the cluster, or lost its last one. */
-      readonly type: 'online' | 'offline';
-      readonly userId: string;
-      /** True for what was so when this worker began to watch. */
-      readonly isInitial: boolean;
-    }
-  | {
-      /** A client has joined a group, or left it. */
-      readonly type: 'join' | 'leave';
-      readonly group: string;
-      readonly clientId: ClientId;
-      /** The uid it was bound to when it joined; `''` for a guest. */
-      readonly userId: string;
-      /** True for what was so when this worker began to watch. */
-      readonly isInitial: boolean;
-    };
+export type PresenceEvent = UidPresence | GroupPresence;
+
+/** A uid has got its first client in the cluster, or lost its last one. */
+export interface UidPresence {
+  readonly type: 'online' | 'offline';
+  readonly userId: string;
+  /** True for what was so when this worker began to watch. */
+  readonly isInitial: boolean;
+}
+
+/** A client has joined a group, or left it. */
+export interface GroupPresence {
+  readonly type: 'join' | 'leave';
+  readonly group: string;
+  readonly clientId: ClientId;
+  /** The uid it was bound to when it joined; `''` for a guest. */
+  readonly userId: string;
+  /** True for what was so when this worker began to watch. */
+  readonly isInitial: boolean;
+}
 
 /** The topic of the events of a type. */
 export function presenceTopic(type: PresenceType): string {

@@ -20,6 +20,7 @@ export class ClientLane<Task = unknown> implements SessionHome {
   private waiting: Task[] | undefined;
   private snapshot: SessionSnapshot | undefined;
   private span: TraceSpan | undefined;
+  private id: ClientId | undefined;
 
   constructor(
     readonly peer: Peer,
@@ -29,7 +30,7 @@ export class ClientLane<Task = unknown> implements SessionHome {
 
   get clientId(): ClientId {
     const { id, epoch } = this.peer.info;
-    return formatClientId(clientIdPrefix(id, epoch), this.serial);
+    return (this.id ??= formatClientId(clientIdPrefix(id, epoch), this.serial));
   }
 
   /** Takes over what the gate sent along. An older state never replaces a newer one. */
@@ -46,6 +47,11 @@ export class ClientLane<Task = unknown> implements SessionHome {
   createSession(): Session {
     if (!this.snapshot) throw new Error('The gate sent a frame before its session');
     return new Session(this.snapshot, this.gate, this);
+  }
+
+  /** True when a frame may be handled at once. */
+  get isFree(): boolean {
+    return !this.starting && this.running === undefined && this.waiting === undefined;
   }
 
   wait(task: Task): void {

@@ -1,7 +1,7 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
 import { FILTER_CATCH_EXCEPTIONS } from '@nestjs/common/internal';
 import { BaseExceptionFilter, HttpAdapterHost, ModuleRef } from '@nestjs/core';
-import { GateError } from '@nestgate/protocol';
+import { type ErrorBody, GateError } from '@nestgate/protocol';
 import { type Observable, throwError } from 'rxjs';
 import { gateErrorBody, httpErrorBody } from './error-mapping.js';
 
@@ -13,8 +13,6 @@ type FilterWithTypes = ExceptionFilter & { constructor: Function };
  */
 @Catch(HttpException, GateError)
 export class GateExceptionFilter implements ExceptionFilter {
-  private readonly logger = new Logger(GateExceptionFilter.name);
-
   constructor(
     private readonly moduleRef: ModuleRef,
     private readonly adapterHost: HttpAdapterHost,
@@ -30,8 +28,7 @@ export class GateExceptionFilter implements ExceptionFilter {
   }
 
   private fail(exception: HttpException | GateError): Observable<never> {
-    const body = exception instanceof GateError ? gateErrorBody(exception) : httpErrorBody(exception);
-    if (body.code === 'INTERNAL') this.logger.error(exception);
+    const body = codedErrorBody(exception);
     return throwError(() => body);
   }
 
@@ -43,4 +40,13 @@ export class GateExceptionFilter implements ExceptionFilter {
       return types.length === 0 || types.some(type => exception instanceof type);
     });
   }
+}
+
+const logger = new Logger(GateExceptionFilter.name);
+
+/** What a client is told of an exception that has a code; one that is masked is told to the log. */
+export function codedErrorBody(exception: HttpException | GateError): ErrorBody {
+  const body = exception instanceof GateError ? gateErrorBody(exception) : httpErrorBody(exception);
+  if (body.code === 'INTERNAL') logger.error(exception);
+  return body;
 }

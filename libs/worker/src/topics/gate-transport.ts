@@ -1,5 +1,6 @@
 import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { type CustomTransportStrategy, Server } from '@nestjs/microservices';
+import { type ApplicationConfig, ModuleRef } from '@nestjs/core';
+import { type CustomTransportStrategy, type MessageHandler, type MsPattern, Server } from '@nestjs/microservices';
 import {
   type Caller,
   createCaller,
@@ -13,6 +14,7 @@ import { PresenceWatcher } from '../presence/presence-watcher.js';
 import { CurrentClient } from './current-client.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import { TopicExplorer } from './topic-explorer.js';
+import { hasGlobalEnhancers } from './plain-handler.js';
 import { TopicHandler } from './topic-handler.js';
 import { loadTraceContext } from './trace-context.js';
 import { TopicRunner } from './topic-runner.js';
@@ -44,7 +46,6 @@ export class GateTransport
   extends Server<GateTransportEvents, GateTransportStatus>
   implements CustomTransportStrategy, OnApplicationBootstrap
 {
-  override readonly transportId = GATE_TRANSPORT_ID;
   /** Errors of `@OnConnect` methods are the gate's to know. */
   override readonly propagatesEventHandlerErrors = true;
   private readonly listeners: { [K in keyof GateTransportEvents]: GateTransportEvents[K][] } = {
@@ -52,6 +53,10 @@ export class GateTransport
     close: [],
   };
   private readonly gates: Caller<SessionContract>;
+  private readonly config: ApplicationConfig | undefined;
+  /** The topics whose pipeline Nest has made with the configuration of this app. */
+  private readonly ownPipelines = new Set<string>();
+  private pipelineMade = false;
   private runner: TopicRunner | undefined;
   private presence: PresenceWatcher | undefined;
   private stopListening: (() => void) | undefined;
@@ -60,9 +65,12 @@ export class GateTransport
     private readonly node: LinkNode,
     private readonly explorer: TopicExplorer,
     private readonly currentClient: CurrentClient,
+    moduleRef: ModuleRef,
   ) {
     super();
     this.gates = createCaller(node, sessionContract);
+    this.config = moduleRef['container'].applicationConfig;
+    this.watchPipelines(this.config);
   }
 
   /**
@@ -145,10 +153,40 @@ export class GateTransport
     );
   }
 
+  /** Called by Nest for each handler, right after its pipeline has been made. */
+  override addHandler(pattern: unknown, callback: MessageHandler, isEventHandler = false, extras = {}): void {
+    super.addHandler(pattern, callback, isEventHandler, extras);
+    if (this.pipelineMade) this.ownPipelines.add(this.normalizePattern(pattern as MsPattern));
+    this.pipelineMade = false;
+  }
+
+  /**
+   * A microservice of a hybrid app may have a configuration of its own, with guards that this one knows nothing of. Which
+   * one a pipeline is made with can only be seen by its being asked.
+   */
+  private watchPipelines(config: ApplicationConfig | undefined): void {
+    // Nest asks for the id right before it makes a pipeline.
+    const get = (): symbol => {
+      this.pipelineMade = false;
+      return GATE_TRANSPORT_ID;
+    };
+    Object.defineProperty(this, 'transportId', { get, enumerable: true });
+    if (!config) return;
+    const hooks = config.getGlobalPreRequestHooks.bind(config);
+    config.getGlobalPreRequestHooks = () => {
+      this.pipelineMade = true;
+      return hooks();
+    };
+  }
+
   private collectHandlers(): Map<string, TopicHandler> {
+    const { config } = this;
+    const plain = config && !hasGlobalEnhancers(config) ? this.explorer.plainCalls() : undefined;
     const handlers = new Map<string, TopicHandler>();
     for (const [topic, callback] of this.messageHandlers) {
-      handlers.set(topic, new TopicHandler(callback, callback.extras?.['topic'] as TopicMetadata | undefined));
+      const metadata = callback.extras?.['topic'] as TopicMetadata | undefined;
+      const call = this.ownPipelines.has(topic) ? plain?.get(topic) : undefined;
+      handlers.set(topic, new TopicHandler(callback, metadata, call));
     }
     return handlers;
   }

@@ -1,13 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { TOPIC_METADATA, type TopicMetadata } from './on-topic.decorator.js';
+import { type PlainCall, plainCall } from './plain-handler.js';
 
 /** A method with `@OnTopic`. */
 export interface ExploredTopic {
   readonly metadata: TopicMetadata;
   /** `Class.method`, for messages to the developer. */
   readonly name: string;
-  /** The declared type of the payload parameter, as far as the compiler left it. */
+  /** The method's name. */
+  readonly key: string;
   readonly method: Function;
 }
 
@@ -43,6 +45,32 @@ export class TopicExplorer {
     return [...byTopic.values()];
   }
 
+  /**
+   * The handlers that may be called without Nest's pipeline, by topic: not those of controllers that are made anew for each
+   * request, or of which there are several.
+   */
+  plainCalls(): ReadonlyMap<string, PlainCall> {
+    const plain = new Map<string, PlainCall>();
+    const seen = new Set<string>();
+    for (const { metatype, instance, isStatic } of this.controllers()) {
+      for (const { metadata, key, method } of this.topicsOf(metatype)) {
+        const call = isStatic && !metadata.isEvent ? plainCall(instance as object, key, method) : undefined;
+        if (call && !seen.has(metadata.topic)) plain.set(metadata.topic, call);
+        else plain.delete(metadata.topic);
+        seen.add(metadata.topic);
+      }
+    }
+    return plain;
+  }
+
+  private controllers() {
+    return this.discovery.getControllers().map(wrapper => ({
+      metatype: wrapper.metatype,
+      instance: wrapper.instance as unknown,
+      isStatic: wrapper.isDependencyTreeStatic() && !wrapper.isTransient,
+    }));
+  }
+
   private topicsOf(metatype: Function | null | undefined): ExploredTopic[] {
     const prototype = metatype?.prototype as Record<string, unknown> | undefined;
     if (!metatype || !prototype) return [];
@@ -51,7 +79,7 @@ export class TopicExplorer {
       const method = prototype[key];
       if (typeof method !== 'function') continue;
       const metadata = Reflect.getMetadata(TOPIC_METADATA, method) as TopicMetadata | undefined;
-      if (metadata) found.push({ metadata, name: `${metatype.name}.${key}`, method });
+      if (metadata) found.push({ metadata, name: `${metatype.name}.${key}`, key, method });
     }
     return found;
   }

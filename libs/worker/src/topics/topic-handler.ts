@@ -1,19 +1,34 @@
 import type { MessageHandler } from '@nestjs/microservices';
 import { MALFORMED_BODY } from '@nestgate/link';
-import { type Body, BodyKind, GateError, isDeeperThan, MAX_JSON_DEPTH } from '@nestgate/protocol';
+import { type Body, BodyKind, type ErrorBody, GateError, isDeeperThan, MAX_JSON_DEPTH } from '@nestgate/protocol';
+import { pipelineErrorBody } from './error-mapping.js';
 import type { TopicMetadata } from './on-topic.decorator.js';
+import { plainErrorBody } from './plain-error.js';
+import type { PlainCall } from './plain-handler.js';
+import type { TopicContext } from './topic-context.js';
 
-/** A topic's handler, with Nest's pipeline around it. */
+/** A topic's handler, with Nest's pipeline around it, or, where that is empty, without. */
 export class TopicHandler {
   readonly concurrent: boolean;
   private readonly raw: boolean;
 
   constructor(
-    readonly callback: MessageHandler,
+    private readonly callback: MessageHandler,
     metadata: TopicMetadata | undefined,
+    private readonly plain?: PlainCall,
   ) {
     this.concurrent = metadata?.concurrent ?? false;
     this.raw = metadata?.payload === 'raw';
+  }
+
+  /** Runs the handler: a value, a promise or a stream comes back, or it throws. */
+  call(payload: unknown, context: TopicContext): unknown {
+    return this.plain ? this.plain(payload, context) : this.callback(payload, context);
+  }
+
+  /** What the client is told of what {@link call} has thrown, or its promise or stream has ended with. */
+  errorBody(error: unknown): ErrorBody {
+    return this.plain ? plainErrorBody(error) : pipelineErrorBody(error);
   }
 
   /**
@@ -26,7 +41,7 @@ export class TopicHandler {
       case BodyKind.none:
         return undefined;
       case BodyKind.json:
-        return parse(body.bytes, MALFORMED_BODY);
+        return parseText(body.bytes);
       case BodyKind.bytes:
         if (this.raw) return body.bytes;
         if (isDeeperThan(body.bytes, MAX_JSON_DEPTH)) throw new GateError('BAD_REQUEST', 'The JSON nests too deep');
@@ -42,10 +57,20 @@ const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export function isParsable(body: Body): boolean {
   if (body.kind !== BodyKind.json) return true;
   try {
-    parse(body.bytes, MALFORMED_BODY);
+    parseText(body.bytes);
     return true;
   } catch {
     return false;
+  }
+}
+
+/** The JSON of a text frame, which is known to be UTF-8. */
+function parseText(bytes: Uint8Array): unknown {
+  const text = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  try {
+    return JSON.parse(text.toString('utf8'));
+  } catch {
+    throw new GateError(MALFORMED_BODY, 'The body is not JSON');
   }
 }
 

@@ -18,7 +18,6 @@ import { isObservable, type Observable } from 'rxjs';
 import { encodeBody } from '../gateway/message.js';
 import { ClientLane } from './client-lane.js';
 import type { CurrentClient } from './current-client.js';
-import { pipelineErrorBody } from './error-mapping.js';
 import { TopicContext } from './topic-context.js';
 import { isParsable, type TopicHandler } from './topic-handler.js';
 import type { RunInTrace } from './trace-context.js';
@@ -59,11 +58,12 @@ export class TopicRunner implements TaskOwner {
     }
     const task = new TopicTask(this, lane, handler, message, call);
     this.running++;
-    if (!handler.concurrent) {
+    if (handler.concurrent) {
+      if (!this.skipLate(task)) this.start(task);
+    } else if (!lane.isFree) {
       lane.wait(task);
-      this.startNext(lane);
     } else if (!this.skipLate(task)) {
-      this.start(task);
+      this.startFirst(lane, task);
     }
   }
 
@@ -111,6 +111,16 @@ export class TopicRunner implements TaskOwner {
     return lane;
   }
 
+  /** Starts a frame of a lane in which nothing waits. */
+  private startFirst(lane: ClientLane<TopicTask>, task: TopicTask): void {
+    lane.starting = true;
+    lane.running = task;
+    this.start(task);
+    lane.starting = false;
+    // What came while it was being started has not been able to start.
+    if (!lane.isFree) this.startNext(lane);
+  }
+
   /** Starts the lane's next frame, unless one runs. A loop, because frames that fail at once end within their start. */
   private startNext(lane: ClientLane<TopicTask>): void {
     if (lane.starting) return;
@@ -135,32 +145,39 @@ export class TopicRunner implements TaskOwner {
 
   private start(task: TopicTask): void {
     const { handler, message, lane } = task;
-    this.wheel.add(task, task.call.deadline);
-    let result: unknown;
+    let payload: unknown;
     try {
-      const payload = handler.decode(message.body);
-      const context = new TopicContext(message.topic, message.wantsResult, lane);
-      result = this.currentClient
-        ? this.currentClient.run(context, () => this.call(handler, payload, context, lane))
-        : this.call(handler, payload, context, lane);
+      payload = handler.decode(message.body);
     } catch (error) {
       this.fail(task, error instanceof GateError ? error.toBody() : this.defect(error));
       return;
     }
-    if (result instanceof Promise) {
-      result.then(
-        value => this.settle(task, value),
-        (error: unknown) => this.fail(task, pipelineErrorBody(error)),
-      );
-    } else {
-      this.settle(task, result);
+    const context = new TopicContext(message.topic, message.wantsResult, lane);
+    task.context = context;
+    try {
+      const isBare = !this.runInTrace && !this.currentClient;
+      const result = isBare ? handler.call(payload, context) : this.within(task, () => handler.call(payload, context));
+      if (result instanceof Promise) this.settleLater(task, result);
+      else this.settle(task, result);
+    } catch (error) {
+      this.fail(task, handler.errorBody(error));
     }
   }
 
-  private call(handler: TopicHandler, payload: unknown, context: TopicContext, lane: ClientLane<TopicTask>): unknown {
-    const span = this.runInTrace && lane.traceSpan;
-    if (!this.runInTrace || !span) return handler.callback(payload, context);
-    return this.runInTrace(span, () => handler.callback(payload, context));
+  /** Runs what belongs to a frame in whatever has to be around it: its trace, and its client as the one at hand. */
+  private within<T>({ context, lane }: TopicTask, run: () => T): T {
+    const { runInTrace, currentClient } = this;
+    const span = runInTrace && lane.traceSpan;
+    const traced = runInTrace && span ? () => runInTrace(span, run) : run;
+    return currentClient && context ? currentClient.run(context, traced) : traced();
+  }
+
+  private settleLater(task: TopicTask, result: Promise<unknown>): void {
+    this.wheel.add(task, task.call.deadline);
+    result.then(
+      value => this.settle(task, value),
+      (error: unknown) => this.fail(task, task.handler.errorBody(error)),
+    );
   }
 
   private settle(task: TopicTask, value: unknown): void {
@@ -171,14 +188,21 @@ export class TopicRunner implements TaskOwner {
   /** The reply of a stream is its last value, as with Nest's HTTP routes. */
   private settleStream(task: TopicTask, stream: Observable<unknown>): void {
     let last: unknown;
-    const subscription = stream.subscribe({
-      next: value => (last = value),
-      error: (error: unknown) => this.fail(task, pipelineErrorBody(error)),
+    const observer = {
+      next: (value: unknown) => (last = value),
+      error: (error: unknown) => this.fail(task, task.handler.errorBody(error)),
       complete: () => this.succeed(task, last),
-    });
+    };
+    // A stream, and with interceptors the handler itself, does its work when it is subscribed to.
+    const subscription = this.within(task, () => stream.subscribe(observer));
     // One that has ended within `subscribe` has nothing left to let go of.
-    if (task.done) subscription.unsubscribe();
-    else task.stream = subscription;
+    if (task.done) {
+      subscription.unsubscribe();
+      return;
+    }
+    task.stream = subscription;
+    // A promise of a stream has its deadline already.
+    if (task.wheelSlot < 0) this.wheel.add(task, task.call.deadline);
   }
 
   private succeed(task: TopicTask, value: unknown): void {

@@ -1,5 +1,6 @@
 import { type ClientMessage, Deadline, type IncomingCall } from '@nestgate/link';
 import type { ClientLane } from './client-lane.js';
+import type { TopicContext } from './topic-context.js';
 import type { TopicHandler } from './topic-handler.js';
 
 /** Who goes on when a task's time is over. */
@@ -11,6 +12,8 @@ export interface TaskOwner {
 export class TopicTask extends Deadline {
   /** True once it has ended, so that nothing ends it again. */
   done = false;
+  /** What its handler is told of it, once it has started. */
+  context: TopicContext | undefined = undefined;
   /** What the handler's result comes from, when it is a stream. */
   stream: { unsubscribe(): void } | undefined = undefined;
 

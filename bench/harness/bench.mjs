@@ -1,0 +1,91 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { LoadDriver } from './load-driver.mjs';
+import { hasProc } from './process-meter.mjs';
+import { Stage } from './stage.mjs';
+
+/**
+ * What came of a load.
+ * @typedef {object} Load
+ * @property {readonly import('./load-driver.mjs').LoadReport[]} reports of all generators
+ * @property {number} serverBusyMs CPU of all servers and brokers in the measured time
+ * @property {number} idleBusyMs the same in as much time before the load, when that was asked for
+ * @property {number} unanswered requests that never got an answer
+ */
+
+/**
+ * @typedef {object} LoadTimes
+ * @property {number} warmMs
+ * @property {number} measureMs
+ * @property {boolean} [withIdle] whether what the servers use without load is measured too
+ */
+
+/** Runs contenders in fresh processes, and loads them. */
+export class Bench {
+  /** @param {import('./cores.mjs').Cores} cores */
+  constructor(cores) {
+    /** @readonly */
+    this.cores = cores;
+  }
+
+  /**
+   * Starts a contender, and ends it after use.
+   * @template T
+   * @param {import('./contenders.mjs').Contender} contender
+   * @param {number} gates
+   * @param {(stage: Stage, endpoints: import('./contenders.mjs').Endpoints) => Promise<T>} use
+   * @returns {Promise<T>}
+   */
+  async withContender(contender, gates, use) {
+    const stage = new Stage({ core: this.cores.server });
+    try {
+      return await use(stage, await contender.start(stage, gates));
+    } finally {
+      await stage.end();
+    }
+  }
+
+  /**
+   * Opens clients, and ends them after use.
+   * @template T
+   * @param {import('../load/generator.mjs').LoadPlan} plan
+   * @param {number} processes that make load
+   * @param {(driver: LoadDriver) => Promise<T>} use
+   * @returns {Promise<T>}
+   */
+  async withClients(plan, processes, use) {
+    const driver = new LoadDriver(this.cores, processes);
+    try {
+      await driver.open(plan);
+      return await use(driver);
+    } finally {
+      await driver.end();
+    }
+  }
+
+  /**
+   * Warms up, and measures.
+   * @param {Stage} stage
+   * @param {LoadDriver} driver
+   * @param {LoadTimes} times
+   * @returns {Promise<Load>}
+   */
+  async load(stage, driver, { warmMs, measureMs, withIdle = false }) {
+    const idle = withIdle ? await measure(stage, driver, measureMs) : undefined;
+    await driver.start();
+    await delay(warmMs);
+    const busy = await measure(stage, driver, measureMs);
+    return { ...busy, idleBusyMs: idle?.serverBusyMs ?? 0, unanswered: await driver.stop() };
+  }
+}
+
+/** @param {Stage} stage @param {LoadDriver} driver @param {number} ms */
+async function measure(stage, driver, ms) {
+  if (hasProc()) {
+    const reports = await driver.measure(ms, stage.pids);
+    return { reports, serverBusyMs: reports.reduce((sum, report) => sum + report.serverBusyMs, 0) };
+  }
+  const before = await stage.used();
+  const reports = await driver.measure(ms, []);
+  const after = await stage.used();
+  return { reports, serverBusyMs: after.busyMs - before.busyMs };
+}

@@ -1,0 +1,72 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { figuresOf } from './result.mjs';
+
+/** How long idle connections settle before their memory is read, in milliseconds. */
+const IDLE_SETTLE_MS = 1_500;
+/** A fresh process has compiled what is hot after this long, in milliseconds. */
+export const COLD_MS = 1_200;
+
+/** @typedef {import('./result.mjs').Result} Result */
+/** @typedef {import('./workloads.mjs').Workload} Workload */
+
+/**
+ * What is measured on the same processes.
+ * @typedef {object} Comparison
+ * @property {import('./contenders.mjs').Contender} contender
+ * @property {readonly Workload[]} workloads one after another
+ * @property {import('./bench.mjs').LoadTimes} times
+ */
+
+/**
+ * Measures one contender, under one workload after another.
+ * @param {import('./bench.mjs').Bench} bench
+ * @param {Comparison} comparison
+ * @param {(workload: Workload) => void} onStart
+ * @param {(result: Result) => void} onResult
+ */
+export function compare(bench, { contender, workloads, times }, onStart, onResult) {
+  return bench.withContender(contender, 1, async (stage, endpoints) => {
+    let warmMs = Math.max(times.warmMs, COLD_MS);
+    for (const workload of workloads) {
+      onStart(workload);
+      const plan = planOf(contender, endpoints, workload);
+      const found = await measure(bench, stage, plan, workload, { ...times, warmMs });
+      onResult({ contender: contender.name, workload: workload.name, ...found });
+      ({ warmMs } = times);
+    }
+  });
+}
+
+/**
+ * @param {import('./contenders.mjs').Contender} contender
+ * @param {import('./contenders.mjs').Endpoints} endpoints
+ * @param {Workload} workload
+ * @returns {import('../load/generator.mjs').LoadPlan}
+ */
+function planOf({ dialect }, endpoints, { family, clients, inFlight, rate = 0 }) {
+  if (family === 'fanout') {
+    const crowd = /** @type {const} */ ({ ...endpoints, dialect, purpose: 'fan', first: 0, count: clients + 1 });
+    return { crowd, fanout: { inFlight, groups: 1, perGroup: clients } };
+  }
+  const crowd = /** @type {const} */ ({ ...endpoints, dialect, purpose: 'echo', first: 0, count: clients });
+  return family === 'idle' ? { crowd } : { crowd, echo: { inFlight, rate } };
+}
+
+/**
+ * @param {import('./bench.mjs').Bench} bench
+ * @param {import('./stage.mjs').Stage} stage
+ * @param {import('../load/generator.mjs').LoadPlan} plan
+ * @param {Workload} workload
+ * @param {import('./bench.mjs').LoadTimes} times
+ */
+async function measure(bench, stage, plan, { family, clients }, times) {
+  // A broadcast is done when all members have it: only one process can know.
+  const processes = family === 'fanout' ? 1 : bench.cores.generators;
+  const before = await stage.used();
+  return bench.withClients(plan, processes, async driver => {
+    if (family !== 'idle') return figuresOf(await bench.load(stage, driver, times), family === 'rate');
+    await delay(IDLE_SETTLE_MS);
+    const after = await stage.used();
+    return { bytesPerConnection: (after.rss - before.rss) / clients, notes: [] };
+  });
+}

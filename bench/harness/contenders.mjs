@@ -1,0 +1,134 @@
+/**
+ * What is measured. `start` starts all processes of it on a stage.
+ * @typedef {object} Contender
+ * @property {string} name
+ * @property {string} about
+ * @property {import('../load/dialects.mjs').DialectName} dialect
+ * @property {readonly Family[]} families the kinds of load that make sense for it
+ * @property {(stage: import('./stage.mjs').Stage, gates: number) => Promise<Endpoints>} start
+ */
+
+/** @typedef {'echo' | 'rate' | 'fanout' | 'idle'} Family */
+
+/**
+ * Where clients connect to.
+ * @typedef {object} Endpoints
+ * @property {readonly number[]} ports
+ * @property {number} [senderPort] where the client that broadcasts connects to, when not to the same
+ */
+
+/** @type {readonly Family[]} */
+const ALL = ['echo', 'rate', 'fanout', 'idle'];
+
+/** What a production app sets for a load test: no limits of its own. */
+const NO_LIMITS = { PORT: '0', LOG_LEVEL: 'error', NESTGATE_MSG_RATE: '0', NESTGATE_MAX_PER_IP: '0' };
+
+/** The reference that all ratios are to. */
+export const REFERENCE = 'ws';
+
+/** @param {string} script @returns {Contender['start']} */
+const peer = script => async stage => ({ ports: [await stage.node(`bench/peers/${script}`)] });
+
+/** @param {string} gate @param {string} worker @returns {Contender['start']} */
+const peersOnNats = (gate, worker) => async stage => {
+  const env = { NATS_URL: await stage.nats() };
+  await stage.node(`bench/peers/${worker}`, env, /worker started/);
+  return { ports: [await stage.node(`bench/peers/${gate}`, env)] };
+};
+
+/**
+ * Gates and one worker, joined by a link.
+ * @param {import('./stage.mjs').Stage} stage
+ * @param {readonly string[]} gateLinks one URL for each gate
+ * @param {string} workerLink
+ */
+async function cluster(stage, gateLinks, workerLink) {
+  const ports = await Promise.all(
+    gateLinks.map(link => stage.node('apps/gate/dist/main.js', { ...NO_LIMITS, NESTGATE_LINK: link })),
+  );
+  const env = { ...NO_LIMITS, NESTGATE_LINK: workerLink, PORT: undefined };
+  await stage.node('apps/worker/dist/main.js', env, /nestgate worker: started/);
+  return { ports };
+}
+
+/** @type {readonly Contender[]} */
+export const CONTENDERS = [
+  {
+    name: REFERENCE,
+    about: 'ws alone, one process: the reference R',
+    dialect: 'json',
+    families: ALL,
+    start: peer('ws.mjs'),
+  },
+  {
+    name: 'nestgate-memory',
+    about: 'nestgate, gate and handlers in one process',
+    dialect: 'gate',
+    families: ALL,
+    start: async stage => ({ ports: [await stage.node('apps/chat/dist/main.js', NO_LIMITS)] }),
+  },
+  {
+    name: 'nestgate-tcp',
+    about: 'nestgate, gate and worker, TCP link',
+    dialect: 'gate',
+    families: ALL,
+    start: async (stage, gates) => {
+      const links = await Promise.all(Array.from({ length: gates }, () => stage.freePort()));
+      const urls = links.map(port => `tcp://127.0.0.1:${port}`);
+      return cluster(stage, urls, `tcp://${links.map(port => `127.0.0.1:${port}`).join(',')}`);
+    },
+  },
+  {
+    name: 'nestgate-nats',
+    about: 'nestgate, gate and worker, NATS link',
+    dialect: 'gate',
+    families: ALL,
+    start: async (stage, gates) => {
+      const url = await stage.nats();
+      return cluster(
+        stage,
+        Array.from({ length: gates }, () => url),
+        url,
+      );
+    },
+  },
+  {
+    name: 'ws-nats',
+    about: 'ws and nats.js by hand, gate and worker',
+    dialect: 'json',
+    families: ALL,
+    start: peersOnNats('ws-nats-gate.mjs', 'ws-nats-worker.mjs'),
+  },
+  {
+    name: 'nest',
+    about: 'Nest @WebSocketGateway (platform-ws), one process',
+    dialect: 'nest',
+    families: ALL,
+    start: peer('nest-gateway.mjs'),
+  },
+  {
+    name: 'nest-nats',
+    about: 'Nest @WebSocketGateway and Nest NATS transporter, gate and worker',
+    dialect: 'nest',
+    families: ALL,
+    start: peersOnNats('nest-nats-gateway.mjs', 'nest-nats-worker.mjs'),
+  },
+  {
+    name: 'socket.io',
+    about: 'socket.io over websocket, one process',
+    dialect: 'socket.io',
+    families: ALL,
+    start: peer('socket-io.mjs'),
+  },
+  {
+    name: 'socket.io-redis',
+    about: 'socket.io with the redis adapter: members in one process, the sender in another',
+    dialect: 'socket.io',
+    families: ['fanout'],
+    start: async stage => {
+      const env = { REDIS_URL: await stage.redis() };
+      const port = await stage.node('bench/peers/socket-io.mjs', env);
+      return { ports: [port], senderPort: await stage.node('bench/peers/socket-io.mjs', env) };
+    },
+  },
+];

@@ -1,0 +1,72 @@
+import { Histogram } from '../load/histogram.mjs';
+
+/** A generator that used more of its core than this may have been what was measured. */
+const SATURATED = 0.9;
+/** Servers that used as much of their core had work all the time. */
+const FULL = 0.95;
+/** A generator that waited longer than this for a CPU shares its core with something else. */
+const CROWDED = 0.1;
+/** An open loop that sends later than this is none, in milliseconds at p99. */
+const LATE_MS = 1;
+
+/**
+ * What one measurement has found.
+ * @typedef {object} Result
+ * @property {string} contender
+ * @property {string} workload
+ * @property {number} [perCpuSecond] messages per second of server CPU
+ * @property {number} [perSecond] messages per second
+ * @property {number} [p50] milliseconds
+ * @property {number} [p99] milliseconds
+ * @property {number} [bytesPerConnection]
+ * @property {number} [serverShare] CPU of all servers, in cores
+ * @property {readonly string[]} notes why the figures may be wrong
+ */
+
+/** @typedef {import('./bench.mjs').Load} Load */
+
+/**
+ * Whether the generator or the machine spoiled a measurement.
+ * @param {Load} load
+ * @param {boolean} isOpenLoop
+ */
+export function notesOf({ reports, unanswered, serverBusyMs }, isOpenLoop) {
+  /** @type {Set<string>} */
+  const notes = new Set();
+  const lateness = new Histogram();
+  for (const report of reports) {
+    lateness.addPairs(report.lateness);
+    // An open loop looks at the clock all the time: when it cannot keep up, it is late.
+    if (!isOpenLoop && report.ownBusyMs > SATURATED * report.elapsedMs) {
+      const isFull = serverBusyMs > FULL * report.elapsedMs;
+      notes.add(isFull ? 'generator saturated, but so were the servers' : 'INVALID: generator saturated');
+    }
+    if (report.ownWaitMs > CROWDED * report.elapsedMs) notes.add('something else ran on the core of the generator');
+    if (report.errors > 0) notes.add(`INVALID: errors, such as ${report.firstError}`);
+    if (report.strays > 0) notes.add('INVALID: frames that answer nothing');
+    if (report.lost > 0) notes.add(`INVALID: connections lost, ${report.firstLoss}`);
+  }
+  if (lateness.quantile(0.99) > LATE_MS) notes.add(`INVALID: sent more than ${LATE_MS} ms late at p99`);
+  if (unanswered > 0) notes.add('INVALID: requests without an answer');
+  return [...notes];
+}
+
+/**
+ * @param {Load} load
+ * @param {boolean} isOpenLoop
+ */
+export function figuresOf(load, isOpenLoop) {
+  const { reports, serverBusyMs } = load;
+  const latency = new Histogram();
+  for (const report of reports) latency.addPairs(report.latencies);
+  const { elapsedMs } = reports[0];
+  const messages = reports.reduce((sum, report) => sum + report.messages, 0);
+  return {
+    perCpuSecond: serverBusyMs > 0 ? (messages / serverBusyMs) * 1_000 : undefined,
+    perSecond: (messages / elapsedMs) * 1_000,
+    p50: latency.quantile(0.5),
+    p99: latency.quantile(0.99),
+    serverShare: serverBusyMs / elapsedMs,
+    notes: notesOf(load, isOpenLoop),
+  };
+}

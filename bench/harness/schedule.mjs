@@ -1,0 +1,134 @@
+import { COLD_MS, compare } from './comparison.mjs';
+import { CONTENDERS, REFERENCE } from './contenders.mjs';
+import { measurePoint, SERIES } from './growth.mjs';
+import { QUICK_IDLE_CLIENTS, WORKLOADS } from './workloads.mjs';
+
+/** How long processes take to start, to warm up and to end, about, in milliseconds. */
+const START_MS = 2_300;
+/** How long opening one client takes, about, in milliseconds: gates admit 1000 connections per second. */
+const OPEN_MS = 1;
+const IDLE_MS = 1_500;
+/** What costs must not grow with. The other links share all but the link with these. */
+const GROWING = ['nestgate-tcp', 'nestgate-nats'];
+
+/**
+ * What was found so far.
+ * @typedef {object} Findings
+ * @property {import('./result.mjs').Result[]} results
+ * @property {import('./growth.mjs').GrowthResult[]} growth
+ */
+
+/**
+ * One contender in fresh processes.
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {number} estimateMs how long it takes, about
+ * @property {(bench: import('./bench.mjs').Bench, findings: Findings, onStart: (what: string) => void) => Promise<void>} run
+ * @property {(why: string) => Findings} fail what to note when it fails
+ */
+
+/** @typedef {import('./options.mjs').BenchOptions} BenchOptions */
+
+/**
+ * All that is measured, in order: contenders take turns, and each round starts with another one, so that what the machine does
+ * beside the bench meets all of them.
+ * @param {BenchOptions} options
+ * @returns {Step[]}
+ */
+export function scheduleOf(options) {
+  const steps = [];
+  for (let round = 1; round <= options.rounds; round++) {
+    const label = options.rounds > 1 ? `round ${round} of ${options.rounds}, ` : '';
+    steps.push(...comparisons(options, round, label), ...growths(options, label));
+  }
+  return steps;
+}
+
+/** @param {BenchOptions} options @param {number} round @param {string} label */
+function comparisons({ quick, parts, peers, measureMs, warmMs }, round, label) {
+  const contenders = CONTENDERS.filter(({ name }) => name === REFERENCE || peers.includes(name));
+  const workloads = WORKLOADS.filter(({ family }) => parts.has(family)).map(workload =>
+    quick && workload.family === 'idle' ? { ...workload, clients: QUICK_IDLE_CLIENTS } : workload,
+  );
+  const first = (round - 1) % contenders.length;
+  const order = [...contenders.slice(first), ...contenders.slice(0, first)];
+  return familiesOf(workloads, quick).flatMap(family =>
+    order.flatMap(contender => {
+      const isMain = contender.name === REFERENCE || contender.dialect === 'gate';
+      const fitting = family.filter(
+        ({ family: kind, isQuick }) => contender.families.includes(kind) && (!quick || isMain || isQuick),
+      );
+      return fitting.length > 0 ? [comparison(contender, fitting, { measureMs, warmMs }, label)] : [];
+    }),
+  );
+}
+
+/**
+ * What is measured on the same processes. Memory counts from a fresh process on; for more of those a quick run has no time.
+ * @param {readonly import('./workloads.mjs').Workload[]} workloads
+ * @param {boolean} quick
+ */
+function familiesOf(workloads, quick) {
+  const keyOf = (/** @type {import('./workloads.mjs').Workload} */ { family }) => (quick && family !== 'idle' ? 'quick' : family);
+  return [...new Set(workloads.map(keyOf))].map(key => workloads.filter(workload => keyOf(workload) === key));
+}
+
+/**
+ * @param {import('./contenders.mjs').Contender} contender
+ * @param {readonly import('./workloads.mjs').Workload[]} workloads
+ * @param {import('./bench.mjs').LoadTimes} times
+ * @param {string} label
+ * @returns {Step}
+ */
+function comparison(contender, workloads, times, label) {
+  const { name } = contender;
+  const each = workloads.map(
+    ({ family, clients }) => clients * OPEN_MS + (family === 'idle' ? IDLE_MS : times.warmMs + times.measureMs),
+  );
+  /** @type {Set<string>} */
+  const done = new Set();
+  return {
+    name: `${label}${name}`,
+    estimateMs: each.reduce((sum, ms) => sum + ms, START_MS),
+    run: (bench, { results }, onStart) =>
+      compare(
+        bench,
+        { contender, workloads, times },
+        workload => onStart(workload.name),
+        result => {
+          done.add(result.workload);
+          results.push(result);
+        },
+      ),
+    fail: why => ({
+      results: workloads
+        .filter(workload => !done.has(workload.name))
+        .map(workload => ({ contender: name, workload: workload.name, notes: [`FAILED: ${why}`] })),
+      growth: [],
+    }),
+  };
+}
+
+/** @param {BenchOptions} options @param {string} label @returns {Step[]} */
+function growths({ quick, parts, peers, measureMs, warmMs }, label) {
+  if (!parts.has('growth')) return [];
+  const names = GROWING.filter(name => peers.includes(name)).slice(0, quick ? 1 : undefined);
+  const contenders = CONTENDERS.filter(({ name }) => names.includes(name));
+  const times = { measureMs, warmMs: Math.max(warmMs, COLD_MS) };
+  return SERIES.flatMap(series =>
+    (quick ? (series.quickPoints ?? []) : series.points).flatMap(point =>
+      contenders.map(contender => {
+        const { gates, clients } = series.at(point);
+        const ofPoint = { contender: contender.name, series: series.name, point };
+        return {
+          name: `${label}${contender.name}, growth: ${point} ${series.unit}`,
+          estimateMs: START_MS + (clients / gates) * OPEN_MS + warmMs + 2 * measureMs,
+          run: async (/** @type {import('./bench.mjs').Bench} */ bench, /** @type {Findings} */ { growth }) => {
+            growth.push(await measurePoint(bench, contender, series, point, times));
+          },
+          fail: (/** @type {string} */ why) => ({ results: [], growth: [{ ...ofPoint, notes: [`FAILED: ${why}`] }] }),
+        };
+      }),
+    ),
+  );
+}

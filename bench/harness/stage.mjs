@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ManagedProcess } from './managed-process.mjs';
+import { cpuTimes, hasProc, residentBytes } from './process-meter.mjs';
+
+const ROOT = new URL('../../', import.meta.url);
+const CONTROL = new URL('./control.mjs', import.meta.url).href;
+/** What apps and peers print when they can be reached. */
+const PRINTED_PORT = /\/\/localhost:(\d+)\//;
+const BROKER_MS = 10_000;
+const USAGE_MS = 10_000;
+
+/**
+ * @typedef {object} Usage
+ * @property {number} busyMs CPU time so far
+ * @property {number} rss bytes
+ * @property {number} heapUsed bytes, after a collection where the process can be told to do one
+ */
+
+/** A port of loopback that was free a moment ago. */
+async function freePort() {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' ? (address?.port ?? 0) : 0;
+}
+
+/** The servers of one measurement: all fresh, all on one core, all gone at its end. */
+export class Stage {
+  /**
+   * @param {object} options
+   * @param {number | undefined} options.core
+   * @param {readonly string[]} [options.nodeArgs] for each server
+   */
+  constructor({ core, nodeArgs = [] }) {
+    /** @private @readonly */
+    this.core = core;
+    /** @private @readonly */
+    this.nodeArgs = nodeArgs;
+    /** @private @readonly @type {ManagedProcess[]} */
+    this.processes = [];
+    /** @private @readonly */
+    this.directory = mkdtempSync(join(tmpdir(), 'nestgate-bench-'));
+    /** A port that nobody uses yet. @readonly */
+    this.freePort = freePort;
+  }
+
+  /** All processes, brokers included. */
+  get pids() {
+    return this.processes.map(child => child.pid);
+  }
+
+  /** What each process that runs Node says about itself. @returns {Promise<(Usage & { name: string })[]>} */
+  async usage() {
+    const servers = this.processes.filter(({ child }) => child.connected);
+    return Promise.all(
+      servers.map(async ({ name, child }) => {
+        const answered = once(child, 'message', { signal: AbortSignal.timeout(USAGE_MS) });
+        child.send('usage');
+        const [{ usage }] = await answered;
+        return { ...usage, name };
+      }),
+    );
+  }
+
+  /** What all processes have used so far: from the system, or from themselves where that does not tell. */
+  async used() {
+    if (hasProc()) return { busyMs: cpuTimes(this.pids).busyMs, rss: residentBytes(this.pids) };
+    const usages = await this.usage();
+    const sum = (/** @type {'busyMs' | 'rss'} */ key) => usages.reduce((total, usage) => total + usage[key], 0);
+    return { busyMs: sum('busyMs'), rss: sum('rss') };
+  }
+
+  /**
+   * Starts a script of the repository, and waits until it says what `ready` expects.
+   * @param {string} script from the repository's root
+   * @param {Readonly<Record<string, string | undefined>>} [env]
+   * @param {RegExp} [ready]
+   * @returns {Promise<number>} the port that it has printed, 0 for none
+   */
+  async node(script, env = {}, ready = PRINTED_PORT) {
+    const args = [...this.nodeArgs, '--import', CONTROL, fileURLToPath(new URL(script, ROOT))];
+    const server = this.start({ name: script, program: process.execPath, args, env, ipc: true });
+    const [, port] = await server.whenPrinted(ready);
+    return Number(port ?? 0);
+  }
+
+  /** Starts a NATS server. @returns {Promise<string>} its URL */
+  async nats() {
+    const port = await freePort();
+    await this.broker(process.env.NATS_SERVER ?? 'nats-server', ['-a', '127.0.0.1', '-p', String(port)], port);
+    return `nats://127.0.0.1:${port}`;
+  }
+
+  /** Starts a Redis server that keeps nothing. @returns {Promise<string>} its URL */
+  async redis() {
+    const port = await freePort();
+    const args = ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no'];
+    await this.broker(process.env.REDIS_SERVER ?? 'redis-server', args, port);
+    return `redis://127.0.0.1:${port}`;
+  }
+
+  /** Ends all processes. */
+  async end() {
+    await Promise.all(this.processes.map(child => child.end()));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** @private @param {import('./managed-process.mjs').ProcessPlan} plan */
+  start(plan) {
+    const child = new ManagedProcess({ ...plan, core: this.core });
+    this.processes.push(child);
+    return child;
+  }
+
+  /** @private @param {string} program @param {readonly string[]} args @param {number} port */
+  async broker(program, args, port) {
+    const path = `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin`;
+    const child = this.start({ name: program, program, args, cwd: this.directory, env: { PATH: path } });
+    const end = Date.now() + BROKER_MS;
+    while (!(await accepts(port))) {
+      if (child.over !== undefined || Date.now() > end) {
+        throw new Error(`${program} ${child.over ?? 'does not start'}:\n${child.output}`);
+      }
+      await new Promise(resolve => setTimeout(resolve, 10));
+    }
+  }
+}
+
+/** Whether something accepts connections. @param {number} port @returns {Promise<boolean>} */
+function accepts(port) {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}

@@ -1,0 +1,132 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { dialects } from './dialects.mjs';
+import { LoadClient } from './load-client.mjs';
+
+/** Clients that may be connecting at the same time. */
+const RAMP = 64;
+/** How long to leave a server alone that takes no more connections for now, in milliseconds. */
+const REFUSED_PAUSE_MS = 50;
+/** How often one client may be refused for now. */
+const MAX_REFUSALS = 2_000;
+/** Clients that come from one address: a port of each pair of addresses can be used once. */
+const CLIENTS_PER_ADDRESS = 10_000;
+
+/**
+ * The clients to open.
+ * @typedef {object} CrowdPlan
+ * @property {import('./dialects.mjs').DialectName} dialect
+ * @property {'echo' | 'fan'} purpose
+ * @property {readonly number[]} ports they are spread over these
+ * @property {number} first the number of the first one, among those of all generators
+ * @property {number} count
+ * @property {number} [senderPort] where the last one connects to, when not to one of the ports
+ */
+
+/**
+ * Takes what clients get once they may send.
+ * @typedef {object} FrameListener
+ * @property {(client: LoadClient, bytes: Buffer, from: number, to: number) => void} onFrame
+ */
+
+/** Clients of one server. */
+export class Crowd {
+  /** @param {CrowdPlan} plan */
+  constructor(plan) {
+    /** @readonly */
+    this.plan = plan;
+    /** @readonly */
+    this.dialect = dialects[plan.dialect];
+    /** @readonly @type {LoadClient[]} */
+    this.clients = [];
+    /** @type {FrameListener | undefined} */
+    this.listener = undefined;
+    /** Connections that ended by themselves. */
+    this.lost = 0;
+    this.firstLoss = '';
+    /** @private what happens when a client may send, or cannot connect @type {Map<LoadClient, (failure?: string) => void>} */
+    this.opening = new Map();
+    /** @private */
+    this.pausedUntil = 0;
+  }
+
+  /** Opens all clients. @throws {Error} when one cannot connect */
+  async open() {
+    let next = 0;
+    const { count } = this.plan;
+    const lane = async () => {
+      while (next < count) await this.openOne(next++);
+    };
+    await Promise.all(Array.from({ length: Math.min(RAMP, count) }, lane));
+  }
+
+  end() {
+    this.listener = undefined;
+    for (const client of this.clients) client.end();
+    this.clients.length = 0;
+  }
+
+  /** @private @param {number} index */
+  async openOne(index) {
+    for (let refusals = 0; ; refusals++) {
+      const pause = this.pausedUntil - Date.now();
+      if (pause > 0) await delay(pause);
+      const failure = await this.tryOpen(index);
+      if (failure === undefined) return;
+      // 503 is a server that admits so many connections per second.
+      if (failure !== 'refused with 503' || refusals === MAX_REFUSALS) throw new Error(`Client ${index}: ${failure}`);
+      this.pausedUntil = Date.now() + REFUSED_PAUSE_MS;
+    }
+  }
+
+  /** @private @param {number} index @returns {Promise<string | undefined>} why it failed */
+  tryOpen(index) {
+    const { ports, senderPort, first, count, purpose } = this.plan;
+    const number = first + index;
+    const isSender = senderPort !== undefined && index === count - 1;
+    const target = {
+      host: '127.0.0.1',
+      port: isSender ? senderPort : ports[number % ports.length],
+      path: purpose === 'echo' ? this.dialect.echoPath : this.dialect.fanPath,
+      localAddress: process.platform === 'linux' ? `127.0.0.${2 + Math.floor(number / CLIENTS_PER_ADDRESS)}` : undefined,
+    };
+    return new Promise(resolve => {
+      const client = new LoadClient(index, target, {
+        onOpen: opened => {
+          if (this.dialect.greeting === 'none') this.opening.get(opened)?.();
+        },
+        onFrame: (from, bytes, start, end) => this.onFrame(from, bytes, start, end),
+        onGone: (gone, why) => this.onGone(gone, why),
+      });
+      this.opening.set(client, failure => {
+        this.opening.delete(client);
+        if (failure === undefined) this.clients[index] = client;
+        resolve(failure);
+      });
+    });
+  }
+
+  /** @private @param {LoadClient} client @param {Buffer} bytes @param {number} from @param {number} to */
+  onFrame(client, bytes, from, to) {
+    if (this.opening.size > 0 && this.opening.has(client)) this.greet(client, bytes, from, to);
+    else if (to - from === 1 && this.dialect.greeting === 'socket.io') client.send('3');
+    else this.listener?.onFrame(client, bytes, from, to);
+  }
+
+  /** @private @param {LoadClient} client @param {Buffer} bytes @param {number} from @param {number} to */
+  greet(client, bytes, from, to) {
+    const text = bytes.toString('latin1', from, to);
+    if (this.dialect.greeting === 'frame' || text.startsWith('40')) this.opening.get(client)?.();
+    else if (text.startsWith('0')) client.send('40');
+  }
+
+  /** @private @param {LoadClient} client @param {string} why */
+  onGone(client, why) {
+    const opening = this.opening.get(client);
+    if (opening) {
+      opening(why);
+      return;
+    }
+    this.lost++;
+    this.firstLoss ||= why;
+  }
+}

@@ -1,0 +1,11 @@
+/** Tells the harness that a peer can be reached. @param {number} port */
+export function announce(port) {
+  process.stdout.write(`listening on http://localhost:${port}/\n`);
+}
+
+/** The port of a server that listens. @param {{ address(): import('node:net').AddressInfo | string | null }} server */
+export function portOf(server) {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('The server does not listen on a port');
+  return address.port;
+}

@@ -1,0 +1,28 @@
+/** The reference: `ws` alone. /echo sends back what it gets; /fan has groups and sends to each member. */
+import { createServer } from 'node:http';
+import { WebSocketServer } from 'ws';
+import { announce, portOf } from './listening.mjs';
+import { Groups } from './groups.mjs';
+
+const server = createServer();
+const sockets = new WebSocketServer({ server, perMessageDeflate: false });
+const groups = new Groups();
+
+sockets.on('connection', (socket, request) => {
+  if (request.url === '/echo') {
+    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+    return;
+  }
+  socket.on('message', data => {
+    const { topic, body, id } = JSON.parse(String(data));
+    if (topic === 'fan/join') {
+      groups.join(body.group, socket);
+      socket.send(JSON.stringify({ id, body: { ok: true } }));
+    } else {
+      groups.send(body.group, JSON.stringify({ topic: 'fan/msg', body: body.data }));
+    }
+  });
+  socket.on('close', () => groups.leaveAll(socket));
+});
+
+server.listen(0, '127.0.0.1', () => announce(portOf(server)));

@@ -1,0 +1,101 @@
+import { isUtf8 } from 'node:buffer';
+import type { WebSocket } from 'ws';
+import { WS_TEXT } from './ws-frame.js';
+
+/** What is needed of the receiver of `ws`, which has no types of its own. */
+interface Receiver {
+  write(chunk: Buffer, ...rest: unknown[]): boolean;
+  readonly writableLength: number;
+  /** 0: it waits for the head of a frame. */
+  readonly _state: unknown;
+  readonly _bufferedBytes: unknown;
+  /** The opcode of a message whose first fragments it has; 0 when there is none. */
+  readonly _fragmented: unknown;
+  readonly _maxPayload: unknown;
+  readonly _errored: unknown;
+}
+
+const MASKED = 0x80;
+const MASK_BYTES = 4;
+/** Lengths in the second byte of a frame that mean a longer one follows. */
+const LENGTH_16 = 126;
+const LENGTH_64 = 127;
+
+/**
+ * Reads whole data frames ahead of `ws`: those that lie in one chunk, unfragmented, masked and within the limit, while `ws`
+ * itself stands between two frames. All else (control frames, fragments, what is split over chunks, and everything that is
+ * wrong) goes the way it always goes, byte for byte, so that `ws` has the say about the protocol. Most frames are of the
+ * plain kind, and cost a third less this way.
+ *
+ * `opcode`: the first byte of the frames to read. With a `ws` that looks different inside nothing is read ahead.
+ */
+export function readAhead(ws: WebSocket, opcode: number, onFrame: (data: Buffer) => void): void {
+  const receiver = (ws as unknown as { _receiver?: Receiver })._receiver;
+  if (!receiver || !isFamiliar(receiver)) return;
+  const write = receiver.write.bind(receiver);
+  const maxPayload = receiver._maxPayload as number;
+  receiver.write = chunk => {
+    const at = isBetweenFrames(receiver) ? readFrames(chunk, opcode, maxPayload, onFrame) : 0;
+    if (at === chunk.length) return true;
+    return write(at === 0 ? chunk : chunk.subarray(at));
+  };
+}
+
+function isFamiliar(receiver: Receiver): boolean {
+  const { _state, _bufferedBytes, _fragmented, _maxPayload, _errored } = receiver;
+  const numbers = [_state, _bufferedBytes, _fragmented, _maxPayload];
+  return numbers.every(each => typeof each === 'number') && typeof _errored === 'boolean' && Number(_maxPayload) > 0;
+}
+
+function isBetweenFrames(receiver: Receiver): boolean {
+  const { _state, _bufferedBytes, _fragmented, _errored, writableLength } = receiver;
+  return _state === 0 && _bufferedBytes === 0 && _fragmented === 0 && _errored === false && writableLength === 0;
+}
+
+/** Hands over the plain frames that a chunk begins with; returns where the first other one begins. */
+function readFrames(chunk: Buffer, opcode: number, maxPayload: number, onFrame: (data: Buffer) => void): number {
+  let at = 0;
+  while (chunk.length - at >= 2 + MASK_BYTES) {
+    const second = chunk[at + 1] as number;
+    let length = second - MASKED;
+    let mask = at + 2;
+    if (chunk[at] !== opcode || length < 0 || length === LENGTH_64) break;
+    if (length === LENGTH_16) {
+      length = ((chunk[at + 2] as number) << 8) | (chunk[at + 3] as number);
+      mask = at + 4;
+    }
+    const start = mask + MASK_BYTES;
+    const end = start + length;
+    if (end > chunk.length || length > maxPayload) break;
+    const isAscii = unmask(chunk, mask, start, end);
+    const data = chunk.subarray(start, end);
+    if (opcode === WS_TEXT && !isAscii && !isUtf8(data)) {
+      // Masked again, it is what has arrived: `ws` finds out by itself.
+      unmask(chunk, mask, start, end);
+      break;
+    }
+    onFrame(data);
+    at = end;
+  }
+  return at;
+}
+
+/** Takes the mask off in place; true when what is left is ASCII. */
+function unmask(chunk: Buffer, mask: number, start: number, end: number): boolean {
+  const a = chunk[mask] as number;
+  const b = chunk[mask + 1] as number;
+  const c = chunk[mask + 2] as number;
+  const d = chunk[mask + 3] as number;
+  let bits = 0;
+  let i = start;
+  for (const whole = end - 3; i < whole; i += 4) {
+    bits |= chunk[i] = (chunk[i] as number) ^ a;
+    bits |= chunk[i + 1] = (chunk[i + 1] as number) ^ b;
+    bits |= chunk[i + 2] = (chunk[i + 2] as number) ^ c;
+    bits |= chunk[i + 3] = (chunk[i + 3] as number) ^ d;
+  }
+  if (i < end) bits |= chunk[i] = (chunk[i] as number) ^ a;
+  if (i + 1 < end) bits |= chunk[i + 1] = (chunk[i + 1] as number) ^ b;
+  if (i + 2 < end) bits |= chunk[i + 2] = (chunk[i + 2] as number) ^ c;
+  return bits < 0x80;
+}

@@ -1,0 +1,210 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { GateError } from '@nestgate/protocol';
+import {
+  type NatsConnection,
+  type NodeConnectionOptions,
+  PermissionViolationError,
+  type Status,
+} from '@nats-io/transport-node';
+import type { SendResult } from '../link.js';
+import { dropConnection, dropSocket, endConnection } from './nats-connection.js';
+import { NatsDialer } from './nats-dialer.js';
+import { NatsInterest } from './nats-interest.js';
+import { NatsPressure } from './nats-pressure.js';
+import type { NatsWarnings } from './nats-warnings.js';
+
+/** With three unanswered pings a server is dead, which is noticed within 4 pings: before the promised 4 seconds. */
+const PING_MS = 900;
+/** How long a server may take to greet whoever connects, in milliseconds. */
+const HANDSHAKE_MS = 2_000;
+
+/** What a line tells, once it is open. */
+export interface NatsLineEvents {
+  /** It is connected again, and has subscribed to everything again. */
+  onUp(): void;
+  /** It is cut. Of so many frames nobody knows whether the server has taken them. */
+  onDown(uncertain: number): void;
+  /** The server can take more again. */
+  onDrain(): void;
+}
+
+/** The connection to NATS: it is made once, comes back by itself, and takes no more than what it can pass on. */
+export class NatsLine {
+  readonly interest: NatsInterest;
+  /** Subscriptions and messages that the server did not permit. */
+  denied = 0;
+  isConnected = false;
+  /** True when the server has not answered a ping for a while. */
+  isDeaf = false;
+  private readonly dialer: NatsDialer;
+  private readonly pressure: NatsPressure;
+  private nats: NatsConnection | undefined;
+  private state: 'opening' | 'open' | 'closed' = 'opening';
+  /** Why the node cannot join, and whether the connection has broken while it tried. */
+  private denial: string | undefined;
+  private hasBroken = false;
+
+  constructor(
+    options: NodeConnectionOptions,
+    private readonly warnings: NatsWarnings,
+    private readonly events: NatsLineEvents,
+  ) {
+    this.interest = new NatsInterest(error => warnings.warn('defect', `A listener has thrown: ${textOf(error)}`));
+    this.pressure = new NatsPressure(() => this.events.onDrain());
+    const steady: NodeConnectionOptions = {
+      pingInterval: PING_MS,
+      maxPingOut: 3,
+      timeout: HANDSHAKE_MS,
+      reconnectTimeWait: 200,
+      reconnectJitter: 300,
+      reconnectJitterTLS: 300,
+      ...options,
+      reconnect: true,
+      maxReconnectAttempts: -1,
+      waitOnFirstConnect: false,
+      ignoreAuthErrorAbort: true,
+      noEcho: true,
+    };
+    this.dialer = new NatsDialer(steady, warnings);
+  }
+
+  /**
+   * Connects, and joins with `join`; both again when the connection breaks meanwhile.
+   * @throws {GateError} what {@link NatsDialer.connect} throws; `FORBIDDEN` for what the server does not permit while joining.
+   */
+  async open(join: (nats: NatsConnection) => Promise<void>): Promise<void> {
+    while (this.state === 'opening') {
+      const nats = await this.dialer.connect();
+      this.attach(nats);
+      try {
+        await join(nats);
+        await nats.flush();
+        // What the server has refused comes before its answer to the flush, and is told in a later turn.
+        await turn();
+      } catch (error) {
+        if (error instanceof GateError) throw error;
+        this.hasBroken = true;
+      }
+      if (this.denial !== undefined) throw new GateError('FORBIDDEN', `link: ${this.denial}`);
+      if (!this.hasBroken && this.isConnected && this.state === 'opening') {
+        this.state = 'open';
+        return;
+      }
+      this.interest.detach();
+      await dropConnection(nats);
+    }
+    throw new GateError('LINK_CLOSED');
+  }
+
+  /** The largest message that the server takes, in bytes. */
+  get maxPayload(): number {
+    return this.nats?.info?.max_payload ?? 1024 * 1024;
+  }
+
+  /** Sends a frame in as many messages as it takes. */
+  send(subject: string, parts: readonly Buffer[], reply: string | undefined): SendResult {
+    const { nats, pressure } = this;
+    if (!nats || !this.isConnected || this.state === 'closed' || pressure.isFull) return 'refused';
+    let bytes = 0;
+    try {
+      for (const part of parts) {
+        nats.publish(subject, part, { reply });
+        bytes += part.length;
+      }
+    } catch (error) {
+      this.warnings.warn('send', `Nothing can be sent on the link: ${textOf(error)}`);
+      return 'refused';
+    }
+    pressure.note(bytes);
+    return pressure.isHigh ? 'congested' : 'sent';
+  }
+
+  /** Sends what is no frame: nobody is told when it cannot be sent. */
+  say(subject: string, body: string | Buffer, reply?: string): void {
+    if (!this.nats || !this.isConnected) return;
+    try {
+      this.nats.publish(subject, body, { reply });
+    } catch (error) {
+      this.warnings.warn('say', `Nothing can be said on the link: ${textOf(error)}`);
+    }
+  }
+
+  /** Has the server confirm what it was sent. */
+  confirm(): void {
+    if (this.isConnected) this.pressure.confirm();
+  }
+
+  async close(drain: boolean): Promise<void> {
+    this.state = 'closed';
+    this.dialer.stop();
+    this.pressure.stop();
+    const { nats } = this;
+    if (nats) await (this.isConnected ? endConnection(nats, drain) : dropConnection(nats));
+    this.isConnected = false;
+  }
+
+  private attach(nats: NatsConnection): void {
+    this.nats = nats;
+    this.isConnected = true;
+    this.hasBroken = false;
+    this.denial = undefined;
+    this.pressure.attach(nats);
+    void this.watch(nats);
+    this.interest.attach(nats);
+  }
+
+  /** Follows the connection: while it is down nothing can be published, because the client would lose it silently. */
+  private async watch(nats: NatsConnection): Promise<void> {
+    for await (const status of nats.status()) if (nats === this.nats) this.note(nats, status);
+  }
+
+  private note(nats: NatsConnection, status: Status): void {
+    if (status.type === 'ping') {
+      this.isDeaf = status.pendingPings > 1;
+    } else if (status.type === 'staleConnection') {
+      this.goDown();
+      dropSocket(nats);
+    } else if (status.type === 'disconnect') {
+      this.goDown();
+    } else if (status.type === 'reconnect') {
+      this.comeBack(nats);
+    } else if (status.type === 'error') {
+      this.noteError(status.error);
+    } else if (status.type === 'close' && this.state === 'open') {
+      this.goDown();
+      this.warnings.warn('close', 'The NATS client has given up: start this node again');
+    }
+  }
+
+  private goDown(): void {
+    if (!this.isConnected) return;
+    this.isConnected = false;
+    this.hasBroken = true;
+    const uncertain = this.pressure.reset();
+    if (this.state === 'open') this.events.onDown(uncertain);
+  }
+
+  private comeBack(nats: NatsConnection): void {
+    this.warnings.forget('refused');
+    this.isConnected = true;
+    this.isDeaf = false;
+    this.interest.attach(nats);
+    if (this.state === 'open') this.events.onUp();
+  }
+
+  private noteError(error: Error): void {
+    if (!(error instanceof PermissionViolationError)) {
+      this.warnings.warn('refused', `NATS says: ${error.message}`);
+      return;
+    }
+    this.denied++;
+    const what = error.operation === 'publish' ? 'publish to' : 'subscribe to';
+    const denial = `NATS does not permit this node to ${what} ${error.subject}`;
+    if (this.state === 'opening') this.denial ??= denial;
+    else this.warnings.warn(error.operation, denial);
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

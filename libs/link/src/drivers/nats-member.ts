@@ -1,0 +1,74 @@
+import type { NodeInfo } from '../link.js';
+import { readNodeInfo } from '../node-info.js';
+import { partHead } from './nats-fragments.js';
+import { isSubjectToken, type NatsSubjects } from './nats-subjects.js';
+
+/** Another node, from the first sign of it on. */
+export class NatsMember {
+  /** Where messages to it go, and where the server says that it is gone. */
+  readonly subject: string;
+  readonly lost: string;
+  /** What messages to it begin with. */
+  head: Buffer;
+  /** What it calls its meeting with this node; `undefined` until the two have met. */
+  theirTag: number | undefined;
+  heardAt = performance.now();
+  /** True when nothing was heard of it since the connection came back. */
+  isStale = false;
+  /** Another boot that says it has this id, and how often it has. */
+  rival: NodeInfo | undefined;
+  rivalCount = 0;
+  private theirLine = 0;
+
+  constructor(
+    public info: NodeInfo,
+    /** What this node calls the meeting. */
+    readonly tag: number,
+    private readonly self: NodeInfo,
+    subjects: NatsSubjects,
+    line: number,
+  ) {
+    this.subject = subjects.to(info);
+    this.lost = subjects.lost(info);
+    this.head = partHead(self, tag, line);
+  }
+
+  /** This node has another connection. */
+  renew(line: number): void {
+    this.isStale = true;
+    this.head = partHead(this.self, this.tag, line);
+  }
+
+  /** A sign of life. Returns whether it says something new. */
+  hear(info: NodeInfo): boolean {
+    this.heardAt = performance.now();
+    this.isStale = false;
+    if (JSON.stringify(this.info) === JSON.stringify(info)) return false;
+    this.info = info;
+    return true;
+  }
+
+  /** Another one wants the id. Returns how often it has said so. */
+  noteRival(node: NodeInfo): number {
+    this.rivalCount = this.rival?.epoch === node.epoch ? this.rivalCount + 1 : 1;
+    this.rival = node;
+    return this.rivalCount;
+  }
+
+  /** Whether a message did not come by an earlier connection of the other node than one before it. */
+  isLatest(line: number): boolean {
+    if (line < this.theirLine) return false;
+    this.theirLine = line;
+    return true;
+  }
+}
+
+/** What a node says of itself; `undefined` for what is malformed. */
+export function readMember(bytes: Buffer): NodeInfo | undefined {
+  try {
+    const node = readNodeInfo(bytes);
+    return isSubjectToken(node.epoch) ? node : undefined;
+  } catch {
+    return undefined;
+  }
+}

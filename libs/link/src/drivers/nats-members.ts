@@ -1,0 +1,247 @@
+import type { NodeId, NodeInfo, NodeRole, PeerChange } from '../link.js';
+import { type NatsPart, partHead } from './nats-fragments.js';
+import { NatsMember, readMember } from './nats-member.js';
+import type { NatsSubjects } from './nats-subjects.js';
+
+/** How often a node says that it lives, in milliseconds. */
+export const HEARTBEAT_MS = 1_000;
+/** Three missing signs of life are death. */
+const DEAD_MS = 3_500;
+/** A look around that comes so much too late, in milliseconds, says more about this node than about the others. */
+const LATE_MS = 1_000;
+/** How often a second node must say that it has the id of a living one until it is worth a warning. */
+const RIVAL_COUNT = 4;
+const ECHO_BYTES = 4;
+
+/** What the members of a cluster need of the link. */
+export interface NatsMembersHost {
+  /** Sends a control message. When nobody listens any more, {@link NatsMembers.noteGone} is told. */
+  post(member: NatsMember, body: Buffer): void;
+  onPeer(change: PeerChange): void;
+  warn(kind: string, message: string): void;
+}
+
+/**
+ * The other nodes. Two nodes are peers of each other when they have met: each tells the other a tag, and from then on marks
+ * its frames with it. A node that loses another meets it anew under another tag, whereupon the other loses it too: both
+ * sides begin together, and nothing of an earlier meeting is taken for part of a later one.
+ *
+ *     control message = u32 echo: the tag that is answered, 0 for a question · information of the sender
+ */
+export class NatsMembers {
+  /** What casts of this node begin with. */
+  castHead: Buffer;
+  /** Those that this node has met. */
+  readonly peers = new Map<NodeId, NodeInfo>();
+  private readonly members = new Map<NodeId, NatsMember>();
+  private lastTag = 0;
+  private line = 1;
+  private lookedAt = performance.now();
+
+  constructor(
+    private self: NodeInfo,
+    private readonly subjects: NatsSubjects,
+    private readonly host: NatsMembersHost,
+  ) {
+    this.castHead = partHead(self, 0, this.line);
+  }
+
+  announce(self: NodeInfo): void {
+    this.self = self;
+  }
+
+  /** A node that this one has met, and that has been heard of since the connection came back. */
+  reachable(id: NodeId): NatsMember | undefined {
+    const member = this.members.get(id);
+    return member?.theirTag === undefined || member.isStale ? undefined : member;
+  }
+
+  /**
+   * Whether a frame comes from a peer, out of this meeting; casts are of no meeting. What a server that hung still had of an
+   * earlier connection of the sender would come after what was sent later.
+   */
+  admits({ from, epoch, tag, line }: NatsPart, role: NodeRole | undefined): boolean {
+    const member = this.members.get(from);
+    if (member?.theirTag === undefined || member.info.epoch !== epoch) return false;
+    if (role !== undefined && (member.info.role !== role || member.theirTag !== tag)) return false;
+    return member.isLatest(line);
+  }
+
+  /**
+   * A frame that was not admitted. When it is of a later meeting than this node knows of, the other one has begun again, and
+   * what it said of that was lost.
+   */
+  noteStranger({ from, epoch, tag }: NatsPart, role: NodeRole | undefined): void {
+    const member = this.members.get(from);
+    if (member?.info.epoch === epoch && member.info.role === role) this.catchUp(member, tag);
+  }
+
+  /** What a node of a role says to all. With `asks`, it wants to hear from everybody. */
+  noteInfo(role: NodeRole, bytes: Buffer, asks: boolean): void {
+    const node = this.read(role, bytes);
+    if (node && !this.isRival(node)) this.hear(node, asks);
+  }
+
+  /** What a node of a role says to this one. */
+  noteControl(role: NodeRole, part: NatsPart): void {
+    if (part.bytes.length < ECHO_BYTES) return;
+    const node = this.read(role, part.bytes.subarray(ECHO_BYTES));
+    if (!node || node.id !== part.from || node.epoch !== part.epoch || this.isRival(node)) return;
+    if (this.members.get(node.id)?.isLatest(part.line) === false) return;
+    const echo = part.bytes.readUInt32LE(0);
+    if (echo === 0) this.meet(node, part.tag);
+    else this.greet(node, echo, part.tag);
+    this.members.get(node.id)?.isLatest(part.line);
+  }
+
+  /** A node of a role says goodbye. */
+  noteBye(role: NodeRole, bytes: Buffer): void {
+    const node = this.read(role, bytes);
+    const known = node && this.members.get(node.id)?.info;
+    if (known && known.epoch === node.epoch && known.role === role) this.lose(node.id, 'leave');
+  }
+
+  /** Nobody listens where this boot of a node did. */
+  noteGone({ id, epoch }: Pick<NodeInfo, 'id' | 'epoch'>): void {
+    const member = this.members.get(id);
+    if (member?.info.epoch !== epoch) return;
+    this.lose(id, 'lost');
+    if (member.rival) this.hear(member.rival, false);
+  }
+
+  /** Loses those of whom nothing was heard for too long. While this node is `deaf`, that is nobody's fault. */
+  lookAround(deaf: boolean): void {
+    const now = performance.now();
+    const excused = deaf || now - this.lookedAt > LATE_MS;
+    this.lookedAt = now;
+    for (const [id, member] of this.members) {
+      if (excused) member.heardAt = now;
+      else if (now - member.heardAt > DEAD_MS) this.lose(id, 'lost');
+    }
+  }
+
+  /** The connection has come back: whether the others hear this node again is not known before they say something. */
+  expectAll(): void {
+    this.line++;
+    this.castHead = partHead(this.self, 0, this.line);
+    for (const member of this.members.values()) member.renew(this.line);
+  }
+
+  get staleCount(): number {
+    let count = 0;
+    for (const { isStale, theirTag } of this.members.values()) if (isStale && theirTag !== undefined) count++;
+    return count;
+  }
+
+  /** Those who have said nothing are lost. */
+  loseStale(): void {
+    for (const [id, { isStale }] of this.members) if (isStale) this.lose(id, 'lost');
+  }
+
+  clear(): void {
+    this.members.clear();
+    this.peers.clear();
+  }
+
+  private read(role: NodeRole, bytes: Buffer): NodeInfo | undefined {
+    const node = readMember(bytes);
+    if (!node) return undefined;
+    if (node.role !== role) {
+      this.host.warn('forged', `A ${role} says on the link that it is the ${node.role} ${node.id}: it is not believed`);
+      return undefined;
+    }
+    if (node.id !== this.self.id) return node;
+    this.host.warn('twin', `Another ${role} has the id of this node, "${node.id}"`);
+    return undefined;
+  }
+
+  /** The one who is here keeps its id; whether it still is, the server knows. */
+  private isRival(node: NodeInfo): boolean {
+    const member = this.members.get(node.id);
+    if (!member || (member.info.epoch === node.epoch && member.info.role === node.role)) return false;
+    if (member.noteRival(node) >= RIVAL_COUNT) this.host.warn('rival', `Two nodes have the id "${node.id}"`);
+    this.host.post(member, this.control(member.theirTag ?? 0));
+    return true;
+  }
+
+  private hear(node: NodeInfo, asks: boolean): void {
+    const member = this.members.get(node.id);
+    if (!member) this.ask(this.admit(node));
+    else if (member.theirTag === undefined) this.ask(member);
+    else {
+      this.refresh(member, node);
+      if (asks) this.host.post(member, this.control(member.theirTag));
+    }
+  }
+
+  /** Another node wants to meet this one, under its tag. */
+  private meet(node: NodeInfo, theirTag: number): void {
+    let member = this.members.get(node.id);
+    if (member?.theirTag !== undefined) {
+      // A question that was under way for long is not about the present.
+      if (theirTag < member.theirTag) return;
+      if (theirTag > member.theirTag) {
+        this.lose(node.id, 'lost');
+        member = undefined;
+      }
+    }
+    member ??= this.admit(node);
+    // The answer goes first: frames to a node that does not know this one yet would be lost.
+    this.host.post(member, this.control(theirTag));
+    this.join(member, node, theirTag);
+  }
+
+  /** Another node answers, or says that it is still there. */
+  private greet(node: NodeInfo, echo: number, theirTag: number): void {
+    const member = this.members.get(node.id);
+    if (!member) return;
+    if (member.theirTag !== undefined && member.theirTag !== theirTag) this.catchUp(member, theirTag);
+    else if (member.tag === echo) this.join(member, node, theirTag);
+  }
+
+  /** The other side has begun again without this one: now both do. */
+  private catchUp(member: NatsMember, theirTag: number): void {
+    if (member.theirTag === undefined || theirTag <= member.theirTag) return;
+    this.lose(member.info.id, 'lost');
+    this.ask(this.admit(member.info));
+  }
+
+  private join(member: NatsMember, node: NodeInfo, theirTag: number): void {
+    if (member.theirTag !== undefined) {
+      this.refresh(member, node);
+      return;
+    }
+    member.theirTag = theirTag;
+    member.hear(node);
+    this.peers.set(node.id, node);
+    this.host.onPeer({ type: 'join', node });
+  }
+
+  private refresh(member: NatsMember, node: NodeInfo): void {
+    if (!member.hear(node)) return;
+    this.peers.set(node.id, node);
+    this.host.onPeer({ type: 'change', node });
+  }
+
+  private admit(info: NodeInfo): NatsMember {
+    const member = new NatsMember(info, ++this.lastTag, this.self, this.subjects, this.line);
+    this.members.set(info.id, member);
+    return member;
+  }
+
+  private ask(member: NatsMember): void {
+    member.heardAt = performance.now();
+    this.host.post(member, this.control(0));
+  }
+
+  private control(echo: number): Buffer {
+    const body = Buffer.from(`\0\0\0\0${JSON.stringify(this.self)}`);
+    body.writeUInt32LE(echo);
+    return body;
+  }
+
+  private lose(id: NodeId, type: 'leave' | 'lost'): void {
+    this.members.delete(id);
+    if (this.peers.delete(id)) this.host.onPeer({ type, id });
+  }
+}

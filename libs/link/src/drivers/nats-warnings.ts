@@ -1,0 +1,30 @@
+/** How long a kind of warning is not repeated, in milliseconds. */
+const QUIET_MS = 60_000;
+
+/** Tells whoever runs a node what is wrong, without flooding them. */
+export class NatsWarnings {
+  private readonly told = new Map<string, { at: number; left: number }>();
+
+  constructor(private readonly emit: (message: string) => void = warnProcess) {}
+
+  /** Warns, unless a warning of this kind was given a moment ago: then the next one says how many were left out. */
+  warn(kind: string, message: string): void {
+    const now = performance.now();
+    const told = this.told.get(kind);
+    if (told && now - told.at < QUIET_MS) {
+      told.left++;
+      return;
+    }
+    this.told.set(kind, { at: now, left: 0 });
+    this.emit(told?.left ? `${message} (and ${told.left} more of the kind before)` : message);
+  }
+
+  /** What this kind was about is over: the next time is news. */
+  forget(kind: string): void {
+    this.told.delete(kind);
+  }
+}
+
+function warnProcess(message: string): void {
+  process.emitWarning(message, { type: 'NestgateWarning', code: 'NESTGATE_NATS' });
+}

@@ -1,0 +1,145 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort, NatsProcess, waitUntil } from '@nestgate/testing';
+import { Effects } from './effects.js';
+import { LedgerClient } from './ledger-client.js';
+import { NodeProcess } from './node-process.js';
+
+/** How the nodes of a cluster find each other. */
+export type LinkKind = 'tcp' | 'nats';
+export const LINKS: readonly LinkKind[] = ['tcp', 'nats'];
+
+/** What a cluster is made of. */
+export interface FaultClusterOptions {
+  readonly link: LinkKind;
+  /** @defaultValue 2 */
+  readonly gates?: number;
+  /** @defaultValue 2 */
+  readonly workers?: number;
+  /** Options of the gates, beside those of `apps/gate`. */
+  readonly gate?: object;
+}
+
+/** Whether the faults last as long as they should, or only as long as it takes to see their effect. */
+export const isLong = process.env['NESTGATE_FAULTS'] === 'long';
+
+let lastRun = 0;
+
+/** Gates and workers in processes of their own, with a broker where the link needs one. */
+export class FaultCluster {
+  readonly gates: NodeProcess[] = [];
+  readonly workers: NodeProcess[] = [];
+  /** Tells the messages of one cluster from those of another. */
+  readonly run = `${process.pid}-${++lastRun}`;
+  private readonly clients: LedgerClient[] = [];
+  private readonly folder = mkdtempSync(join(tmpdir(), 'nestgate-faults-'));
+  private readonly effectFiles = new Map<string, string>();
+  private readonly gateLinks: string[] = [];
+  private lastNode = 0;
+
+  private constructor(
+    private readonly options: FaultClusterOptions,
+    readonly nats: NatsProcess | undefined,
+  ) {}
+
+  /** Starts everything; resolves when every gate can route to every worker. */
+  static async start(options: FaultClusterOptions): Promise<FaultCluster> {
+    const { link, gates = 2, workers = 2 } = options;
+    const cluster = new FaultCluster(options, link === 'nats' ? await NatsProcess.start() : undefined);
+    try {
+      for (let i = 0; i < gates; i++) {
+        cluster.gateLinks.push(cluster.nats?.url ?? `tcp://127.0.0.1:${await freePort()}`);
+      }
+      const starting = [
+        ...cluster.gateLinks.map((_, index) => cluster.startGate(index)),
+        ...Array.from({ length: workers }, () => cluster.startWorker()),
+      ];
+      await Promise.all(starting);
+      await cluster.isWhole();
+      return cluster;
+    } catch (error) {
+      await cluster.end();
+      throw error;
+    }
+  }
+
+  /** Starts the gate with this number, also in place of one that is over. */
+  async startGate(index: number): Promise<NodeProcess> {
+    const gate = await NodeProcess.start('gate', `gate-${++this.lastNode}`, {
+      NESTGATE_LINK: this.gateLinks[index],
+      NESTGATE_SECRET: 'shared',
+      NESTGATE_MSG_RATE: '0',
+      NESTGATE_MAX_PER_IP: '0',
+      FAULTS_GATE: JSON.stringify(this.options.gate ?? {}),
+    });
+    this.gates[index] = gate;
+    return gate;
+  }
+
+  /** Starts one more worker. `link` stands for the gates, where they are not to be reached directly. */
+  async startWorker(link = this.workerLink): Promise<NodeProcess> {
+    const id = `worker-${++this.lastNode}`;
+    const file = join(this.folder, id);
+    const worker = await NodeProcess.start('worker', id, {
+      NESTGATE_LINK: link,
+      NESTGATE_SECRET: 'shared',
+      FAULTS_EFFECTS: file,
+    });
+    this.effectFiles.set(id, file);
+    this.workers.push(worker);
+    return worker;
+  }
+
+  /** Where the gates listen for workers, without a broker. */
+  get linkPorts(): number[] {
+    return this.gateLinks.map(url => Number(new URL(url).port));
+  }
+
+  /** The addresses of the gates, as a worker gets them. */
+  get workerLink(): string {
+    return this.nats?.url ?? `tcp://${this.gateLinks.map(url => url.replace('tcp://', '')).join(',')}`;
+  }
+
+  /** Waits until every gate knows every worker, and every worker every gate. */
+  async isWhole(timeoutMs = 10_000): Promise<void> {
+    const alive = (nodes: NodeProcess[]) => nodes.filter(node => !node.isOver);
+    await waitUntil(
+      'all nodes to know each other',
+      async () => {
+        const [gates, workers] = [alive(this.gates), alive(this.workers)];
+        const know = async (nodes: NodeProcess[], others: NodeProcess[]) => {
+          const states = await Promise.all(nodes.map(node => node.state()));
+          return states.every(({ peers }) => others.every(({ id }) => peers.includes(id)));
+        };
+        return (await know(gates, workers)) && (await know(workers, gates));
+      },
+      timeoutMs,
+    );
+  }
+
+  /** Connects clients to a gate. Their names are unique in the cluster. */
+  async connect(gate: number, count: number): Promise<LedgerClient[]> {
+    const { port } = this.gates[gate] as NodeProcess;
+    const clients: LedgerClient[] = [];
+    for (let i = 0; i < count; i++) {
+      const client = await LedgerClient.connect(port, this.run, `client-${this.clients.length}`);
+      this.clients.push(client);
+      clients.push(client);
+    }
+    return clients;
+  }
+
+  /** What handlers have done so far. */
+  effects(): Effects {
+    return Effects.read(this.effectFiles);
+  }
+
+  /** Ends what a test has started. */
+  async end(): Promise<void> {
+    for (const client of this.clients) client.end();
+    await Promise.all([...this.gates, ...this.workers].map(node => node.end()));
+    await this.nats?.end();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

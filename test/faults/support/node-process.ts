@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { waitUntil } from '@nestgate/testing';
+
+export type Role = 'gate' | 'worker';
+
+/** What a node tells of itself. */
+export interface NodeState {
+  /** What its link has counted. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** The ids of the nodes it knows, its own included. */
+  readonly peers: readonly string[];
+  /** Gates: packs not sent to their client, by reason. */
+  readonly dropped?: Readonly<Record<string, number>>;
+}
+
+/** How a process has ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+type Message = { readonly port: number } | { readonly ask: number; readonly answer: unknown };
+
+const START_MS = 20_000;
+const mainOf = (role: Role) => fileURLToPath(new URL(`./${role}-node.mjs`, import.meta.url));
+
+/** A gate or worker in a process of its own, which answers questions while it can. */
+export class NodeProcess {
+  /** What it has written to both outputs. */
+  output = '';
+  /** Where clients connect to a gate. */
+  port = 0;
+  readonly exited: Promise<Exit>;
+  private exit: Exit | undefined;
+  private started = false;
+  private readonly asked = new Map<number, (answer: unknown) => void>();
+  private lastAsk = 0;
+
+  private constructor(
+    readonly id: string,
+    private readonly child: ChildProcess,
+  ) {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.output += text));
+    }
+    child.on('message', message => this.take(message as Message));
+    this.exited = new Promise(resolve => {
+      child.once('close', (code, signal) => {
+        this.exit = { code, signal };
+        resolve(this.exit);
+      });
+    });
+  }
+
+  /** Starts a node, and waits until it is on its link. */
+  static async start(role: Role, id: string, env: NodeJS.ProcessEnv): Promise<NodeProcess> {
+    const { PATH } = process.env;
+    const child = fork(mainOf(role), [], {
+      env: { PATH, LOG_LEVEL: 'error', NESTGATE_ID: id, ...env },
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    const node = new NodeProcess(id, child);
+    try {
+      await waitUntil(
+        `${id} to start`,
+        () => {
+          if (node.exit) throw new Error(`${id} has ended before it had started:\n${node.output}`);
+          return node.started;
+        },
+        START_MS,
+      );
+      return node;
+    } catch (error) {
+      await node.end();
+      throw error;
+    }
+  }
+
+  get isOver(): boolean {
+    return this.exit !== undefined;
+  }
+
+  /** How it is now. */
+  state(): Promise<NodeState> {
+    return this.ask('state');
+  }
+
+  /** Pushes to a group, without waiting for the gates. Resolves with the error's code when that is refused. */
+  push(group: string, topic: string, body: unknown): Promise<string | undefined> {
+    return this.ask('push', { group, topic, body });
+  }
+
+  /** Memory that the process has in use, in bytes; 0 when it is over. */
+  get rss(): number {
+    let status = '';
+    try {
+      status = readFileSync(`/proc/${this.child.pid}/status`, 'utf8');
+    } catch {
+      return 0;
+    }
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+  }
+
+  /** The status of a gate's health check; 0 when it does not answer. */
+  async health(): Promise<number> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.port}/health`, { headers: { connection: 'close' } });
+      await response.arrayBuffer();
+      return response.status;
+    } catch {
+      return 0;
+    }
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Kills the process with all it has. */
+  async kill(): Promise<void> {
+    if (!this.isOver) this.child.kill('SIGKILL');
+    await this.exited;
+  }
+
+  /** Ends what a test has left. */
+  end(): Promise<void> {
+    return this.kill();
+  }
+
+  /** Asks the process. Never settles for one that is over. */
+  private ask<T>(what: string, args?: object): Promise<T> {
+    const ask = ++this.lastAsk;
+    return new Promise(resolve => {
+      this.asked.set(ask, answer => resolve(answer as T));
+      this.child.send({ ask, what, args }, () => undefined);
+    });
+  }
+
+  private take(message: Message): void {
+    if ('ask' in message) {
+      this.asked.get(message.ask)?.(message.answer);
+      this.asked.delete(message.ask);
+    } else {
+      this.port = message.port;
+      this.started = true;
+    }
+  }
+}

@@ -23,7 +23,7 @@ import { concat, delay, NEVER, Observable, of, throwError } from 'rxjs';
 
 const Shout = createParamDecorator((suffix: string, context: ExecutionContext) => {
   const payload = context.switchToRpc().getData<string>();
-  return `${String(payload).toUpperCase()}${suffix} in ${context.getClass().name}.${context.getHandler().name}`;
+  return `${payload.toUpperCase()}${suffix} in ${context.getClass().name}.${context.getHandler().name}`;
 });
 
 /** Handlers of every kind that needs no pipeline. */
@@ -96,7 +96,7 @@ class Handlers {
 
   @OnTopic('road/reject')
   async reject(@Payload() what: string): Promise<unknown> {
-    await undefined;
+    await Promise.resolve();
     throw errorOf(what);
   }
 

@@ -143,7 +143,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
 
   private async tryAlone(login: Login, bind: () => Promise<void>): Promise<void> {
     // The turn after it is known to be at work: others may ask at once.
-    await undefined;
+    await Promise.resolve();
     if (this.boundOthers(login).length > 0 || (await this.ask('reserve', login)) || login.isRefused) throw taken();
     await bind();
   }

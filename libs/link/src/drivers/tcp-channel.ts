@@ -6,13 +6,16 @@ import { TcpGreeting, type Verdict } from './tcp-greeting.js';
 import type { TcpHandshake } from './tcp-handshake.js';
 import {
   EMPTY,
+  HEADER_BYTES,
   MAX_GREETING_BYTES,
   MAX_HELLO_BYTES,
   MAX_MESSAGE_BYTES,
   messageHeader,
   readCast,
   readText,
+  SMALL_BYTES,
   Type,
+  wholeMessage,
 } from './tcp-message.js';
 import { TcpPulse } from './tcp-pulse.js';
 import { TcpSplitter } from './tcp-splitter.js';
@@ -95,18 +98,23 @@ export class TcpChannel {
     return this.pulse.uncertain;
   }
 
-  /** Sends a frame, or a cast whose header is given. */
-  send(frame: Buffer, header: Buffer = messageHeader(Type.frame, frame.length)): SendResult {
+  /** Sends a frame, or a cast when its header is given. */
+  send(frame: Buffer, castHeader?: Buffer): SendResult {
     const { socket } = this;
     if (!this.peer || this.isClosing || !socket.writable || socket.writableLength > REFUSED_BYTES) return 'refused';
-    if (header.length + frame.length > MAX_MESSAGE_BYTES) return 'refused';
+    const whole = frame.length + (castHeader?.length ?? HEADER_BYTES);
+    if (whole > MAX_MESSAGE_BYTES) return 'refused';
     const isMuch = this.isCongested || socket.writableLength + frame.length > CONGESTED_BYTES;
-    socket.cork();
-    socket.write(header);
     // The socket tells of itself only when it is empty, which a sender that goes on slowly may never let it become.
-    if (isMuch) socket.write(frame, this.noteFlush);
-    else socket.write(frame);
-    socket.uncork();
+    const onFlush = isMuch ? this.noteFlush : undefined;
+    if (!castHeader && frame.length <= SMALL_BYTES) {
+      socket.write(wholeMessage(Type.frame, frame), onFlush);
+    } else {
+      socket.cork();
+      socket.write(castHeader ?? messageHeader(Type.frame, frame.length));
+      socket.write(frame, onFlush);
+      socket.uncork();
+    }
     this.pulse.noteSent();
     if (socket.writableLength <= CONGESTED_BYTES) return 'sent';
     this.isCongested = true;
@@ -147,12 +155,7 @@ export class TcpChannel {
   }
 
   private write(type: number, content: Buffer): void {
-    const { socket } = this;
-    if (this.isClosing || !socket.writable) return;
-    socket.cork();
-    socket.write(messageHeader(type, content.length));
-    if (content.length > 0) socket.write(content);
-    socket.uncork();
+    if (!this.isClosing && this.socket.writable) this.socket.write(wholeMessage(type, content));
   }
 
   private readonly noteFlush = (): void => {

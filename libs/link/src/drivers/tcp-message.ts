@@ -29,6 +29,8 @@ export const Type = Object.freeze({
   twin: 10,
 } as const);
 
+/** Up to this size a message had better be one buffer. */
+export const SMALL_BYTES = 512;
 /** The length and the type. */
 export const HEADER_BYTES = 5;
 const LENGTH_BYTES = 4;
@@ -54,6 +56,18 @@ export function messageHeader(type: number, contentBytes: number): Buffer {
   header.writeUInt32LE(contentBytes + 1);
   header[LENGTH_BYTES] = type;
   return header;
+}
+
+/**
+ * A message in one buffer. Up to 500 bytes or so that costs a tenth less than header and content written one after the
+ * other; from 2 kB on it costs more, and at 64 kB three times as much (measured per write).
+ */
+export function wholeMessage(type: number, content: Buffer): Buffer {
+  const message = Buffer.allocUnsafe(HEADER_BYTES + content.length);
+  message.writeUInt32LE(content.length + 1);
+  message[LENGTH_BYTES] = type;
+  message.set(content, HEADER_BYTES);
+  return message;
 }
 
 /** What stands before a cast's frame: the same for each gate that it goes to. */

@@ -10,6 +10,7 @@ import {
 } from './arguments.js';
 
 const BAD_ARGUMENT = expect.objectContaining({ name: 'GateError', code: 'BAD_ARGUMENT' });
+const many = (length: number, item: string) => Array.from({ length }, () => item);
 const holes = (() => {
   const list = ['a'];
   list[2] = 'c';
@@ -42,10 +43,10 @@ describe('lists', () => {
   });
 
   it('have a limit in items and in bytes', () => {
-    expect(idList(new Array<string>(MAX_TARGETS).fill('id'))).toHaveLength(MAX_TARGETS);
-    expect(() => idList(new Array<string>(MAX_TARGETS + 1).fill('id'))).toThrow(/50001 targets/);
-    expect(() => nameList('uid', new Array<string>(100_000).fill('u'))).toThrow(BAD_ARGUMENT);
-    expect(() => nameList('uid', new Array<string>(MAX_TARGETS).fill('é'.repeat(64)))).toThrow(/6600000 bytes/);
+    expect(idList(many(MAX_TARGETS, 'id'))).toHaveLength(MAX_TARGETS);
+    expect(() => idList(many(MAX_TARGETS + 1, 'id'))).toThrow(/50001 targets/);
+    expect(() => nameList('uid', many(100_000, 'u'))).toThrow(BAD_ARGUMENT);
+    expect(() => nameList('uid', many(MAX_TARGETS, 'é'.repeat(64)))).toThrow(/6600000 bytes/);
     expect(() => assertCount(MAX_TARGETS)).not.toThrow();
     expect(() => assertCount(MAX_TARGETS + 1)).toThrow(BAD_ARGUMENT);
   });
@@ -81,9 +82,26 @@ describe('settings', () => {
   });
 
   it.each([
-    ...[5, 'text', null, undefined, ['a'], new Map([['a', 1]]), new Date(0), Promise.resolve({}), new Error('no')],
-    ...[Buffer.from('a'), () => 1, { a: undefined }, { a: 1n }, { a: () => 1 }, { a: Symbol('s') }, { '': 1 }],
-    ...[{ ['x'.repeat(129)]: 1 }, { '\ud800': 1 }, { 'a\nb': 1 }, { a: Buffer.from('a') }],
+    5,
+    'text',
+    null,
+    undefined,
+    ['a'],
+    new Map([['a', 1]]),
+    new Date(0),
+    Promise.resolve({}),
+    new Error('no'),
+    Buffer.from('a'),
+    () => 1,
+    { a: undefined },
+    { a: 1n },
+    { a: () => 1 },
+    { a: Symbol('s') },
+    { '': 1 },
+    { ['x'.repeat(129)]: 1 },
+    { '\ud800': 1 },
+    { 'a\nb': 1 },
+    { a: Buffer.from('a') },
   ])('are not %p', value => {
     expect(() => checkedSettings(value as never)).toThrow(BAD_ARGUMENT);
   });

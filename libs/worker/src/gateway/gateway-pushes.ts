@@ -189,7 +189,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
         if (!sent) return SENT;
       }
     } catch (error) {
-      sent = Promise.reject(error as Error);
+      sent = Promise.reject(error);
     }
     return this.watched(sent);
   }

@@ -70,7 +70,6 @@ describe('encodeMessage', () => {
     const { topic, body } = encodeMessage('chat/said', { x: 1 });
     expect([topic, body.kind, Buffer.from(body.bytes).toString()]).toEqual(['chat/said', BodyKind.json, '{"x":1}']);
   });
-  });
 
   it.each(['', '/a', 'a/', 'a b', '$gate/hello', 'é', 'a"b', 'x'.repeat(129)])('refuses the topic %j', topic => {
     expect(() => encodeMessage(topic, 1)).toThrow(BAD_ARGUMENT);

@@ -49,11 +49,9 @@ export function OnDisconnect(): MethodDecorator {
 function onEvent(topic: string): MethodDecorator {
   return (target, key, descriptor) => {
     const metadata: TopicMetadata = Object.freeze({ topic, payload: 'json', isEvent: true });
-    EventPattern<string>(topic, GATE_TRANSPORT_ID, { topic: metadata })(
-      target,
-      key,
-      descriptor as TypedPropertyDescriptor<unknown>,
-    );
+    // A method of any parameters: what it is given is the decorators' business.
+    const handle = EventPattern(topic, GATE_TRANSPORT_ID, { topic: metadata }) as MethodDecorator;
+    handle(target, key, descriptor);
     markHandler(target, descriptor.value, metadata);
   };
 }

@@ -11,8 +11,8 @@ const base = new BaseRpcExceptionFilter();
 export function plainErrorBody(error: unknown): ErrorBody {
   if (error instanceof HttpException || error instanceof GateError) return codedErrorBody(error);
   let body: ErrorBody | undefined;
-  base.catch(error as never, undefined as unknown as ArgumentsHost).subscribe({
-    error: (reason: unknown) => (body = pipelineErrorBody(reason)),
-  });
+  // oxlint-disable-next-line promise/valid-params, promise/no-promise-in-callback -- a filter's method, not a promise's
+  const failing = base.catch(error, undefined as unknown as ArgumentsHost);
+  failing.subscribe({ error: (reason: unknown) => (body = pipelineErrorBody(reason)) });
   return body ?? new GateError('INTERNAL').toBody();
 }

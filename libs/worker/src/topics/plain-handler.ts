@@ -54,9 +54,7 @@ export function plainCall(controller: object, key: string, method: Function): Pl
   const extracts: (Extract | undefined)[] = [];
   for (const [type, { index, data, pipes = [], schema, factory }] of Object.entries(params)) {
     if (pipes.length > 0 || schema !== undefined) return undefined;
-    const extract = type.includes(CUSTOM)
-      ? factory && custom(factory, data, constructor, method)
-      : builtIn(Number(type.split(':')[0]), data);
+    const extract = type.includes(CUSTOM) ? factory && custom(factory, data, constructor, method) : builtIn(type, data);
     if (!extract) return undefined;
     extracts[index] = extract;
   }
@@ -75,9 +73,10 @@ function listOf(key: string, target: Function): readonly unknown[] {
   return (Reflect.getMetadata(key, target) as readonly unknown[] | undefined) ?? [];
 }
 
-function builtIn(type: number, data: unknown): Extract | undefined {
-  if (type === Number(RpcParamtype.CONTEXT)) return (_payload, context) => context;
-  if (type !== Number(RpcParamtype.PAYLOAD)) return undefined;
+/** Nest names a parameter by its kind and index. */
+function builtIn(name: string, data: unknown): Extract | undefined {
+  if (name.startsWith(`${RpcParamtype.CONTEXT}:`)) return (_payload, context) => context;
+  if (!name.startsWith(`${RpcParamtype.PAYLOAD}:`)) return undefined;
   if (!data) return payload => payload;
   return payload => (payload as Record<string, unknown> | undefined)?.[data as string];
 }
@@ -85,7 +84,7 @@ function builtIn(type: number, data: unknown): Extract | undefined {
 function custom(factory: ParamFactory, data: unknown, controller: Function, method: Function): Extract {
   if (factory === sessionOf) return (_payload, context) => context.session;
   return (payload, context) => {
-    const host = new ExecutionContextHost([payload, context], controller as never, method as never);
+    const host = new ExecutionContextHost([payload, context], controller as never, method);
     host.setType('rpc');
     return factory(data, host);
   };

@@ -115,12 +115,10 @@ export function writeFailure(writer: ByteWriter, correlation: number, error: Err
   endMessage(writer, start);
 }
 
-/** Writes a mark, or that one has been reached. */
-export function writeMark(
-  writer: ByteWriter,
-  kind: typeof MessageKind.mark | typeof MessageKind.taken,
-  mark: number,
-): void {
+/** A mark, or that one has been reached. */
+export type MarkKind = typeof MessageKind.mark | typeof MessageKind.taken;
+
+export function writeMark(writer: ByteWriter, kind: MarkKind, mark: number): void {
   const start = beginMessage(writer, kind);
   writer.f64(mark);
   endMessage(writer, start);

@@ -48,7 +48,8 @@ export { type TcpTlsOptions } from './drivers/tcp-address.js';
 export { TcpLink, type TcpLinkOptions } from './drivers/tcp-link.js';
 export { type TcpLinkCounters } from './drivers/tcp-listener.js';
 export { HybridClock } from './hybrid-clock.js';
-export { type LinkCounters, LinkNode, type LinkNodeOptions } from './link-node.js';
+export { type LinkCounters } from './link-counters.js';
+export { LinkNode, type LinkNodeOptions } from './link-node.js';
 export {
   ALL_GATES,
   type Link,

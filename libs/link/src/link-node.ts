@@ -1,15 +1,8 @@
 import { GateError } from '@nestgate/protocol';
-import { ByteReader } from './bytes.js';
 import { Dispatcher, type Replier } from './dispatcher.js';
-import {
-  MessageKind,
-  readBatchHeader,
-  readError,
-  Status,
-  writeFailure,
-  writeRequest,
-  writeResult,
-} from './envelope.js';
+import { writeFailure, writeRequest, writeResult } from './envelope.js';
+import { Inbound } from './inbound.js';
+import type { LinkCounters } from './link-counters.js';
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
 import { MissingGates } from './missing-gates.js';
 import type { Operation } from './operation.js';
@@ -17,20 +10,7 @@ import { Outbound, type OutboundHost } from './outbound.js';
 import { Peer } from './peer.js';
 import type { Pending } from './pending.js';
 import { RequestTable } from './request-table.js';
-
-/** What went wrong on the link, counted since the start. */
-export interface LinkCounters {
-  /** Batches that a peer sent and that never came. */
-  gaps: number;
-  /** Batches that were malformed, or came from nobody known. */
-  corrupt: number;
-  /** Messages that were not taken, because the link or their peer was out of reach or full. */
-  refused: number;
-  /** Batches that were under way when the link broke, and may not have arrived. */
-  uncertain: number;
-  /** Answers that came after their request had ended. */
-  late: number;
-}
+import { Signal } from './signal.js';
 
 export interface LinkNodeOptions {
   readonly link: Link;
@@ -52,10 +32,11 @@ export class LinkNode implements Replier, OutboundHost {
   private readonly peerMap = new Map<NodeId, Peer>();
   private readonly requests = new RequestTable();
   private readonly missing = new MissingGates();
-  private readonly listeners = new Set<(change: PeerChange) => void>();
-  private readonly gapListeners = new Set<(peer: Peer) => void>();
-  private readonly statusListeners = new Set<(isUp: boolean) => void>();
+  private readonly changes = new Signal<PeerChange>();
+  private readonly gaps = new Signal<Peer>();
+  private readonly statuses = new Signal<boolean>();
   private readonly outbound: Outbound;
+  private readonly inbound: Inbound;
   private linkUp = false;
   private opening: Promise<void> | undefined;
   private state: 'new' | 'open' | 'closed' = 'new';
@@ -64,7 +45,11 @@ export class LinkNode implements Replier, OutboundHost {
     this.link = options.link;
     this.me = new Peer(options.self, true);
     this.peerMap.set(options.self.id, this.me);
-    this.outbound = new Outbound(this.link, this);
+    const { requests, dispatcher, counters, gaps } = this;
+    const outbound = new Outbound(this.link, this);
+    this.outbound = outbound;
+    const reportDefect = (error: unknown): void => this.reportDefect(error);
+    this.inbound = new Inbound({ requests, dispatcher, counters, gaps, outbound, reportDefect });
   }
 
   get info(): NodeInfo {
@@ -112,7 +97,7 @@ export class LinkNode implements Replier, OutboundHost {
     // The driver itself says what it cannot send yet.
     this.changeStatus(true);
     await this.link.open(this.me.info, {
-      onFrame: (from, frame) => this.receive(this.peerMap.get(from), frame),
+      onFrame: (from, frame) => this.inbound.receive(this.peerMap.get(from), frame),
       onPeer: change => this.changePeer(change),
       onDrain: id => this.outbound.noteDrain(id),
       onStatus: isUp => this.changeStatus(isUp),
@@ -135,25 +120,22 @@ export class LinkNode implements Replier, OutboundHost {
   announce(change: Partial<Pick<NodeInfo, 'modules' | 'draining'>>): void {
     this.me.info = { ...this.me.info, ...change };
     if (this.state === 'open') this.link.announce(this.me.info);
-    this.tell({ type: 'change', node: this.me.info });
+    this.changes.emit({ type: 'change', node: this.me.info });
   }
 
   /** Listens to joining, changing and leaving peers, this node's own changes included. Returns how to stop. */
   onPeer(listener: (change: PeerChange) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    return this.changes.on(listener);
   }
 
   /** Listens to the link as a whole going down and coming back. Returns how to stop. */
   onStatus(listener: (isUp: boolean) => void): () => void {
-    this.statusListeners.add(listener);
-    return () => this.statusListeners.delete(listener);
+    return this.statuses.on(listener);
   }
 
   /** Listens to batches of a peer that are missing. Returns how to stop. */
   onGap(listener: (peer: Peer) => void): () => void {
-    this.gapListeners.add(listener);
-    return () => this.gapListeners.delete(listener);
+    return this.gaps.on(listener);
   }
 
   /**
@@ -253,7 +235,7 @@ export class LinkNode implements Replier, OutboundHost {
 
   /** @internal */
   onOwn(batch: Buffer): void {
-    this.receive(this.me, batch);
+    this.inbound.receive(this.me, batch);
   }
 
   /** @internal Nothing was taken of a batch, so no request to this peer can be answered: each of them ends now. */
@@ -262,72 +244,11 @@ export class LinkNode implements Replier, OutboundHost {
     if (peer) this.requests.abortPeer(peer, new GateError('LINK_UNAVAILABLE'));
   }
 
-  private receive(peer: Peer | undefined, frame: Buffer): void {
-    if (!peer) {
-      this.counters.corrupt++;
-      return;
-    }
-    try {
-      const reader = new ByteReader(frame);
-      const header = readBatchHeader(reader);
-      const gap = peer.gapBefore(header.sequence);
-      if (gap > 0) this.noteGap(peer, gap);
-      const now = Date.now();
-      // What is left of a request's time was written when the batch began, and has run out further on the way.
-      const startedAt = now - peer.transit.delayOf(header.sentAt, now);
-      const end = reader.end;
-      while (reader.at < end) {
-        const next = reader.u32() + reader.at;
-        if (next > end) throw new GateError('LINK_CORRUPT', 'A message is longer than its batch');
-        reader.end = next;
-        try {
-          this.receiveMessage(peer, reader, startedAt);
-        } catch (error) {
-          // Messages have their own lengths, so a malformed one takes none of its neighbours with it.
-          this.noteCorrupt(error);
-        }
-        reader.end = end;
-        reader.at = next;
-      }
-    } catch (error) {
-      this.noteCorrupt(error);
-    }
-  }
-
-  private noteGap(peer: Peer, batches: number): void {
-    this.counters.gaps += batches;
-    for (const listener of this.gapListeners) listener(peer);
-  }
-
-  private noteCorrupt(error: unknown): void {
-    this.counters.corrupt++;
-    if (!(error instanceof GateError)) this.reportDefect(error);
-  }
-
-  private receiveMessage(peer: Peer, reader: ByteReader, startedAt: number): void {
-    const kind = reader.u8();
-    if (kind === MessageKind.request) {
-      const operation = reader.u16();
-      const correlation = reader.u32();
-      const timeLeft = reader.u32();
-      this.dispatcher.dispatch(peer, operation, correlation, startedAt + timeLeft, reader);
-    } else if (kind === MessageKind.response) {
-      // A peer may only answer what it was asked.
-      const pending = this.requests.take(reader.u32(), peer);
-      if (pending) settle(pending, reader);
-      else this.counters.late++;
-    } else if (kind === MessageKind.mark) {
-      this.outbound.answerMark(peer, reader.f64());
-    } else if (kind === MessageKind.taken) {
-      this.outbound.noteTaken(peer, reader.f64());
-    }
-  }
-
   private changePeer(change: PeerChange): void {
     if ('id' in change) {
       const peer = this.peerMap.get(change.id);
       this.peerMap.delete(change.id);
-      if (change.type === 'lost' && peer?.info.role === 'gate') this.missing.add(peer.info);
+      if (change.type === 'lost' && peer) this.noteLost(peer);
       if (peer) this.losePeer(peer);
     } else {
       this.missing.delete(change.node.id);
@@ -339,11 +260,18 @@ export class LinkNode implements Replier, OutboundHost {
         this.peerMap.set(change.node.id, new Peer(change.node, false));
         if (known) {
           this.losePeer(known);
-          this.tell({ type: 'leave', id: known.info.id });
+          this.changes.emit({ type: 'leave', id: known.info.id });
         }
       }
     }
-    this.tell(change);
+    this.changes.emit(change);
+  }
+
+  /** It went without a goodbye: it may come back, and nobody knows what it has still taken. */
+  private noteLost({ info, window }: Peer): void {
+    if (info.role === 'gate') this.missing.add(info);
+    // When the link as a whole broke, the driver has counted what was under way.
+    if (this.linkUp) this.counters.uncertain += window.untakenBatches;
   }
 
   private losePeer(peer: Peer): void {
@@ -356,21 +284,6 @@ export class LinkNode implements Replier, OutboundHost {
     this.linkUp = isUp;
     this.missing.noteStatus(isUp);
     if (isUp) this.outbound.restart();
-    for (const listener of this.statusListeners) listener(isUp);
-  }
-
-  private tell(change: PeerChange): void {
-    for (const listener of this.listeners) listener(change);
-  }
-}
-
-/** Ends a request with what the reader holds; with an error of its own when that is malformed. */
-function settle(pending: Pending, reader: ByteReader): void {
-  try {
-    if (reader.u8() === Status.ok) pending.succeed(reader);
-    else pending.fail(readError(reader));
-  } catch (error) {
-    pending.fail(error instanceof GateError ? error : new GateError('LINK_CORRUPT'));
-    throw error;
+    this.statuses.emit(isUp);
   }
 }

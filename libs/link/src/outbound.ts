@@ -1,13 +1,16 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { ByteWriter } from './bytes.js';
 import { Congestion } from './congestion.js';
-import { MessageKind, writeMark } from './envelope.js';
+import { type MarkKind, MessageKind, writeMark } from './envelope.js';
 import type { Link } from './link.js';
 import { type Batch, Outlet } from './outlet.js';
 import type { Peer } from './peer.js';
 
-/** How often a peer that owes a mark is asked again, in milliseconds: the first one may have been lost. */
-const ASK_AGAIN_MS = 1_000;
+/**
+ * How often peers are asked what they have taken, in milliseconds. A mark, or its answer, may have been lost; and when a peer
+ * is, what it has not taken since is counted.
+ */
+const ASK_MS = 1_000;
 
 /** What outbound needs of its node. */
 export interface OutboundHost {
@@ -28,11 +31,12 @@ export interface OutboundHost {
 export class Outbound {
   private readonly listed: Peer[] = [];
   private readonly casts = new Outlet();
+  private readonly control = new Outlet();
   private readonly castCongestion = new Congestion();
   private castChannel = '';
   private scheduled = false;
-  /** Peers for which something waits. */
-  private readonly stalled = new Set<Peer>();
+  /** Peers that have been sent something of which it is not known whether they have taken it. */
+  private readonly owing = new Set<Peer>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -89,8 +93,7 @@ export class Outbound {
 
   /** A peer has sent a mark: it is told that it has been reached. */
   answerMark(peer: Peer, mark: number): void {
-    writeMark(this.toPeer(peer, true), MessageKind.taken, mark);
-    this.wrote(peer, true);
+    this.sendControl(peer, MessageKind.taken, mark);
   }
 
   /** A peer has taken what was sent before a mark. */
@@ -110,7 +113,7 @@ export class Outbound {
   /** A peer is gone, and with it what waits for it. */
   drop(peer: Peer): void {
     const messages = peer.backlog.clear() + (peer.main.take()?.messages ?? 0) + (peer.urgent.take()?.messages ?? 0);
-    this.stalled.delete(peer);
+    this.owing.delete(peer);
     peer.isDriverFull = false;
     peer.congestion.end();
     if (messages > 0) this.host.onRefused(peer, messages);
@@ -164,7 +167,6 @@ export class Outbound {
       this.transmit(peer, batch);
     } else if (this.host.isUp && peer.backlog.push(batch)) {
       peer.congestion.begin();
-      this.watch(peer);
     } else {
       this.host.onRefused(peer, batch.messages);
     }
@@ -181,16 +183,27 @@ export class Outbound {
       peer.isDriverFull = true;
       peer.congestion.begin();
     }
-    if (peer.window.note(batch.frame.length)) this.sendMark(peer);
+    this.noteSent(peer, batch.frame.length);
+  }
+
+  private noteSent(peer: Peer, bytes: number): void {
+    if (peer.window.note(bytes)) this.sendMark(peer);
+    if (peer.window.untakenBatches === 1 || !this.timer) this.watch(peer);
   }
 
   private sendMark(peer: Peer): void {
-    const { urgent } = peer;
-    urgent.prepare();
-    writeMark(urgent.writer, MessageKind.mark, peer.window.mark());
-    urgent.gathered++;
-    const batch = urgent.take();
-    if (batch) this.transmit(peer, batch);
+    this.sendControl(peer, MessageKind.mark, peer.window.mark());
+  }
+
+  /** Marks and their answers are not counted as under way themselves: they would never come to an end. */
+  private sendControl(peer: Peer, kind: MarkKind, mark: number): void {
+    if (!this.host.isUp) return;
+    this.control.prepare();
+    writeMark(this.control.writer, kind, mark);
+    const batch = this.control.take();
+    if (!batch) return;
+    peer.number(batch);
+    this.link.send(peer.info.id, batch.frame);
   }
 
   private flushCasts(): void {
@@ -205,7 +218,7 @@ export class Outbound {
     // Which gates have joined the channel is not known here: it counts for each of them.
     for (const peer of this.host.peers.values()) {
       if (peer.isSelf || peer.info.role !== 'gate') continue;
-      if (peer.window.note(batch.frame.length)) this.sendMark(peer);
+      this.noteSent(peer, batch.frame.length);
     }
   }
 
@@ -220,18 +233,23 @@ export class Outbound {
 
   private relax(peer: Peer): void {
     if (!peer.backlog.isEmpty) return;
-    this.stalled.delete(peer);
     if (!peer.isDriverFull) peer.congestion.end();
   }
 
-  /** Asks a peer that something waits for again and again: a mark, or its answer, may have been lost. */
+  /** Asks a peer now and then how far it has come, until it has taken everything. */
   private watch(peer: Peer): void {
-    this.stalled.add(peer);
-    this.timer ??= setInterval(() => {
-      for (const each of this.stalled) this.sendMark(each);
-      if (this.stalled.size > 0) return;
-      clearInterval(this.timer);
-      this.timer = undefined;
-    }, ASK_AGAIN_MS).unref();
+    this.owing.add(peer);
+    this.timer ??= setInterval(() => this.askOwing(), ASK_MS).unref();
+  }
+
+  private askOwing(): void {
+    for (const peer of this.owing) {
+      const { window, backlog } = peer;
+      if (window.untakenBatches === 0 && backlog.isEmpty) this.owing.delete(peer);
+      else this.sendMark(peer);
+    }
+    if (this.owing.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
   }
 }

@@ -6,6 +6,9 @@ import type { NodeInfo } from './link.js';
 import { type Batch, Outlet } from './outlet.js';
 import { TransitClock } from './transit-clock.js';
 
+/** Half of the numbers that batches may have: what is further ahead is behind. */
+const HALF = 2 ** 31;
+
 /** One peer as its node sees it: what it said of itself, and what is on its way to it. */
 export class Peer {
   /** How late its batches come. */
@@ -46,11 +49,16 @@ export class Peer {
     numberBatch(batch.frame, this.sequenceOut);
   }
 
-  /** How many batches are missing between the last one seen and this one. Casts have no number among them. */
+  /**
+   * How many batches are missing between the last one seen and this one. Casts have no number among them. One side may have
+   * taken the other for lost, and begun anew, without the other having noticed: the first number that is seen, and one that
+   * goes back, are where the numbers begin.
+   */
   gapBefore(sequence: number): number {
     if (sequence === 0) return 0;
     const expected = (this.sequenceIn + 1) >>> 0 || 1;
+    const gap = this.sequenceIn === 0 ? 0 : (sequence - expected) >>> 0;
     this.sequenceIn = sequence;
-    return (sequence - expected) >>> 0;
+    return gap < HALF ? gap : 0;
   }
 }

@@ -44,7 +44,7 @@ export interface NatsCounters {
 }
 
 /** How often the state of things is looked at, in milliseconds. */
-const TICK_MS = 250;
+const TICK_MS = 100;
 /** How long the others have to come back after a break, in milliseconds, before casts that miss them are accepted. */
 const SETTLE_MS = 1_000;
 

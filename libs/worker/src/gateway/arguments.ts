@@ -1,7 +1,7 @@
 import type { ClientId, Settings } from '@nestgate/link';
 import { BodyKind, GateError } from '@nestgate/protocol';
 import { assertName, assertSettings, encodeBody } from './message.js';
-import type { WaitOptions } from './options.js';
+import type { SendOptions, WaitOptions } from './options.js';
 
 /** Most ids, uids or groups that one call takes, and most memberships that it changes. */
 export const MAX_TARGETS = 50_000;
@@ -50,6 +50,22 @@ function listOf(what: string, check: (item: unknown) => void, value: unknown): r
   }
   if (bytes > MAX_LIST_BYTES) return refuse(`A list of ${bytes} bytes is over the limit of ${MAX_LIST_BYTES}`);
   return items;
+}
+
+/** The clients that do not get a push, said in either way. @throws {GateError} `BAD_ARGUMENT`. */
+export function excluded(
+  ids: string | readonly ClientId[] | undefined,
+  options: SendOptions | undefined,
+): readonly ClientId[] | undefined {
+  if (options?.exclude === undefined) return ids === undefined ? undefined : idList(ids);
+  return idList([...idList(ids ?? []), ...idList(options.exclude)]);
+}
+
+/** Ids without those that are excluded. @throws {GateError} `BAD_ARGUMENT`. */
+export function without(ids: readonly ClientId[], exclude: SendOptions['exclude']): readonly ClientId[] {
+  if (exclude === undefined) return ids;
+  const out = new Set(idList(exclude));
+  return ids.filter(id => !out.has(id));
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` when one call would do more than {@link MAX_TARGETS} things. */

@@ -9,7 +9,7 @@ import {
 } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import type { CurrentClient } from '../topics/current-client.js';
-import { assertWait, idList, nameList } from './arguments.js';
+import { assertWait, excluded, idList, nameList, without } from './arguments.js';
 import { encodeMessage } from './message.js';
 import type { AnyEvents, Answer, Confirm, Delivery, PushArgs, SendOptions, TopicOf } from './options.js';
 
@@ -108,9 +108,15 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     excludeIds?: readonly ClientId[],
     options?: SendOptions,
   ): Promise<unknown> {
+    if (clientIds !== undefined) {
+      // Only the gates that own them have to hear of it.
+      return this.push('send', options, () => ({
+        clientIds: without(idList(clientIds), excluded(excludeIds, options)),
+        ...encodeMessage(topic, body),
+      }));
+    }
     return this.push('broadcast', options, () => ({
       ...encodeMessage(topic, body),
-      clientIds: clientIds === undefined ? undefined : idList(clientIds),
       except: excluded(excludeIds, options),
     }));
   }
@@ -230,18 +236,4 @@ function isDelivered(delivered: number): boolean {
 
 function asDelivery(delivered: number): Delivery {
   return { delivered };
-}
-
-function excluded(
-  ids: string | readonly ClientId[] | undefined,
-  options: SendOptions | undefined,
-): readonly ClientId[] | undefined {
-  if (options?.exclude === undefined) return ids === undefined ? undefined : idList(ids);
-  return idList([...idList(ids ?? []), ...idList(options.exclude)]);
-}
-
-function without(ids: readonly ClientId[], exclude: SendOptions['exclude']): readonly ClientId[] {
-  if (exclude === undefined) return ids;
-  const out = new Set(idList(exclude));
-  return ids.filter(id => !out.has(id));
 }

@@ -1,0 +1,99 @@
+import { GateError } from '@nestgate/protocol';
+import { ByteReader } from './bytes.js';
+import type { Dispatcher } from './dispatcher.js';
+import { MessageKind, readBatchHeader, readError, Status } from './envelope.js';
+import type { LinkCounters } from './link-counters.js';
+import type { Outbound } from './outbound.js';
+import type { Peer } from './peer.js';
+import type { Pending } from './pending.js';
+import type { RequestTable } from './request-table.js';
+import type { Signal } from './signal.js';
+
+/** Where what comes in goes. */
+export interface InboundHost {
+  readonly dispatcher: Dispatcher;
+  readonly requests: RequestTable;
+  readonly outbound: Outbound;
+  readonly counters: LinkCounters;
+  /** Told of a peer of which batches are missing. */
+  readonly gaps: Signal<Peer>;
+  reportDefect(error: unknown): void;
+}
+
+/** What comes into a node: batches, message by message. What is malformed is counted, and harms nothing beside it. */
+export class Inbound {
+  constructor(private readonly host: InboundHost) {}
+
+  /** Takes a batch. `peer` is `undefined` for one that comes from nobody known. */
+  receive(peer: Peer | undefined, frame: Buffer): void {
+    if (!peer) {
+      this.host.counters.corrupt++;
+      return;
+    }
+    try {
+      const reader = new ByteReader(frame);
+      const header = readBatchHeader(reader);
+      const gap = peer.gapBefore(header.sequence);
+      if (gap > 0) this.noteGap(peer, gap);
+      const now = Date.now();
+      // What is left of a request's time was written when the batch began, and has run out further on the way.
+      const startedAt = now - peer.transit.delayOf(header.sentAt, now);
+      const end = reader.end;
+      while (reader.at < end) {
+        const next = reader.u32() + reader.at;
+        if (next > end) throw new GateError('LINK_CORRUPT', 'A message is longer than its batch');
+        reader.end = next;
+        try {
+          this.receiveMessage(peer, reader, startedAt);
+        } catch (error) {
+          // Messages have their own lengths, so a malformed one takes none of its neighbours with it.
+          this.noteCorrupt(error);
+        }
+        reader.end = end;
+        reader.at = next;
+      }
+    } catch (error) {
+      this.noteCorrupt(error);
+    }
+  }
+
+  private noteGap(peer: Peer, batches: number): void {
+    this.host.counters.gaps += batches;
+    this.host.gaps.emit(peer);
+  }
+
+  private noteCorrupt(error: unknown): void {
+    this.host.counters.corrupt++;
+    if (!(error instanceof GateError)) this.host.reportDefect(error);
+  }
+
+  private receiveMessage(peer: Peer, reader: ByteReader, startedAt: number): void {
+    const kind = reader.u8();
+    if (kind === MessageKind.request) {
+      const operation = reader.u16();
+      const correlation = reader.u32();
+      const timeLeft = reader.u32();
+      this.host.dispatcher.dispatch(peer, operation, correlation, startedAt + timeLeft, reader);
+    } else if (kind === MessageKind.response) {
+      // A peer may only answer what it was asked.
+      const pending = this.host.requests.take(reader.u32(), peer);
+      if (pending) settle(pending, reader);
+      else this.host.counters.late++;
+    } else if (kind === MessageKind.mark) {
+      this.host.outbound.answerMark(peer, reader.f64());
+    } else if (kind === MessageKind.taken) {
+      this.host.outbound.noteTaken(peer, reader.f64());
+    }
+  }
+}
+
+/** Ends a request with what the reader holds; with an error of its own when that is malformed. */
+function settle(pending: Pending, reader: ByteReader): void {
+  try {
+    if (reader.u8() === Status.ok) pending.succeed(reader);
+    else pending.fail(readError(reader));
+  } catch (error) {
+    pending.fail(error instanceof GateError ? error : new GateError('LINK_CORRUPT'));
+    throw error;
+  }
+}

@@ -161,7 +161,7 @@ async function callOwner(
     return await ask(node, peer, operation, args, options);
   } catch (error) {
     if (!(error instanceof GateError) || error.code !== 'NODE_LOST') throw error;
-    throw new GateError(node.isMissing(peer.info.id, peer.info.epoch) ? 'LINK_UNAVAILABLE' : 'SESSION_NOT_FOUND');
+    throw new GateError(isStillThere(node, peer.info) ? 'LINK_UNAVAILABLE' : 'SESSION_NOT_FOUND');
   }
 }
 
@@ -193,8 +193,13 @@ async function gather(
  * Whether a gate has said goodbye, or started anew, while it was asked: it has no clients any more, so that nothing is
  * missing from the answer to a question. What it had done before it went nobody knows.
  */
-function hasLeft(node: LinkNode, { id, epoch }: NodeInfo, error: unknown): boolean {
-  return error instanceof GateError && error.code === 'NODE_LOST' && !node.isMissing(id, epoch);
+function hasLeft(node: LinkNode, info: NodeInfo, error: unknown): boolean {
+  return error instanceof GateError && error.code === 'NODE_LOST' && !isStillThere(node, info);
+}
+
+/** Whether this boot of a gate is only out of reach, or was so for a moment and is back: it has its clients. */
+function isStillThere(node: LinkNode, { id, epoch }: NodeInfo): boolean {
+  return node.isMissing(id, epoch) || node.peers.get(id)?.info.epoch === epoch;
 }
 
 /** The codes with which a gate is missing from an answer. */

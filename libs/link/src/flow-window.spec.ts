@@ -39,29 +39,6 @@ describe('FlowWindow', () => {
     expect(window.isOpen).toBe(false);
   });
 
-  it('knows of how many batches it is not known whether they were taken', () => {
-    const window = new FlowWindow();
-    for (let n = 0; n < 5; n++) window.note(100);
-    expect(window.untakenBatches).toBe(5);
-    const mark = window.mark();
-    for (let n = 0; n < 3; n++) window.note(100);
-    window.noteTaken(mark);
-    expect(window.untakenBatches).toBe(3);
-    window.noteTaken(window.mark());
-    expect(window.untakenBatches).toBe(0);
-  });
-
-  it('remembers the newest of many marks that are not given back', () => {
-    const window = new FlowWindow();
-    let mark = 0;
-    for (let n = 0; n < 100; n++) {
-      window.note(10);
-      mark = window.mark();
-    }
-    window.noteTaken(mark);
-    expect(window.untakenBatches).toBe(0);
-  });
-
   it('ignores marks that it has not made', () => {
     const window = new FlowWindow();
     window.note(WINDOW_BYTES);

@@ -248,7 +248,7 @@ export class LinkNode implements Replier, OutboundHost {
     if ('id' in change) {
       const peer = this.peerMap.get(change.id);
       this.peerMap.delete(change.id);
-      if (change.type === 'lost' && peer) this.noteLost(peer);
+      if (change.type === 'lost' && peer?.info.role === 'gate') this.missing.add(peer.info);
       if (peer) this.losePeer(peer);
     } else {
       this.missing.delete(change.node.id);
@@ -265,13 +265,6 @@ export class LinkNode implements Replier, OutboundHost {
       }
     }
     this.changes.emit(change);
-  }
-
-  /** It went without a goodbye: it may come back, and nobody knows what it has still taken. */
-  private noteLost({ info, window }: Peer): void {
-    if (info.role === 'gate') this.missing.add(info);
-    // When the link as a whole broke, the driver has counted what was under way.
-    if (this.linkUp) this.counters.uncertain += window.untakenBatches;
   }
 
   private losePeer(peer: Peer): void {

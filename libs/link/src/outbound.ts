@@ -6,10 +6,7 @@ import type { Link } from './link.js';
 import { type Batch, Outlet } from './outlet.js';
 import type { Peer } from './peer.js';
 
-/**
- * How often peers are asked what they have taken, in milliseconds. A mark, or its answer, may have been lost; and when a peer
- * is, what it has not taken since is counted.
- */
+/** How often a peer for which something waits is asked again, in milliseconds: a mark, or its answer, may have been lost. */
 const ASK_MS = 1_000;
 
 /** What outbound needs of its node. */
@@ -35,8 +32,8 @@ export class Outbound {
   private readonly castCongestion = new Congestion();
   private castChannel = '';
   private scheduled = false;
-  /** Peers that have been sent something of which it is not known whether they have taken it. */
-  private readonly owing = new Set<Peer>();
+  /** Peers for which something waits. */
+  private readonly stalled = new Set<Peer>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -113,7 +110,7 @@ export class Outbound {
   /** A peer is gone, and with it what waits for it. */
   drop(peer: Peer): void {
     const messages = peer.backlog.clear() + (peer.main.take()?.messages ?? 0) + (peer.urgent.take()?.messages ?? 0);
-    this.owing.delete(peer);
+    this.stalled.delete(peer);
     peer.isDriverFull = false;
     peer.congestion.end();
     if (messages > 0) this.host.onRefused(peer, messages);
@@ -167,6 +164,7 @@ export class Outbound {
       this.transmit(peer, batch);
     } else if (this.host.isUp && peer.backlog.push(batch)) {
       peer.congestion.begin();
+      this.watch(peer);
     } else {
       this.host.onRefused(peer, batch.messages);
     }
@@ -183,19 +181,14 @@ export class Outbound {
       peer.isDriverFull = true;
       peer.congestion.begin();
     }
-    this.noteSent(peer, batch.frame.length);
-  }
-
-  private noteSent(peer: Peer, bytes: number): void {
-    if (peer.window.note(bytes)) this.sendMark(peer);
-    if (peer.window.untakenBatches === 1 || !this.timer) this.watch(peer);
+    if (peer.window.note(batch.frame.length)) this.sendMark(peer);
   }
 
   private sendMark(peer: Peer): void {
     this.sendControl(peer, MessageKind.mark, peer.window.mark());
   }
 
-  /** Marks and their answers are not counted as under way themselves: they would never come to an end. */
+  /** Marks and their answers wait for nothing, and are not counted as under way themselves. */
   private sendControl(peer: Peer, kind: MarkKind, mark: number): void {
     if (!this.host.isUp) return;
     this.control.prepare();
@@ -218,7 +211,7 @@ export class Outbound {
     // Which gates have joined the channel is not known here: it counts for each of them.
     for (const peer of this.host.peers.values()) {
       if (peer.isSelf || peer.info.role !== 'gate') continue;
-      this.noteSent(peer, batch.frame.length);
+      if (peer.window.note(batch.frame.length)) this.sendMark(peer);
     }
   }
 
@@ -233,23 +226,17 @@ export class Outbound {
 
   private relax(peer: Peer): void {
     if (!peer.backlog.isEmpty) return;
+    this.stalled.delete(peer);
     if (!peer.isDriverFull) peer.congestion.end();
   }
 
-  /** Asks a peer now and then how far it has come, until it has taken everything. */
   private watch(peer: Peer): void {
-    this.owing.add(peer);
-    this.timer ??= setInterval(() => this.askOwing(), ASK_MS).unref();
-  }
-
-  private askOwing(): void {
-    for (const peer of this.owing) {
-      const { window, backlog } = peer;
-      if (window.untakenBatches === 0 && backlog.isEmpty) this.owing.delete(peer);
-      else this.sendMark(peer);
-    }
-    if (this.owing.size > 0) return;
-    clearInterval(this.timer);
-    this.timer = undefined;
+    this.stalled.add(peer);
+    this.timer ??= setInterval(() => {
+      for (const each of this.stalled) this.sendMark(each);
+      if (this.stalled.size > 0) return;
+      clearInterval(this.timer);
+      this.timer = undefined;
+    }, ASK_MS).unref();
   }
 }

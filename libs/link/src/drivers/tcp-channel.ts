@@ -63,6 +63,7 @@ export class TcpChannel {
   private readonly greeting: TcpGreeting;
   private isCongested = false;
   private isClosing = false;
+  private isOver = false;
 
   constructor(
     readonly socket: Socket,
@@ -74,12 +75,7 @@ export class TcpChannel {
     socket.setNoDelay(true);
     socket.on('data', chunk => this.take(chunk));
     socket.on('drain', this.noteFlush);
-    socket.on('error', () => socket.destroy());
-    socket.on('end', () => socket.destroy());
-    socket.on('close', () => {
-      this.pulse.stop();
-      events.onClose(this);
-    });
+    for (const event of ['error', 'end', 'close']) socket.on(event, () => this.lose());
     this.greeting = new TcpGreeting(handshake, isDialer, {
       write: (type, content) => this.write(type, content),
       meet: peer => events.meet(this, peer),
@@ -131,6 +127,18 @@ export class TcpChannel {
     if (this.isClosing) return;
     if (!this.peer || (!drain && this.socket.writableLength > 0)) this.destroy();
     else this.end(Type.bye, this.pulse.count());
+  }
+
+  /**
+   * The connection is over. That is told at once: Node closes a socket at the end of its turn, after what has gathered in
+   * this turn was to be sent.
+   */
+  private lose(): void {
+    this.socket.destroy();
+    if (this.isOver) return;
+    this.isOver = true;
+    this.pulse.stop();
+    this.events.onClose(this);
   }
 
   /** Ends the connection at once. */

@@ -14,7 +14,7 @@ export interface NodeOptions {
    * @defaultValue 'memory:'
    */
   readonly link?: string | Link;
-  /** What all nodes of a `tcp:` link know. May be left out on loopback only. */
+  /** What all nodes of a `tcp:` link know. May be left out on loopback, and with mutual TLS. */
   readonly secret?: string;
   /**
    * The id of this node: 1–64 of `[A-Za-z0-9_-]`, unique in the cluster.

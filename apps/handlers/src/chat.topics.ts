@@ -3,6 +3,9 @@ import { Payload } from '@nestjs/microservices';
 import { ClientSession, GatewayApi, OnTopic, Session } from '@nestgate/worker';
 import { LoginDto, RoomDto, SayDto, WhisperDto } from './dto.js';
 
+/** A chat goes on while a gate that has just died may still come back: what the other gates know is good enough. */
+const FROM_WHOEVER_ANSWERS = { partial: 'allow' } as const;
+
 /** A chat: names are uids, rooms are groups. */
 @Controller()
 @UsePipes(new ValidationPipe())
@@ -19,7 +22,8 @@ export class ChatTopics {
   async join(@Payload() { room }: RoomDto, @ClientSession() session: Session) {
     await this.gateway.joinGroup(session.clientId, room);
     await this.gateway.sendToGroup(room, 'chat/joined', { room, name: session.userId });
-    return { room, members: await this.gateway.getClientCountByGroup(room) };
+    const { result: members } = await this.gateway.getClientCountByGroup(room, FROM_WHOEVER_ANSWERS);
+    return { room, members };
   }
 
   @OnTopic('chat/leave')
@@ -29,23 +33,30 @@ export class ChatTopics {
   }
 
   @OnTopic('chat/say')
-  say(@Payload() { room, text }: SayDto, @ClientSession() session: Session) {
+  async say(@Payload() { room, text }: SayDto, @ClientSession() session: Session) {
     const said = { room, from: session.userId, text, at: Date.now() };
-    return this.gateway.sendToGroup(room, 'chat/said', said, undefined, { confirm: true });
+    const options = { confirm: true, ...FROM_WHOEVER_ANSWERS } as const;
+    const { delivered } = await this.gateway.sendToGroup(room, 'chat/said', said, undefined, options);
+    return { delivered };
   }
 
   @OnTopic('chat/whisper')
-  whisper(@Payload() { to, text }: WhisperDto, @ClientSession() session: Session) {
-    return this.gateway.sendToUid(to, 'chat/whispered', { from: session.userId, text }, { confirm: true });
+  async whisper(@Payload() { to, text }: WhisperDto, @ClientSession() session: Session) {
+    const options = { confirm: true, ...FROM_WHOEVER_ANSWERS } as const;
+    const whispered = { from: session.userId, text };
+    const { delivered } = await this.gateway.sendToUid(to, 'chat/whispered', whispered, options);
+    return { delivered };
   }
 
   @OnTopic('chat/rooms')
   async rooms() {
-    return { rooms: await this.gateway.getAllGroupClientIdCount() };
+    const { result: rooms } = await this.gateway.getAllGroupClientIdCount(FROM_WHOEVER_ANSWERS);
+    return { rooms };
   }
 
   @OnTopic('chat/who')
   async who(@Payload() { room }: RoomDto) {
-    return { uids: await this.gateway.getUidListByGroup(room) };
+    const { result: uids } = await this.gateway.getUidListByGroup(room, FROM_WHOEVER_ANSWERS);
+    return { uids };
   }
 }

@@ -16,8 +16,11 @@ export class FanTopics {
   }
 
   @OnTopic('fan/out')
-  out(@Payload() { group, data }: FanOutDto, @Ctx() context: TopicContext) {
+  async out(@Payload() { group, data }: FanOutDto, @Ctx() context: TopicContext) {
     if (!context.wantsReply) return this.gateway.sendToGroup(group, 'fan/msg', data);
-    return this.gateway.sendToGroup(group, 'fan/msg', data, undefined, { confirm: true });
+    // A gate that has just died, and may still come back, is no reason to fail.
+    const options = { confirm: true, partial: 'allow' } as const;
+    const { delivered } = await this.gateway.sendToGroup(group, 'fan/msg', data, undefined, options);
+    return { delivered };
   }
 }

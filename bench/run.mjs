@@ -5,12 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { Bench } from './harness/bench.mjs';
 import { chartsOf } from './harness/charts.mjs';
 import { Cores } from './harness/cores.mjs';
+import { CONTENDERS, SOAKED } from './harness/contenders.mjs';
 import { commitOf, machine } from './harness/machine.mjs';
 import { hasProc } from './harness/process-meter.mjs';
 import { readOptions, USAGE } from './harness/options.mjs';
 import { Progress } from './harness/progress.mjs';
 import { resultsPage } from './harness/results-page.mjs';
 import { scheduleOf } from './harness/schedule.mjs';
+import { Soak } from './harness/soak.mjs';
 import { growthTablesOf, tablesOf } from './harness/summary.mjs';
 import { growthText, tableText } from './harness/table-text.mjs';
 
@@ -30,10 +32,14 @@ async function runAll(options, cores) {
   /** @type {import('./harness/schedule.mjs').Findings} */
   const findings = { results: [], growth: [] };
   let failed = 0;
+  let leftOut = 0;
   for (const step of steps) {
     progress.now(step.name);
+    if (Date.now() + step.estimateMs > deadline) {
+      leftOut++;
+      continue;
+    }
     try {
-      if (Date.now() + step.estimateMs > deadline) throw new Error('left out, there was no time');
       await step.run(bench, findings, what => progress.now(`${step.name}, ${what}`));
     } catch (error) {
       failed++;
@@ -44,7 +50,7 @@ async function runAll(options, cores) {
     progress.done(step.estimateMs);
   }
   progress.end();
-  return { ...findings, failed };
+  return { ...findings, failed, leftOut };
 }
 
 /**
@@ -73,6 +79,15 @@ function keep(directory, { rounds, measureMs }, found) {
   console.log(`\nWritten: ${join(directory, 'RESULTS.md')} and charts`);
 }
 
+/** @param {import('./harness/options.mjs').BenchOptions} options @param {Cores} cores */
+async function soak({ peers, soakSeconds, isWhole }, cores) {
+  // The clients of a soak chat, and only nestgate's apps know how to.
+  const names = isWhole ? [SOAKED] : peers;
+  for (const contender of CONTENDERS.filter(({ name, dialect }) => dialect === 'gate' && names.includes(name))) {
+    if (!(await new Soak(cores).run(contender, soakSeconds))) process.exitCode = 1;
+  }
+}
+
 async function main() {
   const args = process.argv.slice(2);
   if (args.includes('--help')) {
@@ -82,15 +97,21 @@ async function main() {
   const options = readOptions(args);
   const cores = new Cores();
   cores.leaveServers();
+  if (options.soakSeconds > 0) {
+    await soak(options, cores);
+    return;
+  }
   console.log(`${cores.describe()} Medians of ${options.rounds}, ratios to ws of the same run.`);
-  if (!hasProc()) console.log('This system does not tell what processes use: they are asked, and brokers are not counted.');
-  const { results, growth, failed } = await runAll(options, cores);
+  if (!hasProc())
+    console.log('This system does not tell what processes use: they are asked, and brokers are not counted.');
+  const { results, growth, failed, leftOut } = await runAll(options, cores);
   const tables = tablesOf(results);
   const growthTables = growthTablesOf(growth);
   for (const table of tables) console.log(`\n${tableText(table)}`);
   for (const table of growthTables) console.log(`\n${growthText(table)}`);
   const directory = options.out ?? (options.isWhole ? fileURLToPath(new URL('.', import.meta.url)) : undefined);
   if (directory !== undefined) keep(directory, options, { pinning: cores.describe(), tables, growth: growthTables });
+  if (leftOut > 0) console.log(`\nThere was no time for ${leftOut} of the measurements.`);
   if (failed > 0) {
     console.error(`\n${failed} measurements failed`);
     process.exitCode = 1;

@@ -60,6 +60,7 @@ try {
   ensureTools();
   if (step('build', bin('tsc'), ['-b'])) {
     step('types of the tests', bin('tsc'), ['-p', 'tsconfig.test.json']);
+    step('types of the benchmarks', bin('tsc'), ['-p', 'bench/tsconfig.json']);
     step('lint', bin('oxlint'), ['--type-aware', '--deny-warnings']);
     step('imports', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'libs', 'apps', 'test']);
     step('format', bin('prettier'), ['--check', '.']);

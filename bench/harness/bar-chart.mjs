@@ -56,8 +56,10 @@ function panelOf({ title, bars, line }, top) {
   });
   const x = (LABEL_WIDTH + (line ?? 0) * scale).toFixed(1);
   const mark =
-    line === undefined ? '' : `<line class="line" x1="${x}" x2="${x}" y1="${first - 2}" y2="${first + bars.length * ROW - 4}"/>`;
-  return `<text class="panel" x="0" y="${top + 14}">${escape(title)}</text>\n${rows.join('\n')}\n${mark}`;
+    line === undefined
+      ? ''
+      : `<line class="line" x1="${x}" x2="${x}" y1="${first - 2}" y2="${first + bars.length * ROW - 4}"/>`;
+  return `<text class="panel" x="0" y="${top + 14}">${escape(title)}</text>\n${mark}\n${rows.join('\n')}`;
 }
 
 /**

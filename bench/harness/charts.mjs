@@ -26,34 +26,34 @@ function panelOf({ workload, rows }, valueOf, textOf, line) {
 
 /** @param {readonly Table[]} tables @param {import('./contenders.mjs').Family} family */
 function ofFamily(tables, family) {
-  const names = WORKLOADS.filter(workload => workload.family === family).map(({ name }) => name);
-  return tables.filter(({ workload }) => names.includes(workload));
+  const names = new Set(WORKLOADS.filter(workload => workload.family === family).map(({ name }) => name));
+  return tables.filter(({ workload }) => names.has(workload));
 }
 
 /** @param {Row} row @param {number} ratio */
-const throughputText = ({ medians }, ratio) => `${ratio.toFixed(2)} R, ${number((medians.perCpuSecond ?? 0) / 1_000)} k`;
+const throughputText = ({ medians }, ratio) =>
+  `${ratio.toFixed(2)} R, ${number((medians.perCpuSecond ?? 0) / 1_000)} k`;
 
 /** @param {readonly Table[]} tables @param {import('./contenders.mjs').Family} family */
-const throughput = (tables, family) => ofFamily(tables, family).map(table => panelOf(table, row => row.ratio, throughputText, 1));
+const throughput = (tables, family) =>
+  ofFamily(tables, family).map(table => panelOf(table, row => row.ratio, throughputText, 1));
 
 /** @param {readonly Table[]} tables @returns {Panel[]} */
 function latency(tables) {
+  const figures = /** @type {const} */ (['p50', 'p99']);
   return ofFamily(tables, 'rate').flatMap(table =>
-    (/** @type {const} */ (['p50', 'p99'])).map(figure => ({
-      ...panelOf(
-        table,
-        row => row.medians[figure],
-        (_row, value) => `${value.toFixed(2)} ms`,
-      ),
-      title: `${figure} at ${table.workload.replace('rate ', '')}`,
-    })),
+    figures.map(figure => {
+      const textOf = (/** @type {Row} */ _row, /** @type {number} */ value) => `${value.toFixed(2)} ms`;
+      const { bars } = panelOf(table, row => row.medians[figure], textOf);
+      return { title: `${figure} at ${table.workload.replace('rate ', '')}`, bars };
+    }),
   );
 }
 
 /** @param {readonly import('./summary.mjs').GrowthTable[]} growth @returns {Panel[]} */
 function growthPanels(growth) {
   return growth.map(({ contender, series, rows }) => ({
-    title: `${contender}: ${SERIES.find(({ name }) => name === series)?.unit ?? series}`,
+    title: `${contender}, ${series}: ${SERIES.find(({ name }) => name === series)?.about ?? ''}`,
     bars: rows
       .filter(({ microseconds }) => Number.isFinite(microseconds))
       .map(({ point, microseconds }) => ({
@@ -74,8 +74,16 @@ function growthPanels(growth) {
 export function chartsOf(tables, growth) {
   /** @type {[string, string, readonly Panel[]][]} */
   const charts = [
-    ['echo.svg', 'Echo, 64 bytes: messages per second of server CPU, as a ratio to plain ws', throughput(tables, 'echo')],
-    ['fanout.svg', 'Fan-out, 128 bytes: deliveries per second of server CPU, as a ratio to ws.send', throughput(tables, 'fanout')],
+    [
+      'echo.svg',
+      'Echo, 64 bytes: messages per second of server CPU, as a ratio to plain ws',
+      throughput(tables, 'echo'),
+    ],
+    [
+      'fanout.svg',
+      'Fan-out, 128 bytes: deliveries per second of server CPU, as a ratio to ws.send',
+      throughput(tables, 'fanout'),
+    ],
     ['latency.svg', 'Latency at a fixed rate, counted from when a request was due', latency(tables)],
     [
       'idle.svg',
@@ -90,6 +98,10 @@ export function chartsOf(tables, growth) {
     ],
     ['growth.svg', 'Server CPU for one message, as things grow', growthPanels(growth)],
   ];
-  const drawn = charts.filter(([, , panels]) => panels.some(({ bars }) => bars.length > 0));
-  return new Map(drawn.map(([file, title, panels]) => [file, barChart(title, panels)]));
+  return new Map(
+    charts.flatMap(([file, title, panels]) => {
+      const drawn = panels.filter(({ bars }) => bars.length > 0);
+      return drawn.length > 0 ? [[file, barChart(title, drawn)]] : [];
+    }),
+  );
 }

@@ -25,6 +25,8 @@ const NO_LIMITS = { PORT: '0', LOG_LEVEL: 'error', NESTGATE_MSG_RATE: '0', NESTG
 
 /** The reference that all ratios are to. */
 export const REFERENCE = 'ws';
+/** What a soak is about unless told otherwise. */
+export const SOAKED = 'nestgate-tcp';
 
 /** @param {string} script @returns {Contender['start']} */
 const peer = script => async stage => ({ ports: [await stage.node(`bench/peers/${script}`)] });

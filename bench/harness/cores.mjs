@@ -44,7 +44,8 @@ export class Cores {
 
   /** One sentence about it. */
   describe() {
-    if (this.server === undefined) return 'Not pinned (taskset or a second core is missing): servers and generator share cores.';
+    if (this.server === undefined)
+      return 'Not pinned (taskset or a second core is missing): servers and generator share cores.';
     return `Servers and brokers on core ${this.server}, load generators on ${this.others.slice(0, this.generators).join(', ')}.`;
   }
 }

@@ -135,6 +135,9 @@ export async function measurePoint(bench, contender, series, point, times) {
     point: isCapped ? clients : point,
     microseconds: messages > 0 ? ((load.serverBusyMs - load.idleBusyMs) / messages) * 1_000 : undefined,
     idleShare: load.idleBusyMs / times.measureMs,
-    notes: [...(isCapped ? [`no more than ${clients}: a process may open ${fileLimit()} files`] : []), ...notesOf(load, false)],
+    notes: [
+      ...(isCapped ? [`no more than ${clients}: a process may open ${fileLimit()} files`] : []),
+      ...notesOf(load, false),
+    ],
   };
 }

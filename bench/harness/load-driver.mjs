@@ -10,15 +10,24 @@ class Generator {
   /** @param {number | undefined} core */
   constructor(core) {
     /** @private @readonly */
-    this.process = new ManagedProcess({ name: 'generator', program: process.execPath, args: [GENERATOR], core, ipc: true });
+    this.process = new ManagedProcess({
+      name: 'generator',
+      program: process.execPath,
+      args: [GENERATOR],
+      core,
+      ipc: true,
+    });
     /** @private @type {Map<number, (answer: { result?: unknown, failure?: string }) => void>} */
     this.waiting = new Map();
     /** @private */
     this.lastId = 0;
     const { child } = this.process;
-    child.on('message', (/** @type {{ id: number, result?: unknown, failure?: string }} */ answer) => this.waiting.get(answer.id)?.(answer));
+    child.on('message', (/** @type {{ id: number, result?: unknown, failure?: string }} */ answer) =>
+      this.waiting.get(answer.id)?.(answer),
+    );
     child.once('exit', () => {
-      for (const settle of this.waiting.values()) settle({ failure: `The generator has ended:\n${this.process.output}` });
+      for (const settle of this.waiting.values())
+        settle({ failure: `The generator has ended:\n${this.process.output}` });
     });
   }
 

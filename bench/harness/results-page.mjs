@@ -28,13 +28,21 @@ function markdownTable([head, ...rows]) {
 /** @param {readonly string[]} notes */
 const list = notes => (notes.length > 0 ? `\n\n${notes.map(note => `- ${note}`).join('\n')}` : '');
 
+/**
+ * Adds what each round has found.
+ * @param {string[][]} lines
+ * @param {readonly { values: readonly number[] }[]} rows
+ * @param {number} [digits] behind the point
+ */
+function withRounds([head, ...lines], rows, digits) {
+  const rounds = rows.map(({ values }) => values.map(value => number(value, digits)).join(' '));
+  return [head.concat('all rounds'), ...lines.map((cells, index) => cells.concat(rounds[index]))];
+}
+
 /** @param {import('./summary.mjs').Table} table */
 function tableSection(table) {
   const about = WORKLOADS.find(({ name }) => name === table.workload)?.about ?? '';
-  const lines = linesOf(table).map((cells, index) => {
-    if (index === 0) return [...cells, 'all rounds'];
-    return [...cells, table.rows[index - 1].values.map(value => number(value)).join(' ')];
-  });
+  const lines = withRounds(linesOf(table), table.rows);
   const notes = notesOf(table.rows.map(({ contender, notes: own }) => ({ name: contender, notes: own })));
   return `### ${table.workload}\n\n${about}.\n\n${markdownTable(lines)}${list(notes)}`;
 }
@@ -42,10 +50,7 @@ function tableSection(table) {
 /** @param {import('./summary.mjs').GrowthTable} table */
 function growthSection(table) {
   const about = SERIES.find(({ name }) => name === table.series)?.about ?? '';
-  const lines = growthLinesOf(table).map((cells, index) => {
-    if (index === 0) return [...cells, 'all rounds'];
-    return [...cells, table.rows[index - 1].values.map(value => number(value, 1)).join(' ')];
-  });
+  const lines = withRounds(growthLinesOf(table), table.rows, 1);
   const notes = notesOf(table.rows.map(({ point, notes: own }) => ({ name: number(point), notes: own })));
   return `### ${table.series}: ${table.contender}\n\n${about}.\n\n${markdownTable(lines)}${list(notes)}`;
 }

@@ -9,7 +9,7 @@ const START_MS = 2_300;
 const OPEN_MS = 1;
 const IDLE_MS = 1_500;
 /** What costs must not grow with. The other links share all but the link with these. */
-const GROWING = ['nestgate-tcp', 'nestgate-nats'];
+const GROWING = new Set(['nestgate-tcp', 'nestgate-nats']);
 
 /**
  * What was found so far.
@@ -48,7 +48,7 @@ export function scheduleOf(options) {
 function comparisons({ quick, parts, peers, measureMs, warmMs }, round, label) {
   const contenders = CONTENDERS.filter(({ name }) => name === REFERENCE || peers.includes(name));
   const workloads = WORKLOADS.filter(({ family }) => parts.has(family)).map(workload =>
-    quick && workload.family === 'idle' ? { ...workload, clients: QUICK_IDLE_CLIENTS } : workload,
+    quick && workload.family === 'idle' ? Object.assign({}, workload, { clients: QUICK_IDLE_CLIENTS }) : workload,
   );
   const first = (round - 1) % contenders.length;
   const order = [...contenders.slice(first), ...contenders.slice(0, first)];
@@ -69,7 +69,8 @@ function comparisons({ quick, parts, peers, measureMs, warmMs }, round, label) {
  * @param {boolean} quick
  */
 function familiesOf(workloads, quick) {
-  const keyOf = (/** @type {import('./workloads.mjs').Workload} */ { family }) => (quick && family !== 'idle' ? 'quick' : family);
+  const keyOf = (/** @type {import('./workloads.mjs').Workload} */ { family }) =>
+    quick && family !== 'idle' ? 'quick' : family;
   return [...new Set(workloads.map(keyOf))].map(key => workloads.filter(workload => keyOf(workload) === key));
 }
 
@@ -112,8 +113,8 @@ function comparison(contender, workloads, times, label) {
 /** @param {BenchOptions} options @param {string} label @returns {Step[]} */
 function growths({ quick, parts, peers, measureMs, warmMs }, label) {
   if (!parts.has('growth')) return [];
-  const names = GROWING.filter(name => peers.includes(name)).slice(0, quick ? 1 : undefined);
-  const contenders = CONTENDERS.filter(({ name }) => names.includes(name));
+  const growing = CONTENDERS.filter(({ name }) => GROWING.has(name) && peers.includes(name));
+  const contenders = growing.slice(0, quick ? 1 : undefined);
   const times = { measureMs, warmMs: Math.max(warmMs, COLD_MS) };
   return SERIES.flatMap(series =>
     (quick ? (series.quickPoints ?? []) : series.points).flatMap(point =>

@@ -48,6 +48,9 @@ export class Stage {
     this.processes = [];
     /** @private @readonly */
     this.directory = mkdtempSync(join(tmpdir(), 'nestgate-bench-'));
+    /** @private @readonly */
+    this.clean = () => rmSync(this.directory, { recursive: true, force: true });
+    process.on('exit', this.clean);
     /** A port that nobody uses yet. @readonly */
     this.freePort = freePort;
   }
@@ -65,7 +68,7 @@ export class Stage {
         const answered = once(child, 'message', { signal: AbortSignal.timeout(USAGE_MS) });
         child.send('usage');
         const [{ usage }] = await answered;
-        return { ...usage, name };
+        return Object.assign(usage, { name });
       }),
     );
   }
@@ -110,7 +113,8 @@ export class Stage {
   /** Ends all processes. */
   async end() {
     await Promise.all(this.processes.map(child => child.end()));
-    rmSync(this.directory, { recursive: true, force: true });
+    process.off('exit', this.clean);
+    this.clean();
   }
 
   /** @private @param {import('./managed-process.mjs').ProcessPlan} plan */

@@ -46,8 +46,15 @@ export function tablesOf(results) {
   return [...new Set(results.map(({ workload }) => workload))].map(workload => {
     const ofWorkload = results.filter(result => result.workload === workload);
     /** @type {Figure} */
-    const figure = ofWorkload.some(result => result.bytesPerConnection !== undefined) ? 'bytesPerConnection' : 'perCpuSecond';
-    const reference = median(valuesOf(ofWorkload.filter(({ contender }) => contender === REFERENCE), figure));
+    const figure = ofWorkload.some(result => result.bytesPerConnection !== undefined)
+      ? 'bytesPerConnection'
+      : 'perCpuSecond';
+    const reference = median(
+      valuesOf(
+        ofWorkload.filter(({ contender }) => contender === REFERENCE),
+        figure,
+      ),
+    );
     const rows = [...new Set(ofWorkload.map(({ contender }) => contender))].map(contender => {
       const own = ofWorkload.filter(result => result.contender === contender);
       const medians = Object.fromEntries(FIGURES.map(name => [name, median(valuesOf(own, name))]));
@@ -93,13 +100,16 @@ export function growthTablesOf(results) {
     const [series, contender] = JSON.parse(key);
     const own = results.filter(result => result.contender === contender && result.series === series);
     const points = [...new Set(own.map(({ point }) => point))].sort((a, b) => a - b);
+    let first = NaN;
     const rows = points.map(point => {
       const ofPoint = own.filter(result => result.point === point);
       const values = ofPoint.map(({ microseconds }) => microseconds).filter(value => value !== undefined);
       const idle = ofPoint.map(({ idleShare }) => idleShare).filter(value => value !== undefined);
+      const microseconds = median(values);
+      if (point === points[0]) first = microseconds;
       const notes = [...new Set(ofPoint.flatMap(result => result.notes))];
-      return { point, microseconds: median(values), ratio: NaN, idleShare: median(idle), values, notes };
+      return { point, microseconds, ratio: microseconds / first, idleShare: median(idle), values, notes };
     });
-    return { contender, series, rows: rows.map(row => ({ ...row, ratio: row.microseconds / rows[0].microseconds })) };
+    return { contender, series, rows };
   });
 }

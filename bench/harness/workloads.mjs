@@ -12,12 +12,39 @@
 
 /** @type {readonly Workload[]} */
 export const WORKLOADS = [
-  { name: 'echo 100x1', family: 'echo', clients: 100, inFlight: 1, isQuick: true, about: '100 clients, 1 request in flight each' },
-  { name: 'echo 100x16', family: 'echo', clients: 100, inFlight: 16, isQuick: true, about: '100 clients, 16 requests in flight each' },
+  {
+    name: 'echo 100x1',
+    family: 'echo',
+    clients: 100,
+    inFlight: 1,
+    isQuick: true,
+    about: '100 clients, 1 request in flight each',
+  },
+  {
+    name: 'echo 100x16',
+    family: 'echo',
+    clients: 100,
+    inFlight: 16,
+    isQuick: true,
+    about: '100 clients, 16 requests in flight each',
+  },
   { name: 'echo 1000x1', family: 'echo', clients: 1_000, inFlight: 1, about: '1000 clients, 1 request in flight each' },
   { name: 'rate 5000/s', family: 'rate', clients: 100, inFlight: 0, rate: 5_000, about: '5000 requests/s, open loop' },
-  { name: 'fanout 1000x1', family: 'fanout', clients: 1_000, inFlight: 1, about: '1000 members, 1 broadcast in flight' },
-  { name: 'fanout 1000x4', family: 'fanout', clients: 1_000, inFlight: 4, isQuick: true, about: '1000 members, 4 broadcasts in flight' },
+  {
+    name: 'fanout 1000x1',
+    family: 'fanout',
+    clients: 1_000,
+    inFlight: 1,
+    about: '1000 members, 1 broadcast in flight',
+  },
+  {
+    name: 'fanout 1000x4',
+    family: 'fanout',
+    clients: 1_000,
+    inFlight: 4,
+    isQuick: true,
+    about: '1000 members, 4 broadcasts in flight',
+  },
   { name: 'idle', family: 'idle', clients: 10_000, inFlight: 0, about: 'connections that do nothing' },
 ];
 

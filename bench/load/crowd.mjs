@@ -54,24 +54,36 @@ export class Crowd {
     let next = 0;
     const { count } = this.plan;
     const lane = async () => {
-      while (next < count) await this.openOne(next++);
+      while (next < count) await this.openAt(next++);
     };
     await Promise.all(Array.from({ length: Math.min(RAMP, count) }, lane));
   }
 
+  /** Ends the client in a place, and leaves the place empty. @param {number} index */
+  forget(index) {
+    this.clients[index]?.end();
+    Reflect.deleteProperty(this.clients, index);
+  }
+
   end() {
     this.listener = undefined;
-    for (const client of this.clients) client.end();
+    // There may be gaps.
+    for (const client of this.clients) client?.end();
     this.clients.length = 0;
   }
 
-  /** @private @param {number} index */
-  async openOne(index) {
+  /**
+   * Opens one client, in the place that is `index`.
+   * @param {number} index
+   * @returns {Promise<LoadClient>}
+   * @throws {Error} when it cannot connect
+   */
+  async openAt(index) {
     for (let refusals = 0; ; refusals++) {
       const pause = this.pausedUntil - Date.now();
       if (pause > 0) await delay(pause);
       const failure = await this.tryOpen(index);
-      if (failure === undefined) return;
+      if (failure === undefined) return this.clients[index];
       // 503 is a server that admits so many connections per second.
       if (failure !== 'refused with 503' || refusals === MAX_REFUSALS) throw new Error(`Client ${index}: ${failure}`);
       this.pausedUntil = Date.now() + REFUSED_PAUSE_MS;
@@ -87,7 +99,8 @@ export class Crowd {
       host: '127.0.0.1',
       port: isSender ? senderPort : ports[number % ports.length],
       path: purpose === 'echo' ? this.dialect.echoPath : this.dialect.fanPath,
-      localAddress: process.platform === 'linux' ? `127.0.0.${2 + Math.floor(number / CLIENTS_PER_ADDRESS)}` : undefined,
+      localAddress:
+        process.platform === 'linux' ? `127.0.0.${2 + Math.floor(number / CLIENTS_PER_ADDRESS)}` : undefined,
     };
     return new Promise(resolve => {
       const client = new LoadClient(index, target, {

@@ -1,6 +1,7 @@
 /** The process that makes load. It does what its parent asks for, and reports what came of it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { cpuTimes } from '../harness/process-meter.mjs';
+import { ChurnWorkload } from './churn-workload.mjs';
 import { Crowd } from './crowd.mjs';
 import { EchoWorkload } from './echo-workload.mjs';
 import { FanoutWorkload } from './fanout-workload.mjs';
@@ -11,6 +12,7 @@ import { IdleWorkload } from './idle-workload.mjs';
  * @property {import('./crowd.mjs').CrowdPlan} crowd
  * @property {import('./echo-workload.mjs').EchoPlan} [echo]
  * @property {import('./fanout-workload.mjs').FanoutPlan} [fanout]
+ * @property {import('./churn-workload.mjs').ChurnPlan} [churn]
  */
 
 /**
@@ -28,7 +30,7 @@ import { IdleWorkload } from './idle-workload.mjs';
  * @property {string} firstLoss
  */
 
-/** @typedef {EchoWorkload | FanoutWorkload | IdleWorkload} Workload */
+/** @typedef {EchoWorkload | FanoutWorkload | ChurnWorkload | IdleWorkload} Workload */
 
 /** How long answers are waited for that are still on their way at the end, in milliseconds. */
 const SETTLE_MS = 2_000;
@@ -48,6 +50,7 @@ class Generator {
     await crowd.open();
     if (plan.echo) this.workload = new EchoWorkload(crowd, plan.echo);
     else if (plan.fanout) this.workload = new FanoutWorkload(crowd, plan.fanout);
+    else if (plan.churn) this.workload = new ChurnWorkload(crowd, plan.churn);
     await this.workload.prepare();
   }
 

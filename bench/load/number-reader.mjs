@@ -1,5 +1,19 @@
 import { NUMBER_DIGITS, numberAt } from './frame-template.mjs';
 
+/** A number of ours: alone, or behind the kind of a socket.io packet. */
+const NUMBER = new RegExp(`(?<!\\d)(?:43)?(\\d{${NUMBER_DIGITS}})(?!\\d)`, 'g');
+
+/**
+ * All that may be numbers of ours in a frame, and where they stand.
+ * @param {string} text
+ */
+export function numbersIn(text) {
+  return [...text.matchAll(NUMBER)].map(match => ({
+    number: Number(match[1]),
+    offset: match.index + match[0].length - NUMBER_DIGITS,
+  }));
+}
+
 /** Reads the number out of frames that all have the same layout, which the first frame shows. */
 export class NumberReader {
   constructor() {
@@ -28,11 +42,10 @@ export class NumberReader {
    * @param {(number: number) => boolean} isExpected
    */
   learn(text, isExpected) {
-    for (const { index, 0: digits } of text.matchAll(new RegExp(`\\d{${NUMBER_DIGITS}}(?!\\d)`, 'g'))) {
-      const number = Number(digits);
+    for (const { number, offset } of numbersIn(text)) {
       if (!isExpected(number)) continue;
       if (!isError(text)) {
-        this.offset = index;
+        this.offset = offset;
         this.length = text.length;
         this.middle = text.charCodeAt(this.length >> 1);
       }

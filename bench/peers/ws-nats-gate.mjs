@@ -34,11 +34,13 @@ sockets.on('connection', (socket, request) => {
     groups.leaveAll(socket);
   });
   if (request.url === '/echo') {
-    socket.on('message', data => nats.publish('work.echo', `${client} ${String(data)}`, { reply: inbox }));
+    socket.on('message', data =>
+      nats.publish('work.echo', `${client} ${/** @type {Buffer} */ (data).toString()}`, { reply: inbox }),
+    );
     return;
   }
   socket.on('message', data => {
-    const text = String(data);
+    const text = /** @type {Buffer} */ (data).toString();
     const { topic, body, id } = JSON.parse(text);
     if (topic === 'fan/join') {
       groups.join(body.group, socket);

@@ -14,7 +14,7 @@ sockets.on('connection', (socket, request) => {
     return;
   }
   socket.on('message', data => {
-    const { topic, body, id } = JSON.parse(String(data));
+    const { topic, body, id } = JSON.parse(/** @type {Buffer} */ (data).toString());
     if (topic === 'fan/join') {
       groups.join(body.group, socket);
       socket.send(JSON.stringify({ id, body: { ok: true } }));

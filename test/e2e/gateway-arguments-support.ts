@@ -12,7 +12,16 @@ export const BAD = {
   names: ['', [''], ['fine', ''], ['fine', 'x'.repeat(129)], ['fine', '\udc00'], [{}], holes(), many('u'), 1, null, {}],
   someNames: ['', ['fine', ''], ['\ud800'], many('u'), 1, null, {}],
   topic: ['', 'a b', '/a', 'a/', '$gate/hello', '*', '>', 'é', 'x'.repeat(129), '\ud800', 1, null, {}, Symbol('t')],
-  body: [1n, { deep: [1n] }, cycle(), () => 1, Symbol('s'), 'x'.repeat(1024 * 1024), Buffer.alloc(1024 * 1024 + 1)],
+  body: [
+    1n,
+    { deep: [1n] },
+    cycle(),
+    nested(),
+    () => 1,
+    Symbol('s'),
+    'x'.repeat(1024 * 1024),
+    Buffer.alloc(1024 * 1024 + 1),
+  ],
   settings: [1, 'text', null, undefined, [1], new Map([['a', 1]]), new Date(0), { a: 1n }, { a: cycle() }, { '': 1 }],
   deadline: [0, -1, Number.NaN, Infinity, '100', null, 2 ** 40, 1n].map(deadlineMs => ({ deadlineMs })),
   limit: [0, -1, 1.5, 10_001, Number.NaN, '10', null].map(limit => ({ limit })),
@@ -175,7 +184,7 @@ export function callsOf(api: GatewayApi, id: string): Call[] {
 }
 
 function many(item: string): string[] {
-  return new Array<string>(100_000).fill(item);
+  return Array.from({ length: 100_000 }, () => item);
 }
 
 /** A list that has a length, and nothing at some of its places. */
@@ -183,6 +192,13 @@ function holes(): string[] {
   const list = ['x'];
   list[2] = 'y';
   return list;
+}
+
+/** JSON that no stack is deep enough to write. */
+function nested(): unknown {
+  let value: unknown[] = [];
+  for (let depth = 0; depth < 100_000; depth++) value = [value];
+  return value;
 }
 
 function cycle(): unknown {

@@ -152,12 +152,13 @@ function aboutUids({ api, model }: GatewayStage, uids: readonly string[]): Check
 function aboutGroups({ api, model }: GatewayStage, groups: string | readonly string[]): Check[] {
   const members = model.inGroups(typeof groups === 'string' ? [groups] : groups);
   const uids = model.uidsOf(members);
+  const name = JSON.stringify(groups);
   return [
-    [`getClientCountByGroup ${groups}`, api.getClientCountByGroup(groups), members.length],
-    [`getClientIdListByGroup ${groups}`, api.getClientIdListByGroup(groups), idsOf(members)],
-    [`getUidCountByGroup ${groups}`, api.getUidCountByGroup(groups), uids.length],
-    [`getUidListByGroup ${groups}`, api.getUidListByGroup(groups), uids],
-    [`getClientSessionsByGroup ${groups}`, api.getClientSessionsByGroup(groups), sessionsOf(members)],
-    [`getAllClientSessions ${groups}`, api.getAllClientSessions(groups), sessionsOf(members)],
+    [`getClientCountByGroup ${name}`, api.getClientCountByGroup(groups), members.length],
+    [`getClientIdListByGroup ${name}`, api.getClientIdListByGroup(groups), idsOf(members)],
+    [`getUidCountByGroup ${name}`, api.getUidCountByGroup(groups), uids.length],
+    [`getUidListByGroup ${name}`, api.getUidListByGroup(groups), uids],
+    [`getClientSessionsByGroup ${name}`, api.getClientSessionsByGroup(groups), sessionsOf(members)],
+    [`getAllClientSessions ${name}`, api.getAllClientSessions(groups), sessionsOf(members)],
   ];
 }

@@ -33,7 +33,7 @@ export class Courier {
   /** Waits in all the ways there are, and sends in between. */
   async deliver(body: unknown): Promise<void> {
     await this.gateway.sendToCurrentClient('got/at-once', body);
-    await undefined;
+    await Promise.resolve();
     await this.gateway.sendToCurrentClient('got/microtask', body);
     await new Promise(resolve => setImmediate(resolve));
     await this.gateway.sendToCurrentClient('got/turn', body);

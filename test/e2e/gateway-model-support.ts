@@ -43,7 +43,9 @@ export class GatewayModel {
   }
 
   groups(): string[] {
-    return [...new Set(this.all().flatMap(client => [...client.groups]))];
+    const groups = new Set<string>();
+    for (const client of this.clients.values()) for (const group of client.groups) groups.add(group);
+    return [...groups];
   }
 
   /** Something about the members of each group. */

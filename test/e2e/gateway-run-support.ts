@@ -144,7 +144,7 @@ async function expectFound(
 ): Promise<void> {
   const code = await change.then(
     () => undefined,
-    (error: { code?: string }) => error.code ?? String(error),
+    (error: Error & { code?: string }) => error.code ?? error.message,
   );
   assertSame(`${ids.join()} found`, code, ids.length === found.length ? undefined : 'SESSION_NOT_FOUND');
 }

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Body, Controller, HttpCode, type INestApplication, Param, Post } from '@nestjs/common';
+import { LinkNode } from '@nestgate/link';
 import { GatewayApi } from '@nestgate/worker';
 import { GatewayCluster, type PushClient } from './gateway-cluster-support.js';
 import { LINKS, type LinkName, LinkSupply } from './support/links.js';
@@ -48,7 +49,7 @@ describe.each(LINKS)('an HTTP service over %s', (name: LinkName) => {
     return { status: response.status, body: text && text[0] === '{' ? JSON.parse(text) : text };
   }
 
-  it('reaches clients on all gates as soon as it listens', async () => {
+  it('reaches clients on all gates', async () => {
     cluster = await GatewayCluster.open(links);
     const clients: PushClient[] = [];
     for (const gate of [0, 1, 2, 2]) clients.push(await cluster.connect(gate));
@@ -56,6 +57,8 @@ describe.each(LINKS)('an HTTP service over %s', (name: LinkName) => {
     await cluster.api.bindUid(last.clientId, 'eve');
     await cluster.api.bindUid(clients.map(client => client.clientId).slice(0, 3), 'ada');
     const service = await cluster.startService({ controllers: [NewsController] });
+    // There is no list of who is on NATS: gates are known when they have answered the newcomer.
+    if (name === 'nats') await cluster.met(service.get(LinkNode));
     expect(await post(service, '/users/eve/news', { n: 1 })).toEqual({ status: 202, body: { delivered: 1 } });
     expect(await post(service, '/users/ada/news', { n: 2 })).toEqual({ status: 202, body: { delivered: 3 } });
     expect(await post(service, '/users/eve/quiet', { n: 3 })).toEqual({ status: 201, body: { online: true } });

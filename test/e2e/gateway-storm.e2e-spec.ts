@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
+import { LinkNode } from '@nestgate/link';
 import { createTestCluster, type FakeClient, type TestCluster, waitUntil } from '@nestgate/testing';
 import { ClientSession, GatewayApi, OnTopic, Session } from '@nestgate/worker';
 import { LINKS, type LinkName, LinkSupply } from './support/links.js';
@@ -42,8 +43,16 @@ describe.each(LINKS)('questions of handlers over %s', (name: LinkName) => {
     const link = await links.forCluster(GATES, { meshed: true });
     const gate = { concurrentTasks: 1, messageRate: 0, sendPackBuffNum: 10_000 };
     cluster = await createTestCluster({ gates: GATES, workers, gate, handlers: { controllers: [AskingTopics] }, link });
+    await met();
     clients = [];
     for (let index = 0; index < 6; index++) clients.push(await cluster.connect({ gate: index % GATES }));
+  }
+
+  /** Gates that host handlers have to know each other; on NATS they do when they have answered the last one. */
+  async function met(): Promise<void> {
+    const nodes = [...cluster.gates, ...cluster.workers].map(({ app }) => app.get(LinkNode));
+    const gatesOf = ({ peers }: LinkNode) => [...peers.values()].filter(peer => peer.info.role === 'gate');
+    await waitUntil('all nodes to know the gates', () => nodes.every(node => gatesOf(node).length === GATES));
   }
 
   /** Every client asks about the one beside it, which is on the other gate and asks itself. */

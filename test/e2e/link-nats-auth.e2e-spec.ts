@@ -42,7 +42,6 @@ describe('NATS with the permissions of the docs', () => {
   afterEach(async () => {
     for (const { nats } of intruders.splice(0)) await nats.close();
     await nodes.end();
-    server.reload(docsConfig());
   });
   afterAll(() => server.end());
 

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { type Codec, createCaller, LinkNode, type NodeRole, queryOp } from '@nestgate/link';
+import { type Codec, createCaller, LinkNode, type NodeRole, ownerQueryOp, queryOp } from '@nestgate/link';
 import { NatsLink } from '@nestgate/link/nats';
 import { NatsProcess, TcpRelay, waitUntil } from '@nestgate/testing';
 import { NatsNodes, nodeInfo } from './link-nats-support.js';
@@ -39,7 +39,14 @@ class ChildNode {
 }
 
 const text: Codec<string> = { write: (writer, value) => writer.str(value), read: reader => reader.str() };
-const contract = { echo: queryOp(1, text, text, { merge: (_, answer) => answer, empty: () => '' }) };
+const client: Codec<{ clientId: string }> = {
+  write: (writer, { clientId }) => writer.str(clientId),
+  read: reader => ({ clientId: reader.str() }),
+};
+const contract = {
+  echo: queryOp(1, text, text, { merge: (_, answer) => answer, empty: () => '' }),
+  load: ownerQueryOp(2, client, text),
+};
 
 describe('nodes on NATS that die, hang and come back', () => {
   const nodes = new NatsNodes();
@@ -156,8 +163,10 @@ describe('nodes on NATS that die, hang and come back', () => {
     const start = async (id: string, role: NodeRole, port: number) => {
       const node = new LinkNode({ link: new NatsLink({ url: `nats://127.0.0.1:${port}` }), self: nodeInfo(id, role) });
       linkNodes.push(node);
+      const later = (word: string) => new Promise<string>(resolve => answers.push(() => resolve(word)));
       node.dispatcher.serve(contract, {
-        echo: word => (word === 'later' ? new Promise(resolve => answers.push(() => resolve(word))) : word),
+        echo: word => (word === 'later' ? later(word) : word),
+        load: ({ clientId }) => later(clientId),
       });
       await node.open();
       return node;
@@ -165,19 +174,23 @@ describe('nodes on NATS that die, hang and come back', () => {
     const gate = await start('g1', 'gate', server.port);
     const worker = await start('w1', 'worker', between.port);
     await waitUntil('the two to meet', () => gate.peers.has('w1') && worker.peers.has('g1'));
-    const { echo } = createCaller(worker, contract);
+    const { echo, load } = createCaller(worker, contract);
     for (let i = 0; i < 20; i++) expect(await echo.call(`word ${i}`)).toBe(`word ${i}`);
     const losses: string[] = [];
     for (const node of [gate, worker]) node.onPeer(change => losses.push(`${node.info.id}: ${change.type}`));
-    const unanswered = echo.call('later', { deadlineMs: 10_000 });
-    await waitUntil('the question', () => answers.length === 1);
+    const unanswered = [
+      echo.call('later', { deadlineMs: 10_000 }),
+      load.call({ clientId: 'g1.e1.1' }, { deadlineMs: 10_000 }),
+    ].map(answer => answer.catch((error: unknown) => (error as { code: string }).code));
+    await waitUntil('the questions', () => answers.length === 2);
     let isUp = true;
     worker.onStatus(status => (isUp = status));
     between.cut();
     await waitUntil('the break', () => !isUp);
     // The gate answers into the void, and the server says so.
     answers[0]?.();
-    await expect(unanswered).rejects.toMatchObject({ code: 'PARTIAL_RESULT' });
+    // It is there and has its clients, so nobody is told that they are gone.
+    expect(await Promise.all(unanswered)).toEqual(['PARTIAL_RESULT', 'LINK_UNAVAILABLE']);
     await waitUntil('the two to meet again', () => gate.peers.has('w1') && worker.peers.has('g1') && isUp);
     expect(losses.sort()).toEqual(['g1: join', 'g1: lost', 'w1: join', 'w1: lost']);
     for (let i = 0; i < 20; i++) expect(await echo.call(`again ${i}`)).toBe(`again ${i}`);

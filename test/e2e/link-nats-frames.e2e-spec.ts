@@ -35,7 +35,6 @@ describe('frames that are larger than a message of NATS may be', () => {
   afterEach(async () => {
     await nodes.end();
     for (const relay of relays.splice(0)) await relay.end();
-    server.reload(config(64));
   });
   afterAll(() => server.end());
 

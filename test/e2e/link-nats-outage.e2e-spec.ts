@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { NatsProcess, TcpRelay, waitUntil } from '@nestgate/testing';
-import { FrameStream, NatsNodes, type NatsProbe } from './link-nats-support.js';
+import { freePort, NatsProcess, TcpRelay, waitUntil } from '@nestgate/testing';
+import { FrameStream, hang, NatsNodes, type NatsProbe } from './link-nats-support.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -19,7 +19,10 @@ describe('NATS that fails', () => {
     await longServer.crash();
     long.crashedAt = performance.now();
   });
-  afterEach(() => nodes.end());
+  afterEach(async () => {
+    server.resume();
+    await nodes.end();
+  });
   afterAll(async () => {
     await long.nodes.end();
     await server.end();
@@ -72,7 +75,7 @@ describe('NATS that fails', () => {
 
   it('counts the frames that it has not confirmed, each once, however many messages it needs', async () => {
     const [gate] = await nodes.pair(server.url);
-    server.suspend();
+    await hang(server);
     for (let i = 0; i < 5; i++) gate.link.send('w1', Buffer.alloc(3 * MIB));
     await server.crash();
     await until(false, [gate]);
@@ -132,7 +135,7 @@ describe('NATS that fails', () => {
     const [gate, worker] = await nodes.pair(server.url);
     const frame = Buffer.alloc(64 * KIB);
     const before = process.memoryUsage().arrayBuffers;
-    server.suspend();
+    await hang(server);
     const startedAt = performance.now();
     const results: Record<string, number> = { sent: 0, congested: 0, refused: 0 };
     let highest = 0;
@@ -161,10 +164,10 @@ describe('NATS that fails', () => {
   });
 
   it('is left for another server when it hangs, whatever it still owes', async () => {
-    const other = await NatsProcess.start();
-    const options = { url: `${server.url},127.0.0.1:${other.port}`, connection: { noRandomize: true } };
-    const [gate, worker] = await nodes.pair(options);
-    server.suspend();
+    const other = NatsProcess.prepare(await freePort());
+    const [gate, worker] = await nodes.pair(`${server.url},127.0.0.1:${other.port}`);
+    await other.restart();
+    await hang(server);
     // So much that the client could not even end the connection by itself.
     while (worker.link.send('g1', Buffer.alloc(MIB)) !== 'refused');
     await until(false, [gate, worker]);
@@ -177,7 +180,7 @@ describe('NATS that fails', () => {
 
   it('can be left while it hangs, within seconds', async () => {
     const [gate, worker] = await nodes.pair(server.url);
-    server.suspend();
+    await hang(server);
     worker.link.send('g1', Buffer.alloc(MIB));
     const startedAt = performance.now();
     await Promise.all([gate.link.close({ drain: false }), worker.link.close({ drain: true })]);
@@ -189,7 +192,7 @@ describe('NATS that fails', () => {
     const sockets = () => process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length;
     await waitUntil('the sockets of before to be gone', () => sockets() === 0);
     const [gate, worker] = await nodes.pair(server.url);
-    server.suspend();
+    await hang(server);
     await until(false, [gate, worker]);
     await waitUntil('an attempt to connect', () => sockets() >= 2);
     await Promise.all([gate, worker].map(({ link }) => link.close({ drain: true })));

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NatsLink, type NatsLinkOptions } from '@nestgate/link/nats';
 import type { NodeInfo, NodeRole } from '@nestgate/link';
-import { LinkProbe } from '@nestgate/testing';
+import { LinkProbe, type NatsProcess, waitUntil } from '@nestgate/testing';
 import { nkeys } from '@nats-io/transport-node';
 
 export const nodeInfo = (id: string, role: NodeRole, epoch = 'e1'): NodeInfo => ({
@@ -98,6 +100,22 @@ export class FrameStream {
     if (this.from.link.send(this.to.info.id, frame) !== 'refused') this.accepted.push(number);
     setImmediate(() => this.turn());
   }
+}
+
+/** Hangs a server, and waits until it really stands still: for a moment it may still work. */
+export async function hang(server: NatsProcess): Promise<void> {
+  server.suspend();
+  await waitUntil('the server to stand still', async () => {
+    const socket = connect(server.port, '127.0.0.1');
+    try {
+      await once(socket, 'data', { signal: AbortSignal.timeout(100) });
+      return false;
+    } catch {
+      return true;
+    } finally {
+      socket.destroy();
+    }
+  });
 }
 
 /** The users and permissions that the docs tell people to copy, with passwords. */

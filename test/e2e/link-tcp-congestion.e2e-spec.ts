@@ -89,7 +89,7 @@ describe('a peer of the tcp link that reads slowly', () => {
     const before = heldBytes();
     peer.socket.pause();
     sendUntil('refused', 0);
-    expect(heldBytes() - before).toBeGreaterThan(50 * MIB);
+    expect(heldBytes() - before).toBeGreaterThan(32 * MIB);
     peer.socket.resetAndDestroy();
     await once(peer.socket, 'close');
     await waitUntil('the loss', () => !gate.knows('w1'));

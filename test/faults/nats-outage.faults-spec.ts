@@ -6,7 +6,7 @@ import { ACCEPTED } from './support/ledger.js';
 import type { LedgerClient } from './support/ledger-client.js';
 import { Load } from './support/load.js';
 import { MemoryWatch } from './support/memory-watch.js';
-import { NO_DEFECTS } from './support/no-defects.js';
+import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import { PushFlow, pushOf, pushOfNode } from './support/push-flow.js';
 
 const OUTAGE_MS = isLong ? 60_000 : 8_000;
@@ -18,8 +18,7 @@ const MAX_RSS = 64 * 1024 * 1024;
 /** Short, so that a request which is forgotten is seen. In milliseconds. */
 const REQUEST_MS = 5_000;
 /** What a request may end with while there is no server. */
-const REFUSALS: ReadonlySet<string> = new Set(['NO_WORKER', 'WORKER_LOST', 'TIMEOUT']);
-const PUSH_REFUSALS: ReadonlySet<string> = new Set([...REFUSALS, 'PARTIAL_RESULT', 'LINK_UNAVAILABLE']);
+const REFUSALS = ['NO_WORKER', 'WORKER_LOST', 'TIMEOUT'];
 
 describe('a NATS server under load', () => {
   let cluster: FaultCluster;
@@ -90,7 +89,7 @@ describe('a NATS server under load', () => {
     // One outcome for each request, in time; none was served while nobody could.
     expect(requests).toMatchObject(NO_DEFECTS);
     expect(clients.map(({ requests: ledger }) => ledger.lateAfter(REQUEST_MS))).toEqual(clients.map(() => 0));
-    expect(Object.keys(requests.errors).filter(code => !REFUSALS.has(code))).toEqual([]);
+    expect(unexpectedErrors(requests, ...REFUSALS)).toEqual([]);
     for (const { requests: ledger } of clients) {
       const during = ledger.log.intents.filter(({ at }) => at > downAt + DETECTED_MS && at < upAt - REQUEST_MS);
       expect(during.filter(({ outcome }) => outcome === ACCEPTED)).toEqual([]);
@@ -99,7 +98,7 @@ describe('a NATS server under load', () => {
     expect(expired.slice(0, 5)).toEqual([]);
     // What was confirmed has arrived; of what was not, each is there, refused, or counted.
     expect(pushes).toMatchObject(NO_DEFECTS);
-    expect(Object.keys(pushes.errors).filter(code => !PUSH_REFUSALS.has(code))).toEqual([]);
+    expect(unexpectedErrors(pushes, ...REFUSALS, 'PARTIAL_RESULT', 'LINK_UNAVAILABLE')).toEqual([]);
     expect(own).toMatchObject({ dup: 0, reorder: 0, foreign: 0 });
     for (const { name: member } of others) {
       expect(unconfirmed.ledger.report(member, counted).silent).toBeLessThanOrEqual(0);

@@ -5,7 +5,7 @@ import { printFigures } from './support/figures.js';
 import { sumReports } from './support/ledger.js';
 import type { LedgerClient } from './support/ledger-client.js';
 import { Load } from './support/load.js';
-import { NO_DEFECTS } from './support/no-defects.js';
+import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import type { NodeProcess } from './support/node-process.js';
 
 /** How long a node may take to end, in milliseconds. */
@@ -100,7 +100,7 @@ describe.each(LINKS)('a cluster whose nodes are told to stop in turn under load,
     });
     expect(duringWorkers).toEqual({});
     expect(requests).toMatchObject(NO_DEFECTS);
-    expect(Object.keys(requests.errors).filter(code => code !== GONE_AWAY)).toEqual([]);
+    expect(unexpectedErrors(requests, GONE_AWAY)).toEqual([]);
     // A request that a client sends while the gate says goodbye ends with the connection; but then nobody has begun it.
     expect(unanswered.slice(0, 5)).toEqual([]);
     expect(effects.repeated).toEqual([]);

@@ -6,7 +6,7 @@ import { printFigures } from './support/figures.js';
 import { sumReports } from './support/ledger.js';
 import type { LedgerClient } from './support/ledger-client.js';
 import { Load } from './support/load.js';
-import { NO_DEFECTS } from './support/no-defects.js';
+import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import { PushFlow, pushOf } from './support/push-flow.js';
 
 const HUNG_MS = isLong ? 10_000 : 6_000;
@@ -83,6 +83,7 @@ describe.each(LINKS)('a worker that hangs under load, over %s', link => {
     expect(effects.repeated).toEqual([]);
     expect(expired.slice(0, 5)).toEqual([]);
     expect(pushes).toMatchObject(NO_DEFECTS);
+    expect(unexpectedErrors(pushes, 'WORKER_LOST')).toEqual([]);
     expect(offRoutesMs).toBeLessThanOrEqual(OFF_ROUTES_MS);
     for (const client of all) expect(client.closedWith).toBeUndefined();
   }, 40_000);

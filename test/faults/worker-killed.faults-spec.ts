@@ -4,7 +4,7 @@ import { FaultCluster, LINKS, type LinkKind } from './support/fault-cluster.js';
 import { printFigures } from './support/figures.js';
 import type { LedgerClient } from './support/ledger-client.js';
 import { Load } from './support/load.js';
-import { NO_DEFECTS } from './support/no-defects.js';
+import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import { PushFlow, pushOf } from './support/push-flow.js';
 
 /** How long a killed worker's requests may be without an outcome, in milliseconds. */
@@ -66,6 +66,7 @@ describe.each(LINKS)('a worker that is killed, over %s', link => {
     expect(effects.repeated).toEqual([]);
     expect(effects.expired(clients)).toEqual([]);
     expect(pushes.ledger.total()).toMatchObject(NO_DEFECTS);
+    expect(unexpectedErrors(pushes.ledger.total(), 'WORKER_LOST')).toEqual([]);
     expect(pushes.ledger.total().received).toBeGreaterThan(0);
     for (const client of [...clients, sender!, ...members]) {
       expect(client.closedWith).toBeUndefined();

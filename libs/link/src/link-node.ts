@@ -249,6 +249,8 @@ export class LinkNode implements Replier, OutboundHost {
       const peer = this.peerMap.get(change.id);
       this.peerMap.delete(change.id);
       if (change.type === 'lost' && peer?.info.role === 'gate') this.missing.add(peer.info);
+      // Told first: whoever hears of the end of a request may send the next one at once, and not to this peer again.
+      this.changes.emit(change);
       if (peer) this.losePeer(peer);
     } else {
       this.missing.delete(change.node.id);
@@ -259,12 +261,12 @@ export class LinkNode implements Replier, OutboundHost {
       } else {
         this.peerMap.set(change.node.id, new Peer(change.node, false));
         if (known) {
-          this.losePeer(known);
           this.changes.emit({ type: 'leave', id: known.info.id });
+          this.losePeer(known);
         }
       }
+      this.changes.emit(change);
     }
-    this.changes.emit(change);
   }
 
   private losePeer(peer: Peer): void {

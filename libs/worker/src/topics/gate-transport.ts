@@ -101,6 +101,7 @@ export class GateTransport
         this.presence = new PresenceWatcher(this.node, this.messageHandlers);
       }
       await this.node.open();
+      runner.trust.start();
       this.presence?.start();
     } catch (error) {
       callback(error);
@@ -124,6 +125,7 @@ export class GateTransport
     const idle = Promise.all([runner.whenIdle(DRAIN_MS), this.presence?.stop()]);
     await settledWithin(idle, DRAIN_MS);
     this.node.flush();
+    runner.trust.stop();
     this.stopListening?.();
     this._status$.next('closed');
     for (const listener of this.listeners.close) listener();

@@ -1,6 +1,5 @@
 import { Logger } from '@nestjs/common';
 import {
-  type Caller,
   type ClientMessage,
   createCaller,
   DeadlineWheel,
@@ -9,15 +8,16 @@ import {
   MALFORMED_BODY,
   type Peer,
   sessionContract,
-  type SessionContract,
   type SessionSnapshot,
   topicContract,
 } from '@nestgate/link';
 import { type Body, type ErrorBody, GateError, NO_BODY } from '@nestgate/protocol';
 import { isObservable, type Observable } from 'rxjs';
 import { encodeBody } from '../gateway/message.js';
-import { ClientLane } from './client-lane.js';
+import type { ClientLane } from './client-lane.js';
 import type { CurrentClient } from './current-client.js';
+import { GateTrust } from './gate-trust.js';
+import { LaneTable } from './lane-table.js';
 import { TopicContext } from './topic-context.js';
 import { isParsable, type TopicHandler } from './topic-handler.js';
 import type { RunInTrace } from './trace-context.js';
@@ -29,10 +29,11 @@ import { type TaskOwner, TopicTask } from './topic-task.js';
  * deadline is left behind, and its late result is dropped.
  */
 export class TopicRunner implements TaskOwner {
+  /** Which gates still count on this worker; all of them, unless it is started. */
+  readonly trust: GateTrust;
   private readonly logger = new Logger('GateTransport');
-  private readonly lanes = new Map<Peer, Map<number, ClientLane<TopicTask>>>();
+  private readonly lanes: LaneTable<TopicTask>;
   private readonly wheel = new DeadlineWheel();
-  private readonly gate: Caller<SessionContract>;
   private running = 0;
   private onIdle: (() => void) | undefined;
 
@@ -42,12 +43,20 @@ export class TopicRunner implements TaskOwner {
     private readonly runInTrace?: RunInTrace,
     private readonly currentClient?: CurrentClient,
   ) {
-    this.gate = createCaller(node, sessionContract);
+    this.lanes = new LaneTable(createCaller(node, sessionContract));
+    this.trust = new GateTrust(node, {
+      onTrusted: gate => {
+        for (const lane of this.lanes.release(gate)) this.startNext(lane);
+      },
+      onGivenUp: gate => {
+        for (const lane of this.lanes.release(gate)) this.dropWaiting(lane, new GateError('NODE_LOST'));
+      },
+    });
   }
 
   /** Takes a frame from a gate. */
   accept(message: ClientMessage, call: IncomingCall): void {
-    const lane = this.laneOf(call.peer, message.serial);
+    const lane = this.lanes.of(call.peer, message.serial);
     if (message.session) lane.learn(message.session);
     const handler = this.handlers.get(message.topic);
     if (!handler) {
@@ -58,7 +67,10 @@ export class TopicRunner implements TaskOwner {
     }
     const task = new TopicTask(this, lane, handler, message, call);
     this.running++;
-    if (handler.concurrent) {
+    if (!this.trust.has(call.peer)) {
+      lane.wait(task);
+      this.lanes.hold(lane);
+    } else if (handler.concurrent) {
       if (!this.skipLate(task)) this.start(task);
     } else if (!lane.isFree) {
       lane.wait(task);
@@ -69,19 +81,18 @@ export class TopicRunner implements TaskOwner {
 
   /** A session has changed. */
   learn(peer: Peer, serial: number, session: SessionSnapshot): void {
-    this.lanes.get(peer)?.get(serial)?.learn(session);
+    this.lanes.get(peer, serial)?.learn(session);
   }
 
   /** A client is gone: its frames still run to their end, but nothing is kept for it. */
   forget(peer: Peer, serial: number): void {
-    const lanes = this.lanes.get(peer);
-    lanes?.delete(serial);
-    if (lanes?.size === 0) this.lanes.delete(peer);
+    this.lanes.forget(peer, serial);
   }
 
-  /** A gate is gone, and its clients with it. */
+  /** A gate is gone, or has given this worker up: what waits here for its clients is not started any more. */
   forgetPeer(id: string): void {
-    for (const peer of this.lanes.keys()) if (peer.info.id === id) this.lanes.delete(peer);
+    this.trust.forget(id);
+    for (const lane of this.lanes.takeAll(id)) this.dropWaiting(lane);
   }
 
   /** Leaves a handler behind that has not settled in time. */
@@ -103,14 +114,6 @@ export class TopicRunner implements TaskOwner {
     this.wheel.stop();
   }
 
-  private laneOf(peer: Peer, serial: number): ClientLane<TopicTask> {
-    let lanes = this.lanes.get(peer);
-    if (!lanes) this.lanes.set(peer, (lanes = new Map()));
-    let lane = lanes.get(serial);
-    if (!lane) lanes.set(serial, (lane = new ClientLane(peer, serial, this.gate)));
-    return lane;
-  }
-
   /** Starts a frame of a lane in which nothing waits. */
   private startFirst(lane: ClientLane<TopicTask>, task: TopicTask): void {
     lane.starting = true;
@@ -124,6 +127,10 @@ export class TopicRunner implements TaskOwner {
   /** Starts the lane's next frame, unless one runs. A loop, because frames that fail at once end within their start. */
   private startNext(lane: ClientLane<TopicTask>): void {
     if (lane.starting) return;
+    if (!this.trust.has(lane.peer)) {
+      this.lanes.hold(lane);
+      return;
+    }
     lane.starting = true;
     while (!lane.running) {
       const task = lane.next();
@@ -133,6 +140,15 @@ export class TopicRunner implements TaskOwner {
       this.start(task);
     }
     lane.starting = false;
+  }
+
+  /** Ends what waits in a lane without starting it; with an error, whoever asked is told. */
+  private dropWaiting(lane: ClientLane<TopicTask>, error?: GateError): void {
+    for (let task = lane.next(); task; task = lane.next()) {
+      task.done = true;
+      if (error) this.node.fail(task.call.peer, task.call.correlation, error);
+      this.noteEnd();
+    }
   }
 
   /** A frame whose time passed while it waited is never started: its client has been told. */

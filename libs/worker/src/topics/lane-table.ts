@@ -1,0 +1,56 @@
+import type { Caller, Peer, SessionContract } from '@nestgate/link';
+import { ClientLane } from './client-lane.js';
+
+/** The lanes of all clients, by gate. */
+export class LaneTable<Task> {
+  private readonly lanes = new Map<Peer, Map<number, ClientLane<Task>>>();
+  /** Lanes whose frames wait until it is known whether their gate still counts on this worker. */
+  private readonly held = new Set<ClientLane<Task>>();
+
+  constructor(private readonly gate: Caller<SessionContract>) {}
+
+  /** The lane of a client; made with its first frame. */
+  of(peer: Peer, serial: number): ClientLane<Task> {
+    let lanes = this.lanes.get(peer);
+    if (!lanes) this.lanes.set(peer, (lanes = new Map()));
+    let lane = lanes.get(serial);
+    if (!lane) lanes.set(serial, (lane = new ClientLane(peer, serial, this.gate)));
+    return lane;
+  }
+
+  get(peer: Peer, serial: number): ClientLane<Task> | undefined {
+    return this.lanes.get(peer)?.get(serial);
+  }
+
+  /** A client is gone. What is in its lane goes on. */
+  forget(peer: Peer, serial: number): void {
+    const lanes = this.lanes.get(peer);
+    lanes?.delete(serial);
+    if (lanes?.size === 0) this.lanes.delete(peer);
+  }
+
+  /** Forgets all clients of a gate, and returns their lanes. */
+  takeAll(id: string): ClientLane<Task>[] {
+    const taken: ClientLane<Task>[] = [];
+    for (const [peer, lanes] of this.lanes) {
+      if (peer.info.id !== id) continue;
+      this.lanes.delete(peer);
+      taken.push(...lanes.values());
+    }
+    // Those of clients that were gone before.
+    for (const lane of this.held) if (lane.peer.info.id === id && this.held.delete(lane)) taken.push(lane);
+    return taken;
+  }
+
+  /** Notes that a lane is held. */
+  hold(lane: ClientLane<Task>): void {
+    this.held.add(lane);
+  }
+
+  /** The lanes that were held for a gate. */
+  release(gate: Peer): ClientLane<Task>[] {
+    const released = [...this.held].filter(({ peer }) => peer === gate);
+    for (const lane of released) this.held.delete(lane);
+    return released;
+  }
+}

@@ -8,7 +8,7 @@ import { Stage } from './stage.mjs';
  * @typedef {object} Load
  * @property {readonly import('./load-driver.mjs').LoadReport[]} reports of all generators
  * @property {number} serverBusyMs CPU of all servers and brokers in the measured time
- * @property {number} idleBusyMs the same in as much time before the load, when that was asked for
+ * @property {number} idleBusyMs what they would have used without load, when that was asked for
  * @property {number} unanswered requests that never got an answer
  */
 
@@ -18,6 +18,9 @@ import { Stage } from './stage.mjs';
  * @property {number} measureMs
  * @property {boolean} [withIdle] whether what the servers use without load is measured too
  */
+
+/** How long servers are watched that have nothing to do, at most, in milliseconds. */
+const IDLE_MS = 1_000;
 
 /** Runs contenders in fresh processes, and loads them. */
 export class Bench {
@@ -70,11 +73,13 @@ export class Bench {
    * @returns {Promise<Load>}
    */
   async load(stage, driver, { warmMs, measureMs, withIdle = false }) {
-    const idle = withIdle ? await measure(stage, driver, measureMs) : undefined;
+    const idleMs = Math.min(IDLE_MS, measureMs);
+    const idle = withIdle ? await measure(stage, driver, idleMs) : undefined;
     await driver.start();
     await delay(warmMs);
     const busy = await measure(stage, driver, measureMs);
-    return { ...busy, idleBusyMs: idle?.serverBusyMs ?? 0, unanswered: await driver.stop() };
+    const idleBusyMs = ((idle?.serverBusyMs ?? 0) * measureMs) / idleMs;
+    return { ...busy, idleBusyMs, unanswered: await driver.stop() };
   }
 }
 

@@ -55,10 +55,10 @@ export const SERIES = [
   {
     name: 'gates, echo',
     unit: 'gates',
-    about: 'CPU for each echo: 400 clients on all gates, 1 request in flight each, one worker',
+    about: 'CPU for each echo: 400 clients on all gates, 4 requests in flight each, one worker',
     points: [1, 2, 4],
     quickPoints: [1, 2],
-    at: gates => ({ gates, clients: 400, echo: { inFlight: 1, rate: 0 } }),
+    at: gates => ({ gates, clients: 400, echo: { inFlight: 4, rate: 0 } }),
   },
   {
     name: 'gates, fan-out',
@@ -70,21 +70,21 @@ export const SERIES = [
   {
     name: 'sessions',
     unit: `sessions on ${SESSION_GATES} gates`,
-    about: `CPU for each echo of ${ACTIVE} clients while all others are idle`,
+    about: `CPU for each echo of ${ACTIVE} clients, 4 requests in flight each, while all others are idle`,
     points: [1_000, 10_000, 50_000],
     quickPoints: [500, 4_000],
-    at: sessions => ({ gates: SESSION_GATES, clients: sessions, echo: { inFlight: 1, rate: 0, active: ACTIVE } }),
+    at: sessions => ({ gates: SESSION_GATES, clients: sessions, echo: { inFlight: 4, rate: 0, active: ACTIVE } }),
   },
   {
     name: 'groups',
     unit: 'groups',
-    about: `CPU for each delivery to groups of ${GROUP_MEMBERS}, in turn, 16 broadcasts in flight; ${GROUP_CLIENTS} clients`,
+    about: `CPU for each delivery to groups of ${GROUP_MEMBERS}, in turn, 1 broadcast in flight; ${GROUP_CLIENTS} clients`,
     points: [1, 100, 10_000],
     quickPoints: [1, 500],
     at: groups => ({
       gates: 1,
       clients: GROUP_CLIENTS,
-      fanout: { inFlight: 16, groups, perGroup: GROUP_MEMBERS },
+      fanout: { inFlight: 1, groups, perGroup: GROUP_MEMBERS },
     }),
   },
 ];

@@ -123,7 +123,7 @@ function growths({ quick, parts, peers, measureMs, warmMs }, label) {
         const ofPoint = { contender: contender.name, series: series.name, point };
         return {
           name: `${label}${contender.name}, growth: ${point} ${series.unit}`,
-          estimateMs: START_MS + (clients / gates) * OPEN_MS + warmMs + 2 * measureMs,
+          estimateMs: START_MS + (clients / gates) * OPEN_MS + warmMs + IDLE_MS + measureMs,
           run: async (/** @type {import('./bench.mjs').Bench} */ bench, /** @type {Findings} */ { growth }) => {
             growth.push(await measurePoint(bench, contender, series, point, times));
           },

@@ -8,8 +8,9 @@ const RAMP = 64;
 const REFUSED_PAUSE_MS = 50;
 /** How often one client may be refused for now. */
 const MAX_REFUSALS = 2_000;
-/** Clients that come from one address: a port of each pair of addresses can be used once. */
-const CLIENTS_PER_ADDRESS = 10_000;
+/** Clients that come from one address: with more, the system searches long for a free port. */
+const CLIENTS_PER_ADDRESS = 250;
+const ADDRESSES_PER_NET = 250;
 
 /**
  * The clients to open.
@@ -99,8 +100,7 @@ export class Crowd {
       host: '127.0.0.1',
       port: isSender ? senderPort : ports[number % ports.length],
       path: purpose === 'echo' ? this.dialect.echoPath : this.dialect.fanPath,
-      localAddress:
-        process.platform === 'linux' ? `127.0.0.${2 + Math.floor(number / CLIENTS_PER_ADDRESS)}` : undefined,
+      localAddress: process.platform === 'linux' ? addressOf(number) : undefined,
     };
     return new Promise(resolve => {
       const client = new LoadClient(index, target, {
@@ -142,4 +142,10 @@ export class Crowd {
     this.lost++;
     this.firstLoss ||= why;
   }
+}
+
+/** Where a client comes from: all of 127.0.0.0/8 is this machine. @param {number} client */
+function addressOf(client) {
+  const address = Math.floor(client / CLIENTS_PER_ADDRESS);
+  return `127.0.${Math.floor(address / ADDRESSES_PER_NET)}.${2 + (address % ADDRESSES_PER_NET)}`;
 }

@@ -4,12 +4,11 @@ import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { ConnectedSocket, MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
-import { parseMessage } from './client-message.mjs';
 import { method } from './decorate.mjs';
 import { Groups } from './groups.mjs';
-import { announce, portOf } from './listening.mjs';
+import { announce, parseMessage, portOf } from './peer.mjs';
 
-/** @typedef {import('./client-message.mjs').ClientMessage} ClientMessage */
+/** @typedef {import('./peer.mjs').ClientMessage} ClientMessage */
 
 class EchoGateway {
   constructor() {

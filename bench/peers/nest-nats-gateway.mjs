@@ -6,12 +6,11 @@ import { ClientsModule, EventPattern, Payload, Transport } from '@nestjs/microse
 import { WsAdapter } from '@nestjs/platform-ws';
 import { ConnectedSocket, MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { map } from 'rxjs';
-import { parseMessage } from './client-message.mjs';
 import { constructed, method } from './decorate.mjs';
 import { Groups } from './groups.mjs';
-import { announce, portOf } from './listening.mjs';
+import { announce, parseMessage, portOf } from './peer.mjs';
 
-/** @typedef {import('./client-message.mjs').ClientMessage} ClientMessage */
+/** @typedef {import('./peer.mjs').ClientMessage} ClientMessage */
 
 const WORKER = 'WORKER';
 const GROUPS = 'GROUPS';

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { createAdapter } from '@socket.io/redis-adapter';
 import { Redis } from 'ioredis';
 import { Server } from 'socket.io';
-import { announce, portOf } from './listening.mjs';
+import { announce, portOf } from './peer.mjs';
 
 const { REDIS_URL } = process.env;
 const server = createServer();

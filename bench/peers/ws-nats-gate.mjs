@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { connect } from '@nats-io/transport-node';
 import { WebSocketServer } from 'ws';
 import { Groups } from './groups.mjs';
-import { announce, portOf } from './listening.mjs';
+import { announce, portOf } from './peer.mjs';
 
 const nats = await connect({ servers: process.env.NATS_URL });
 const server = createServer();

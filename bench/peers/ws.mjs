@@ -1,7 +1,7 @@
 /** The reference: `ws` alone. /echo sends back what it gets; /fan has groups and sends to each member. */
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
-import { announce, portOf } from './listening.mjs';
+import { announce, portOf } from './peer.mjs';
 import { Groups } from './groups.mjs';
 
 const server = createServer();

@@ -1,10 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Codec, createCaller, LinkNode, type NodeRole, ownerQueryOp, queryOp } from '@nestgate/link';
 import { NatsLink } from '@nestgate/link/nats';
 import { NatsProcess, TcpRelay, waitUntil } from '@nestgate/testing';
+import { connect } from '@nats-io/transport-node';
 import { NatsNodes, nodeInfo } from './link-nats-support.js';
 
 /** A node in a process of its own. */
@@ -215,5 +217,30 @@ describe('nodes on NATS that die, hang and come back', () => {
     expect(other.frames.map(([from]) => from)).toEqual(['w2', 'w2', 'w2']);
     expect([one, other, w1].map(({ link }) => Array.from(link.peers().keys()))).toEqual([['w1'], [], ['g1']]);
     expect(one.link.counters.dropped + other.link.counters.dropped).toBe(0);
+  });
+
+  it('survives whatever is published to its subjects', async () => {
+    const [gate, worker] = await nodes.pair(server.url);
+    const stranger = await connect({ servers: `127.0.0.1:${server.port}` });
+    const subjects = [
+      ...['from.gate', 'from.worker', 'lost.w1.e1', 'lost', 'taken'].map(end => `nestgate.gate.g1.e1.${end}`),
+      ...['info.worker', 'info.gate', 'bye.worker', 'bye.gate', 'id.g1', 'channel.all'].map(end => `nestgate.${end}`),
+    ];
+    let sent = 0;
+    for (let i = 0; i < 3_000; i++) {
+      const bytes = randomBytes(i % 80);
+      // Half of it looks like messages of this version.
+      if (i % 2 === 0 && bytes.length > 0) bytes[0] = 16 + (i % 8);
+      stranger.publish(subjects[i % subjects.length] as string, bytes, {
+        reply: i % 3 === 0 ? 'nestgate.x' : undefined,
+      });
+      if (i % 50 === 0 && worker.link.send('g1', Buffer.from(String(sent))) !== 'refused') sent++;
+    }
+    await stranger.close();
+    await waitUntil('what the worker has sent', () => gate.frames.length === sent);
+    expect(gate.texts('w1')).toEqual(Array.from({ length: sent }, (_, i) => String(i)));
+    expect([gate.story('w1'), worker.story('g1')]).toEqual([['join e1'], ['join e1']]);
+    expect([...gate.warnings, ...worker.warnings]).toEqual([]);
+    expect(gate.link.counters.dropped).toBeGreaterThan(100);
   });
 });

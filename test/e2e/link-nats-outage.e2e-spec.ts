@@ -135,8 +135,8 @@ describe('NATS that fails', () => {
     const [gate, worker] = await nodes.pair(server.url);
     const frame = Buffer.alloc(64 * KIB);
     const before = process.memoryUsage().arrayBuffers;
-    await hang(server);
     const startedAt = performance.now();
+    await hang(server);
     const results: Record<string, number> = { sent: 0, congested: 0, refused: 0 };
     let highest = 0;
     const pump = setInterval(() => {
@@ -185,7 +185,6 @@ describe('NATS that fails', () => {
     const startedAt = performance.now();
     await Promise.all([gate.link.close({ drain: false }), worker.link.close({ drain: true })]);
     expect(performance.now() - startedAt).toBeLessThan(6_000);
-    server.resume();
   });
 
   it('leaves no connection open when a node ends while it hangs: its process could not end', async () => {
@@ -197,7 +196,6 @@ describe('NATS that fails', () => {
     await waitUntil('an attempt to connect', () => sockets() >= 2);
     await Promise.all([gate, worker].map(({ link }) => link.close({ drain: true })));
     await waitUntil('the sockets to be gone', () => sockets() === 0, 1_000);
-    server.resume();
   });
 
   it('leaves nothing behind, however often it comes and goes', async () => {

@@ -199,7 +199,10 @@ export class TcpChannel {
     } else if (type === Type.ping || type === Type.bye) {
       this.pulse.noteCount(content);
       this.saidBye = type === Type.bye;
-      if (this.saidBye) this.destroy();
+      if (!this.saidBye) return;
+      this.destroy();
+      // At once, and not when the socket has closed: what is sent until then would be refused, as if the peer were missing.
+      this.lose();
     }
   }
 

@@ -16,8 +16,8 @@ import { Soak } from './harness/soak.mjs';
 import { growthTablesOf, tablesOf } from './harness/summary.mjs';
 import { growthText, tableText } from './harness/table-text.mjs';
 
-// Exit handlers end all processes that were started.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
+// Exit handlers end all processes that were started. The signal may come again meanwhile.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
 /**
  * Runs all steps. One that fails is noted, and the others go on.

@@ -4,7 +4,7 @@ import { figuresOf } from './result.mjs';
 /** How long idle connections settle before their memory is read, in milliseconds. */
 const IDLE_SETTLE_MS = 1_500;
 /** A fresh process has compiled what is hot after this long, in milliseconds. */
-export const COLD_MS = 1_200;
+const COLD_MS = 1_200;
 
 /** @typedef {import('./result.mjs').Result} Result */
 /** @typedef {import('./workloads.mjs').Workload} Workload */

@@ -1,5 +1,7 @@
 import { Histogram } from '../load/histogram.mjs';
 
+/** How notes start that take a measurement out of the comparison. */
+export const INVALID = 'INVALID';
 /** A generator that used more of its core than this may have been what was measured. */
 const SATURATED = 0.9;
 /** Servers that used as much of their core had work all the time. */
@@ -20,6 +22,7 @@ const LATE_MS = 1;
  * @property {number} [p99] milliseconds
  * @property {number} [bytesPerConnection]
  * @property {number} [serverShare] CPU of all servers, in cores
+ * @property {number} [generatorShare] CPU of the busiest generator, in cores
  * @property {readonly string[]} notes why the figures may be wrong
  */
 
@@ -39,15 +42,15 @@ export function notesOf({ reports, unanswered, serverBusyMs }, isOpenLoop) {
     // An open loop looks at the clock all the time: when it cannot keep up, it is late.
     if (!isOpenLoop && report.ownBusyMs > SATURATED * report.elapsedMs) {
       const isFull = serverBusyMs > FULL * report.elapsedMs;
-      notes.add(isFull ? 'generator saturated, but so were the servers' : 'INVALID: generator saturated');
+      notes.add(isFull ? 'generator saturated, but so were the servers' : `${INVALID}: generator saturated`);
     }
     if (report.ownWaitMs > CROWDED * report.elapsedMs) notes.add('something else ran on the core of the generator');
-    if (report.errors > 0) notes.add(`INVALID: errors, such as ${report.firstError}`);
-    if (report.strays > 0) notes.add('INVALID: frames that answer nothing');
-    if (report.lost > 0) notes.add(`INVALID: connections lost, ${report.firstLoss}`);
+    if (report.errors > 0) notes.add(`${INVALID}: errors, such as ${report.firstError}`);
+    if (report.strays > 0) notes.add(`${INVALID}: frames that answer nothing`);
+    if (report.lost > 0) notes.add(`${INVALID}: connections lost, ${report.firstLoss}`);
   }
-  if (lateness.quantile(0.99) > LATE_MS) notes.add(`INVALID: sent more than ${LATE_MS} ms late at p99`);
-  if (unanswered > 0) notes.add('INVALID: requests without an answer');
+  if (lateness.quantile(0.99) > LATE_MS) notes.add(`${INVALID}: sent more than ${LATE_MS} ms late at p99`);
+  if (unanswered > 0) notes.add(`${INVALID}: requests without an answer`);
   return [...notes];
 }
 
@@ -67,6 +70,7 @@ export function figuresOf(load, isOpenLoop) {
     p50: latency.quantile(0.5),
     p99: latency.quantile(0.99),
     serverShare: serverBusyMs / elapsedMs,
+    generatorShare: Math.max(...reports.map(report => report.ownBusyMs / report.elapsedMs)),
     notes: notesOf(load, isOpenLoop),
   };
 }

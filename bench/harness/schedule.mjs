@@ -1,4 +1,4 @@
-import { COLD_MS, compare } from './comparison.mjs';
+import { compare } from './comparison.mjs';
 import { CONTENDERS, REFERENCE } from './contenders.mjs';
 import { measurePoint, SERIES } from './growth.mjs';
 import { QUICK_IDLE_CLIENTS, WORKLOADS } from './workloads.mjs';
@@ -8,6 +8,8 @@ const START_MS = 2_300;
 /** How long opening one client takes, about, in milliseconds: gates admit 1000 connections per second. */
 const OPEN_MS = 1;
 const IDLE_MS = 1_500;
+/** Many clients that have just come cost more for a while, in milliseconds. */
+const GROWTH_WARM_MS = 2_000;
 /** What costs must not grow with. The other links share all but the link with these. */
 const GROWING = new Set(['nestgate-tcp', 'nestgate-nats']);
 
@@ -111,11 +113,11 @@ function comparison(contender, workloads, times, label) {
 }
 
 /** @param {BenchOptions} options @param {string} label @returns {Step[]} */
-function growths({ quick, parts, peers, measureMs, warmMs }, label) {
+function growths({ quick, parts, peers, measureMs }, label) {
   if (!parts.has('growth')) return [];
   const growing = CONTENDERS.filter(({ name }) => GROWING.has(name) && peers.includes(name));
   const contenders = growing.slice(0, quick ? 1 : undefined);
-  const times = { measureMs, warmMs: Math.max(warmMs, COLD_MS) };
+  const times = { measureMs, warmMs: GROWTH_WARM_MS };
   return SERIES.flatMap(series =>
     (quick ? (series.quickPoints ?? []) : series.points).flatMap(point =>
       contenders.map(contender => {
@@ -123,7 +125,7 @@ function growths({ quick, parts, peers, measureMs, warmMs }, label) {
         const ofPoint = { contender: contender.name, series: series.name, point };
         return {
           name: `${label}${contender.name}, growth: ${point} ${series.unit}`,
-          estimateMs: START_MS + (clients / gates) * OPEN_MS + warmMs + IDLE_MS + measureMs,
+          estimateMs: START_MS + (clients / gates) * OPEN_MS + GROWTH_WARM_MS + IDLE_MS + measureMs,
           run: async (/** @type {import('./bench.mjs').Bench} */ bench, /** @type {Findings} */ { growth }) => {
             growth.push(await measurePoint(bench, contender, series, point, times));
           },

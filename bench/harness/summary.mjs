@@ -1,4 +1,5 @@
 import { REFERENCE } from './contenders.mjs';
+import { INVALID } from './result.mjs';
 
 /** @param {readonly number[]} values @returns {number} NaN for none */
 export function median(values) {
@@ -7,7 +8,7 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** @typedef {'perCpuSecond' | 'perSecond' | 'p50' | 'p99' | 'bytesPerConnection' | 'serverShare'} Figure */
+/** @typedef {'perCpuSecond' | 'perSecond' | 'p50' | 'p99' | 'bytesPerConnection' | 'serverShare' | 'generatorShare'} Figure */
 
 /**
  * All rounds of one contender under one workload.
@@ -26,6 +27,9 @@ export function median(values) {
  * @property {readonly Row[]} rows
  */
 
+/** @param {readonly import('./result.mjs').Result[]} results */
+const validOf = results => results.filter(({ notes }) => !notes.some(note => note.startsWith(INVALID)));
+
 /**
  * @param {readonly import('./result.mjs').Result[]} results
  * @param {Figure} figure
@@ -35,10 +39,10 @@ function valuesOf(results, figure) {
 }
 
 /** @type {readonly Figure[]} */
-const FIGURES = ['perCpuSecond', 'perSecond', 'p50', 'p99', 'bytesPerConnection', 'serverShare'];
+const FIGURES = ['perCpuSecond', 'perSecond', 'p50', 'p99', 'bytesPerConnection', 'serverShare', 'generatorShare'];
 
 /**
- * Medians of all rounds, and their ratios to the reference of the same run.
+ * Medians of all valid rounds, and their ratios to the reference of the same run.
  * @param {readonly import('./result.mjs').Result[]} results
  * @returns {Table[]} in the order in which workloads and contenders first came
  */
@@ -49,16 +53,15 @@ export function tablesOf(results) {
     const figure = ofWorkload.some(result => result.bytesPerConnection !== undefined)
       ? 'bytesPerConnection'
       : 'perCpuSecond';
-    const reference = median(
-      valuesOf(
-        ofWorkload.filter(({ contender }) => contender === REFERENCE),
-        figure,
-      ),
-    );
+    const ofReference = ofWorkload.filter(({ contender }) => contender === REFERENCE);
+    const reference = median(valuesOf(validOf(ofReference), figure));
     const rows = [...new Set(ofWorkload.map(({ contender }) => contender))].map(contender => {
       const own = ofWorkload.filter(result => result.contender === contender);
-      const medians = Object.fromEntries(FIGURES.map(name => [name, median(valuesOf(own, name))]));
-      const ratio = medians[figure] / reference;
+      const valid = validOf(own);
+      // Figures of what is not valid are shown, but compared with nothing.
+      const shown = valid.length > 0 ? valid : own;
+      const medians = Object.fromEntries(FIGURES.map(name => [name, median(valuesOf(shown, name))]));
+      const ratio = median(valuesOf(valid, figure)) / reference;
       return {
         contender,
         medians,

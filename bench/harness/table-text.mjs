@@ -41,7 +41,7 @@ export function linesOf({ figure, rows }) {
     ];
   }
   return [
-    ['', 'msgs/CPU-s', 'ratio', 'msgs/s', 'p50 ms', 'p99 ms', 'cores'],
+    ['', 'msgs/CPU-s', 'ratio', 'msgs/s', 'p50 ms', 'p99 ms', 'cores', 'generator'],
     ...rows.map(({ contender, medians, ratio }) => [
       contender,
       number(medians.perCpuSecond),
@@ -50,6 +50,7 @@ export function linesOf({ figure, rows }) {
       number(medians.p50, 2),
       number(medians.p99, 2),
       number(medians.serverShare, 2),
+      number(medians.generatorShare, 2),
     ]),
   ];
 }

@@ -88,8 +88,8 @@ async function main() {
   for (const name of names) console.log(`\n${await table(name, roots, rounds)}`);
 }
 
-// Exit handlers end what was started, and remove what was built.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130));
+// Exit handlers end what was started, and remove what was built. The signal may come again meanwhile.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 try {
   await main();
 } catch (error) {

@@ -15,7 +15,6 @@ const AT_ONCE = 100;
 const USERS = 500;
 const GROUPS = 20;
 const HEAP_MB = 5;
-const TIME_MS = 40_000;
 
 describe('clients that come and go all the time', () => {
   let server: RedisProcess;
@@ -82,9 +81,7 @@ describe('clients that come and go all the time', () => {
     const idle = resources();
     await churn(WARM_UP);
     const before = { heap: await heapMb(), redisClients: await redisClients() };
-    const started = performance.now();
     await churn(CYCLES);
-    expect(performance.now() - started).toBeLessThan(TIME_MS);
     expect((await heapMb()) - before.heap).toBeLessThan(HEAP_MB);
 
     const { api, gate } = cluster;

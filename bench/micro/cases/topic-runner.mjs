@@ -21,7 +21,16 @@ export async function cases(target) {
   const worker = new LinkNode({ link: bus.link(), self: { ...info, id: 'w1', role: 'worker' } });
   // As Nest calls it: with a promise.
   const promised = new TopicHandler(async payload => payload, { topic: 'promised' });
-  const handlers = new Map([['promised', promised]]);
+  // Without guards, pipes, interceptors and filters Nest is not asked.
+  const plain = new TopicHandler(
+    async payload => payload,
+    { topic: 'plain' },
+    payload => payload,
+  );
+  const handlers = new Map([
+    ['promised', promised],
+    ['plain', plain],
+  ]);
   const runner = new TopicRunner(worker, handlers);
   worker.dispatcher.serve(topicContract, {
     message: (message, call) => runner.accept(message, call),
@@ -47,24 +56,32 @@ export async function cases(target) {
   }
 
   const body = { kind: BodyKind.json, bytes: Buffer.from(`"${'x'.repeat(62)}"`) };
-  const messages = Array.from({ length: CLIENTS }, (_, serial) => ({
-    serial,
-    topic: 'promised',
-    body,
-    wantsResult: true,
-    session: snapshotOf(serial),
-  }));
-  const ask = () =>
-    new Promise(resolve => {
-      left = CLIENTS;
-      done = () => resolve(undefined);
-      const deadline = Date.now() + 30_000;
-      for (const message of messages) gate.request(peer, topicContract.message, message, new Answer(), deadline);
-    });
-  // The session travels once, and again only when it has changed.
-  await ask();
-  for (const message of messages) Object.assign(message, { session: undefined });
-  return [{ name: `a frame of each of ${CLIENTS} clients, there and back`, operations: CLIENTS, run: ask }];
+  /** @param {string} topic */
+  const framesOn = async topic => {
+    const messages = Array.from({ length: CLIENTS }, (_, serial) => ({
+      serial,
+      topic,
+      body,
+      wantsResult: true,
+      session: snapshotOf(serial),
+    }));
+    const ask = () =>
+      new Promise(resolve => {
+        left = CLIENTS;
+        done = () => resolve(undefined);
+        const deadline = Date.now() + 30_000;
+        for (const message of messages) gate.request(peer, topicContract.message, message, new Answer(), deadline);
+      });
+    // The session travels once, and again only when it has changed.
+    await ask();
+    for (const message of messages) Object.assign(message, { session: undefined });
+    return ask;
+  };
+  const what = `a frame of each of ${CLIENTS} clients, there and back`;
+  return [
+    { name: `${what}, Nest's pipeline`, operations: CLIENTS, run: await framesOn('promised') },
+    { name: `${what}, no pipeline`, operations: CLIENTS, run: await framesOn('plain') },
+  ];
 }
 
 /** @param {number} serial */

@@ -27,7 +27,7 @@ export type Handlers<C extends Contract> = {
 /** How answers leave. */
 export interface Replier {
   reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void;
-  fail(peer: Peer, correlation: number, error: GateError): void;
+  fail(peer: Peer, correlation: number, error: GateError, urgent?: boolean): void;
   reportDefect(error: unknown): void;
 }
 
@@ -63,14 +63,14 @@ export class Dispatcher {
     try {
       result = handle(args, call);
     } catch (error) {
-      this.refuse(call, error);
+      this.refuse(call, operation, error);
       return;
     }
     if (operation.to === 'node') return;
     if (result instanceof Promise) {
       result.then(
         value => this.answer(call, operation, value),
-        (error: unknown) => this.refuse(call, error),
+        (error: unknown) => this.refuse(call, operation, error),
       );
     } else {
       this.answer(call, operation, result);
@@ -81,10 +81,10 @@ export class Dispatcher {
     if (call.correlation !== 0) this.node.reply(call.peer, call.correlation, operation, result);
   }
 
-  private refuse(call: IncomingCall, error: unknown): void {
+  private refuse(call: IncomingCall, { urgent }: Operation<unknown, unknown>, error: unknown): void {
     const coded = error instanceof GateError ? error : undefined;
     // An error without a code is a defect of a handler or hook: its text stays here, its code travels.
     if (!coded) this.node.reportDefect(error);
-    if (call.correlation !== 0) this.node.fail(call.peer, call.correlation, coded ?? new GateError('INTERNAL'));
+    if (call.correlation !== 0) this.node.fail(call.peer, call.correlation, coded ?? new GateError('INTERNAL'), urgent);
   }
 }

@@ -201,14 +201,15 @@ export class LinkNode implements Replier, OutboundHost {
       writeResult(this.outbound.toPeer(peer, urgent), operation, correlation, result);
     } catch (error) {
       if (!(error instanceof GateError)) this.reportDefect(error);
-      this.fail(peer, correlation, error instanceof GateError ? error : new GateError('INTERNAL'));
+      this.fail(peer, correlation, error instanceof GateError ? error : new GateError('INTERNAL'), urgent);
       return;
     }
     this.outbound.wrote(peer, urgent);
   }
 
-  fail(peer: Peer, correlation: number, error: GateError): void {
-    const writer = this.outbound.toPeer(peer, false);
+  /** `urgent`: the answer to a question, which does not wait behind what else is on its way. */
+  fail(peer: Peer, correlation: number, error: GateError, urgent = false): void {
+    const writer = this.outbound.toPeer(peer, urgent);
     try {
       writeFailure(writer, correlation, error.toBody());
     } catch (defect) {
@@ -216,7 +217,7 @@ export class LinkNode implements Replier, OutboundHost {
       this.reportDefect(defect);
       writeFailure(writer, correlation, new GateError('INTERNAL').toBody());
     }
-    this.outbound.wrote(peer, false);
+    this.outbound.wrote(peer, urgent);
   }
 
   reportDefect(error: unknown): void {

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { ByteWriter } from './bytes.js';
 import { Congestion } from './congestion.js';
 import { type MarkKind, MessageKind, writeMark } from './envelope.js';
-import type { Link } from './link.js';
+import type { Link, SendResult } from './link.js';
 import { type Batch, Outlet } from './outlet.js';
 import type { Peer } from './peer.js';
 
@@ -171,8 +171,7 @@ export class Outbound {
   }
 
   private transmit(peer: Peer, batch: Batch): void {
-    peer.number(batch);
-    const result = this.host.isUp ? this.link.send(peer.info.id, batch.frame) : 'refused';
+    const result = this.send(peer, batch);
     if (result === 'refused') {
       this.host.onRefused(peer, batch.messages);
       return;
@@ -190,13 +189,21 @@ export class Outbound {
 
   /** Marks and their answers wait for nothing, and are not counted as under way themselves. */
   private sendControl(peer: Peer, kind: MarkKind, mark: number): void {
-    if (!this.host.isUp) return;
     this.control.prepare();
     writeMark(this.control.writer, kind, mark);
+    this.control.gathered++;
     const batch = this.control.take();
-    if (!batch) return;
+    if (batch) this.send(peer, batch);
+  }
+
+  /** Only what is taken has a number, and only the peer of now is sent anything: its namesake of before is gone. */
+  private send(peer: Peer, batch: Batch): SendResult {
+    const { id } = peer.info;
+    if (!this.host.isUp || this.host.peers.get(id) !== peer) return 'refused';
     peer.number(batch);
-    this.link.send(peer.info.id, batch.frame);
+    const result = this.link.send(id, batch.frame);
+    if (result === 'refused') peer.takeBackNumber();
+    return result;
   }
 
   private flushCasts(): void {

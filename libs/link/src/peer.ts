@@ -49,6 +49,11 @@ export class Peer {
     numberBatch(batch.frame, this.sequenceOut);
   }
 
+  /** The batch that was numbered last was not sent. */
+  takeBackNumber(): void {
+    this.sequenceOut = (this.sequenceOut - 1) >>> 0;
+  }
+
   /**
    * How many batches are missing between the last one seen and this one. Casts have no number among them. One side may have
    * taken the other for lost, and begun anew, without the other having noticed: the first number that is seen, and one that

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GateError } from '@nestgate/protocol';
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
 import type { Link, LinkEvents, NodeId, NodeInfo, SendResult } from '../link.js';
@@ -45,6 +46,9 @@ export interface NatsCounters {
 
 /** How often the state of things is looked at, in milliseconds. */
 const TICK_MS = 100;
+/** How long a node waits at its start for others to make themselves known: until none has for so long, and at most. */
+const QUIET_MS = 100;
+const MEET_MS = 1_000;
 /** How long the others have to come back after a break, in milliseconds, before casts that miss them are accepted. */
 const SETTLE_MS = 1_000;
 
@@ -120,6 +124,16 @@ export class NatsLink implements Link {
     this.isUp = true;
     this.beatAt = performance.now();
     this.timer = setInterval(() => this.tick(), TICK_MS);
+    await this.untilMet();
+  }
+
+  /** Waits until no new peer makes itself known: who asks the cluster at once should ask all of it. */
+  private async untilMet(): Promise<void> {
+    const end = performance.now() + MEET_MS;
+    for (let known = -1; known !== this.peers().size && performance.now() < end && !this.closing;) {
+      known = this.peers().size;
+      await sleep(QUIET_MS);
+    }
   }
 
   peers(): ReadonlyMap<NodeId, NodeInfo> {

@@ -23,7 +23,7 @@ export interface NodeOptions {
   readonly nodeId?: string;
   /**
    * Whether the `…Current…` methods of `GatewayApi` work in handlers. It costs some of the speed of every handler.
-   * @defaultValue true when a controller or provider of the app uses one of them
+   * @defaultValue true when a controller, provider, guard, pipe, filter or interceptor of its modules uses one of them
    */
   readonly currentClient?: boolean;
 }
@@ -38,13 +38,17 @@ export async function createLink({ link = 'memory:', secret }: NodeOptions): Pro
     const { NatsLink } = await import('@nestgate/link/nats');
     return new NatsLink({ url: link });
   }
-  // A URL may hold a password: only its scheme is repeated.
   throw new GateError(
     'BAD_ARGUMENT',
-    `link: ${scheme === undefined ? 'what is no URL' : `"${scheme}:"`} is not supported; allowed: memory:, tcp://…, nats://…, tls://…, or a Link`,
+    `link: ${JSON.stringify(withoutPassword(link))} is not supported; allowed: memory:, tcp://…, nats://…, tls://…, or a Link`,
   );
 }
 
 export function generateNodeId(role: string): string {
   return `${role}-${randomBytes(5).toString('hex')}`;
+}
+
+/** Errors end up in logs: what stands before an `@` is not repeated there. */
+function withoutPassword(url: string): string {
+  return url.replace(/[^/@]*@/g, '…@');
 }

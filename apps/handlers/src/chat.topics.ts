@@ -3,7 +3,10 @@ import { Payload } from '@nestjs/microservices';
 import { ClientSession, GatewayApi, OnTopic, Session } from '@nestgate/worker';
 import { LoginDto, RoomDto, SayDto, WhisperDto } from './dto.js';
 
-/** A chat goes on while a gate that has just died may still come back: what the other gates know is good enough. */
+/**
+ * A chat shows who is there while a gate that has just died may still come back: what the other gates know is good enough
+ * for that. What is said is another matter: whoever says it should know when it may not have reached everybody.
+ */
 const FROM_WHOEVER_ANSWERS = { partial: 'allow' } as const;
 
 /** A chat: names are uids, rooms are groups. */
@@ -33,19 +36,14 @@ export class ChatTopics {
   }
 
   @OnTopic('chat/say')
-  async say(@Payload() { room, text }: SayDto, @ClientSession() session: Session) {
+  say(@Payload() { room, text }: SayDto, @ClientSession() session: Session) {
     const said = { room, from: session.userId, text, at: Date.now() };
-    const options = { confirm: true, ...FROM_WHOEVER_ANSWERS } as const;
-    const { delivered } = await this.gateway.sendToGroup(room, 'chat/said', said, undefined, options);
-    return { delivered };
+    return this.gateway.sendToGroup(room, 'chat/said', said, undefined, { confirm: true });
   }
 
   @OnTopic('chat/whisper')
-  async whisper(@Payload() { to, text }: WhisperDto, @ClientSession() session: Session) {
-    const options = { confirm: true, ...FROM_WHOEVER_ANSWERS } as const;
-    const whispered = { from: session.userId, text };
-    const { delivered } = await this.gateway.sendToUid(to, 'chat/whispered', whispered, options);
-    return { delivered };
+  whisper(@Payload() { to, text }: WhisperDto, @ClientSession() session: Session) {
+    return this.gateway.sendToUid(to, 'chat/whispered', { from: session.userId, text }, { confirm: true });
   }
 
   @OnTopic('chat/rooms')

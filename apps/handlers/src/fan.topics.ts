@@ -16,11 +16,8 @@ export class FanTopics {
   }
 
   @OnTopic('fan/out')
-  async out(@Payload() { group, data }: FanOutDto, @Ctx() context: TopicContext) {
+  out(@Payload() { group, data }: FanOutDto, @Ctx() context: TopicContext) {
     if (!context.wantsReply) return this.gateway.sendToGroup(group, 'fan/msg', data);
-    // A gate that has just died, and may still come back, is no reason to fail.
-    const options = { confirm: true, partial: 'allow' } as const;
-    const { delivered } = await this.gateway.sendToGroup(group, 'fan/msg', data, undefined, options);
-    return { delivered };
+    return this.gateway.sendToGroup(group, 'fan/msg', data, undefined, { confirm: true });
   }
 }

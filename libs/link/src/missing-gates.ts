@@ -5,6 +5,8 @@ import type { NodeId, NodeInfo } from './link.js';
  * After that it is taken for dead, and its clients for gone.
  */
 const GRACE_MS = 2_000;
+/** The same after the link as a whole was down, when all gates come back at once and each in its own time. */
+const RETURN_MS = 5_000;
 /** Gates remembered at most: the oldest are taken for dead. */
 const MAX_MISSING = 1_000;
 
@@ -13,7 +15,7 @@ const MAX_MISSING = 1_000;
  * a whole is down nobody is taken for dead.
  */
 export class MissingGates {
-  private readonly lost = new Map<NodeId, { readonly epoch: string; at: number }>();
+  private readonly lost = new Map<NodeId, { readonly epoch: string; until: number }>();
   private isUp = true;
 
   get isNotEmpty(): boolean {
@@ -23,12 +25,12 @@ export class MissingGates {
   /** The link as a whole has gone down or come back; the others have their time to come back too. */
   noteStatus(isUp: boolean): void {
     this.isUp = isUp;
-    if (isUp) for (const entry of this.lost.values()) entry.at = Date.now();
+    if (isUp) for (const entry of this.lost.values()) entry.until = Date.now() + RETURN_MS;
   }
 
   add({ id, epoch }: NodeInfo): void {
     this.lost.delete(id);
-    this.lost.set(id, { epoch, at: Date.now() });
+    this.lost.set(id, { epoch, until: Date.now() + GRACE_MS });
     const [oldest] = this.lost.keys();
     if (this.lost.size > MAX_MISSING) this.lost.delete(oldest as NodeId);
   }
@@ -45,8 +47,8 @@ export class MissingGates {
 
   ids(): NodeId[] {
     if (this.lost.size === 0) return [];
-    const earliest = Date.now() - GRACE_MS;
-    if (this.isUp) for (const [id, { at }] of this.lost) if (at < earliest) this.lost.delete(id);
+    const now = Date.now();
+    if (this.isUp) for (const [id, { until }] of this.lost) if (until < now) this.lost.delete(id);
     return [...this.lost.keys()];
   }
 }

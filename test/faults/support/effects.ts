@@ -38,11 +38,11 @@ export class Effects {
     return [...this.byRequest].filter(([, list]) => list.length > 1).map(([key]) => key);
   }
 
-  /** Requests of these clients whose handler began after the client had been told that they failed. */
-  expired(clients: readonly LedgerClient[]): string[] {
+  /** Requests of these clients whose handler began later than `graceMs` after the client had been told that they failed. */
+  expired(clients: readonly LedgerClient[], graceMs = 0): string[] {
     return clients.flatMap(client =>
       client.requests.log.failed
-        .filter(({ seq, settledAt }) => this.of(client, seq).some(({ at }) => at > settledAt))
+        .filter(({ seq, settledAt }) => this.of(client, seq).some(({ at }) => at > settledAt + graceMs))
         .map(({ seq, outcome }) => `${client.name}/${seq} (${outcome})`),
     );
   }

@@ -22,8 +22,8 @@ export type Pusher = (group: string, payload: Payload) => Promise<PushOutcome>;
 
 /** A client that has a worker push, and is told for how many members it was queued. */
 export function pushOf(client: LedgerClient): Pusher {
-  return async (group, data) => {
-    const { body, error } = await client.exchange('fan/out', { group, data });
+  return async (group, payload) => {
+    const { body, error } = await client.exchange('work/push', { group, topic: TOPIC, payload });
     return error ? { code: error.code } : (body as PushOutcome);
   };
 }

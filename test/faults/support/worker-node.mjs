@@ -1,27 +1,42 @@
-/** A worker as `apps/worker` is one, with one more topic: its handler leaves a line for each time that it has begun. */
+/** A worker as `apps/worker` is one, with topics more: a handler that leaves a line for each time that it has begun, and one that pushes. */
 import 'reflect-metadata';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Controller, Module } from '@nestjs/common';
+import { Controller, Inject, Module } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import { createApp, readConfig, startHandlers } from '@nestgate-app/common';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { OnTopic, WorkerModule } from '@nestgate/worker';
+import { GatewayApi, OnTopic, WorkerModule } from '@nestgate/worker';
 import { reportTo } from './node-report.mjs';
 
 const effects = openSync(process.env.FAULTS_EFFECTS, 'a');
 
 class WorkTopics {
+  constructor(gateway) {
+    this.gateway = gateway;
+  }
+
   /** The effect is written before anything else, and at once: it must be there whatever happens to this process. */
   async work({ payload, ms }) {
     writeSync(effects, `${JSON.stringify([payload.session, payload.seq, Date.now()])}\n`);
     await delay(ms);
     return payload;
   }
+
+  /** An answer that is not whole is an error here. */
+  async push({ group, topic, payload }) {
+    return this.gateway.sendToGroup(group, topic, payload, undefined, { confirm: true });
+  }
 }
 const { prototype } = WorkTopics;
-OnTopic('work/do')(prototype, 'work', Object.getOwnPropertyDescriptor(prototype, 'work'));
-Payload()(prototype, 'work', 0);
+for (const [topic, method] of [
+  ['work/do', 'work'],
+  ['work/push', 'push'],
+]) {
+  OnTopic(topic)(prototype, method, Object.getOwnPropertyDescriptor(prototype, method));
+  Payload()(prototype, method, 0);
+}
+Inject(GatewayApi)(WorkTopics, undefined, 0);
 Controller()(WorkTopics);
 
 class WorkerNodeModule {}

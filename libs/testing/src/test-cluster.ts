@@ -112,9 +112,13 @@ export async function createTestCluster(options: TestClusterOptions = {}): Promi
     workers.push({ app, api: app.get(GatewayApi) });
   }
   for (const { app } of workerCount > 0 ? gates : []) {
+    // With their modules: over a link a worker may be known before it has said what it serves.
     await waitUntil('the gates to know the workers', () => {
-      const peers = [...app.get(LinkNode).peers.values()];
-      return peers.filter(peer => peer.info.role === 'worker').length >= workerCount;
+      const { peers } = app.get(LinkNode);
+      return workers.every(worker => {
+        const { id, modules } = worker.app.get(LinkNode).info;
+        return peers.get(id)?.info.modules.length === modules.length;
+      });
     });
   }
   return new TestCluster(gates, workers);

@@ -1,4 +1,4 @@
-/** A worker as `apps/worker` is one, with topics more: a handler that leaves a line for each time that it has begun, and one that pushes. */
+/** A worker as `apps/worker` is one, with two more topics: work that leaves a line each time, and strict pushes. */
 import 'reflect-metadata';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';

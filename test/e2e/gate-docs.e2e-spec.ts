@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { resolveGateOptions } from '@nestgate/gate';
+import { examplesOf, fencesOf, read } from './docs-support.js';
 
 /** The rows of what the gate consists of; each has a section, and `describe` blocks of their names have their tests. */
 const ROWS = [
@@ -25,21 +24,11 @@ const REQUIRED = new Set(['tcp.port', 'tls.certFile', 'tls.keyFile']);
 /** Defaults that are not the same everywhere. */
 const BY_SYSTEM = new Set(['maxConnections']);
 
-const read = (path: string): string => readFileSync(join(process.cwd(), path), 'utf8');
 const page = read('docs/gate.md');
 const sources = ['gate-examples.ts', 'gate-examples-wire.ts'].map(file => read(`test/e2e/${file}`)).join('\n');
 
-const withoutLayout = (code: string): string => code.replace(/\s+/g, ' ').trim();
-const fences = Array.from(page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm), ([, language, code]) => ({
-  language,
-  code: withoutLayout(code as string),
-}));
-const examples = new Map(
-  Array.from(sources.matchAll(/^\/\/ example: (.+)\n([\s\S]*?)^\/\/ end$/gm), ([, name, code]) => [
-    name as string,
-    withoutLayout(code as string),
-  ]),
-);
+const fences = fencesOf(page);
+const examples = examplesOf(sources);
 
 /** Every option with its default as the page writes it. */
 function defaults(): Record<string, string> {

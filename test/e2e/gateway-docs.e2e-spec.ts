@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { GatewayApi } from '@nestgate/worker';
+import { examplesOf, fencesOf, read } from './docs-support.js';
 import { COST_CALLS, CostMeter, SYMBOLS } from './gateway-cost-support.js';
 import { LINKS, type LinkName, LinkSupply } from './support/links.js';
 
@@ -17,9 +17,7 @@ const SOURCE = [
 ];
 const GATEWAY = 'libs/worker/src/gateway';
 
-const read = (path: string): string => readFileSync(join(process.cwd(), path), 'utf8');
 const page = read('docs/gateway-api.md');
-const withoutLayout = (code: string): string => code.replace(/\s+/g, ' ').trim();
 
 /** The rows of the table whose head begins like this, cell by cell, without the marks of code. */
 function table(head: string): string[][] {
@@ -98,14 +96,8 @@ describe('docs/gateway-api.md', () => {
   });
 
   it('shows the code that the tests run, all of it and no other', () => {
-    const fences = Array.from(page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm), ([, language, code]) => [
-      language,
-      withoutLayout(code as string),
-    ]);
-    const examples = Array.from(
-      read('test/e2e/gateway-examples.ts').matchAll(/^\/\/ example: .+\n([\s\S]*?)^\/\/ end$/gm),
-      ([, code]) => ['ts', withoutLayout(code as string)],
-    );
+    const fences = fencesOf(page).map(({ language, code }) => [language, code]);
+    const examples = Array.from(examplesOf(read('test/e2e/gateway-examples.ts')).values(), code => ['ts', code]);
     expect(examples.length).toBeGreaterThan(5);
     expect(fences.sort()).toEqual(examples.sort());
   });

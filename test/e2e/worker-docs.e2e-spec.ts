@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { type Codec, sessionContract } from '@nestgate/link';
 import { isErrorCode } from '@nestgate/protocol';
 import { type GateClientOptions, GateClientProxy, type GatePattern, type NodeOptions } from '@nestgate/worker';
 import { type OnTopicOptions, Session } from '@nestgate/worker';
+import { examplesOf, fencesOf, read } from './docs-support.js';
 
 const SOURCES = ['worker-examples', 'worker-examples-client', 'worker-examples-main', 'worker-examples-hybrid'];
 
@@ -27,24 +26,14 @@ const CLIENT_DEFAULTS: Record<keyof GateClientOptions, string> = {
   deadlineMs: '`5000`',
 };
 
-const read = (path: string): string => readFileSync(join(process.cwd(), path), 'utf8');
 const page = read('docs/worker.md');
 /** The examples import each other as files of an app would. */
 const sources = SOURCES.map(file => read(`test/e2e/${file}.ts`))
   .join('\n')
   .replaceAll("'./worker-examples.js'", "'./topics.js'");
 
-const withoutLayout = (code: string): string => code.replace(/\s+/g, ' ').trim();
-const fences = Array.from(page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm), ([, language, code]) => ({
-  language,
-  code: withoutLayout(code as string),
-}));
-const examples = new Map(
-  Array.from(sources.matchAll(/^\/\/ example: (.+)\n([\s\S]*?)^\/\/ end$/gm), ([, name, code]) => [
-    name as string,
-    withoutLayout(code as string),
-  ]),
-);
+const fences = fencesOf(page);
+const examples = examplesOf(sources);
 
 function sectionOf(title: string): string {
   return page.split(/^## /m).find(part => part.startsWith(`${title}\n`)) ?? '';

@@ -95,7 +95,7 @@ export class GateTransport
       this.stopListening = this.node.onPeer(change => {
         if ('id' in change) runner.forgetPeer(change.id);
       });
-      // Before the link is joined: a worker that comes without its modules would be no worker for a moment.
+      // Where the link is joined here, a worker comes with its modules; an app whose hooks have joined it tells of them now.
       this.node.announce({ modules: [...new Set([...this.messageHandlers.keys()].map(moduleOf))] });
       if (PresenceWatcher.isNeeded(this.messageHandlers)) {
         this.presence = new PresenceWatcher(this.node, this.messageHandlers);

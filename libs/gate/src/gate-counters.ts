@@ -20,6 +20,10 @@ export type GateCounter =
 /** Counts, by name and label, what a gate refuses and drops. */
 @Injectable()
 export class GateCounters {
+  /** Frames that clients have sent, whatever became of them. */
+  framesReceived = 0;
+  /** Packs taken to be sent to clients. Those that never were are in `packs_dropped`. */
+  packsQueued = 0;
   private readonly counts = new Map<string, Map<string, number>>();
 
   add(counter: GateCounter, label: string | number, by = 1): void {

@@ -293,6 +293,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   private take(data: Buffer): void {
     this.recvNum++;
+    this.host.counters.framesReceived++;
     const { wire } = this;
     const verdict = this.rate ? this.rate.check(Date.now()) : 'pass';
     const fault = wire.decode(data);

@@ -95,6 +95,7 @@ export class SendQueue {
     const result = outbox.add(frame);
     if (result === 'taken' || result === 'dropped') {
       this.sentCount++;
+      counters.packsQueued++;
       if (outbox.dropped > 0) counters.add('packs_dropped', 'drop-oldest', outbox.dropped);
       return true;
     }

@@ -132,9 +132,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (typeof codec !== 'string') return this.refuse(stream, codec);
     const full = this.admission.enter(ip);
     if (full) return this.refuse(stream, full);
-    socket.once('close', () => this.admission.leave(ip));
+    this.leaveWith(socket, ip);
     // Until `ws` takes over, errors of the socket have no other listener.
-    const ignore = (): void => undefined;
     socket.on('error', ignore);
 
     const handshake = new HandshakeRequest(request, ip, codec);
@@ -161,19 +160,26 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     );
   }
 
+  /** On its own: a listener lives as long as its socket, and keeps all that its function can see. */
+  private leaveWith(socket: Socket, ip: string): void {
+    socket.once('close', () => this.admission.leave(ip));
+  }
+
   private async authenticate(request: HandshakeRequest, socket: Socket): Promise<HandshakeResult | Refusal> {
-    let timer: NodeJS.Timeout | undefined;
+    let giveUp = ignore;
     const late = new Promise<Refusal>(resolve => {
-      timer = setTimeout(resolve, this.options.overTime, TOO_SLOW);
-      // A client that is gone needs no answer, and no timer.
-      socket.once('close', () => resolve(TOO_SLOW));
+      giveUp = () => resolve(TOO_SLOW);
     });
+    const timer = setTimeout(giveUp, this.options.overTime);
+    // A client that is gone needs no answer, and no timer.
+    socket.once('close', giveUp);
     try {
       const outcome = await Promise.race([this.pipeline.handshake(request), late]);
       if ('status' in outcome) return outcome;
       return 'refused' in outcome ? outcome.refused : outcome.accepted;
     } finally {
       clearTimeout(timer);
+      socket.off('close', giveUp);
     }
   }
 
@@ -218,6 +224,8 @@ const STATUS_OF_PARSER: Readonly<Record<string, number>> = {
 const TOO_SLOW: Refusal = { status: 408, message: 'The handshake took too long' };
 const NOT_FOUND: Refusal = { status: 404, message: 'Not found' };
 const DRAINING: Refusal = { status: 503, message: 'The gate is shutting down' };
+
+const ignore = (): void => undefined;
 
 function notFound(_request: IncomingMessage, response: ServerResponse): void {
   response.writeHead(404).end();

@@ -3,15 +3,19 @@ import {
   type Handlers,
   type JsonValue,
   LinkNode,
+  pushContract,
   sessionContract,
   type SessionContract,
   type SessionSnapshot,
   type Settings,
 } from '@nestgate/link';
 import { BodyKind, CLOSE, GateError } from '@nestgate/protocol';
-import { assertName, encodeBody, encodeMessage, type MergeOptions, Session } from '@nestgate/worker';
+import { assertName, type Credentials, encodeBody, encodeMessage, type MergeOptions, Session } from '@nestgate/worker';
+import { Revoker } from './auth/revoker.js';
+import { SessionExpiry } from './auth/session-expiry.js';
 import { bodyValue } from './body-value.js';
 import type { ClientAgent } from './connection/client-agent.js';
+import { GateCounters } from './gate-counters.js';
 import type { ResolvedGateOptions } from './gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
 import { Hub } from './hub/hub.js';
@@ -37,11 +41,20 @@ export class Delegater implements OnModuleInit {
     private readonly router: TopicRouter,
     private readonly keeper: SessionKeeper,
     private readonly pusher: Pusher,
+    private readonly revoker: Revoker,
+    private readonly expiry: SessionExpiry,
+    private readonly counters: GateCounters,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {}
 
   onModuleInit(): void {
     this.node.dispatcher.serve(sessionContract, this.handlers());
+    this.node.dispatcher.serve(pushContract, {
+      one: ({ serial, topic, body }) => {
+        const agent = this.hub.withSerial(serial);
+        if (agent) this.pusher.pushOne(agent, topic, body);
+      },
+    });
   }
 
   /** The agent of a client of this gate. @throws {GateError} `SESSION_NOT_FOUND`. */
@@ -66,11 +79,20 @@ export class Delegater implements OnModuleInit {
 
   /**
    * Binds a client to a uid: what is stored of the user is merged into the session, whose own keys win.
-   * @throws {GateError} `BAD_ARGUMENT`, `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses it. The session is then
-   * as it was before.
+   * @throws {GateError} `BAD_ARGUMENT`, `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses it, `UNAUTHORIZED` for
+   * credentials that have expired or were revoked. The session is then as it was before.
    */
-  bind(sessionId: string, userId: string): Promise<Session> {
-    return this.change(sessionId, agent => this.keeper.bind(agent, userId));
+  bind(sessionId: string, userId: string, credentials?: Credentials): Promise<Session> {
+    return this.change(sessionId, agent => this.keeper.bind(agent, userId, credentials));
+  }
+
+  /**
+   * Closes a client with 1008 at this moment, in milliseconds since the epoch, unless told otherwise before; `null`: never.
+   * @throws {GateError} `BAD_ARGUMENT` for what is no moment.
+   */
+  async expireAt(sessionId: string, moment: number | null): Promise<boolean> {
+    this.expiry.set(this.hub.get(sessionId), moment ?? undefined);
+    return true;
   }
 
   /** Releases a client from its uid, or, when one is given, only from that one. What is stored stays. */
@@ -142,6 +164,8 @@ export class Delegater implements OnModuleInit {
     return {
       load: args => snapshotOf(this.load(args.clientId)),
       bind: args => snapshotOf(this.bind(args.clientId, args.userId)),
+      authenticate: args => snapshotOf(this.bind(args.clientId, args.userId, args)),
+      expireAt: args => this.expireAt(args.clientId, args.expiresAt ?? null),
       unbind: args => snapshotOf(this.unbind(args.clientId, args.userId)),
       push: args => snapshotOf(this.push(args.clientId, args.settings, args)),
       set: args => snapshotOf(this.set(args.clientId, args.key, args.value)),
@@ -174,6 +198,7 @@ export class Delegater implements OnModuleInit {
         for (const agent of members) groups.remove(group, agent);
         return members.length;
       },
+      revoke: args => this.revoker.revoke(args),
 
       clientCount: args => (args.groups ? sizeOf(clientsIn(args.groups)) : hub.size),
       clientIds: args => idsOf(clientsIn(args.groups)),
@@ -214,6 +239,7 @@ export class Delegater implements OnModuleInit {
     const { groups } = this.hub;
     const joined = groups.namesOf(agent);
     if (joined.size >= this.options.maxGroups && !joined.has(group)) {
+      this.counters.add('limits_exceeded', 'groups');
       throw new GateError('LIMIT_EXCEEDED', `A client may be in ${this.options.maxGroups} groups`);
     }
     groups.add(group, agent);

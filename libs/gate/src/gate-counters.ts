@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { isErrorCode } from '@nestgate/protocol';
 
 /** What a gate counts. Each has a label, such as an error code or a close code. */
 export type GateCounter =
@@ -6,30 +7,45 @@ export type GateCounter =
   | 'handshakes_refused'
   /** Connections ended by the gate, by close code. */
   | 'connections_closed'
-  /** Frames answered with an error, by code. */
+  /** Frames answered with an error, by code; codes of the application's own are `custom`. */
   | 'frames_refused'
+  /** Frames that nobody has handled because their client had gone while they waited, by reason. */
+  | 'frames_abandoned'
   /** Packs not sent to their client, by reason. */
   | 'packs_dropped'
+  /** Clients that were not bound, by reason: `revoked`. */
+  | 'binds_refused'
+  /** Revocations that were forgotten before their time, by reason: `full`. */
+  | 'revocations_forgotten'
+  /** Changes of sessions that a limit has refused, by what there was too much of: `groups`, `settings`. */
+  | 'limits_exceeded'
   /** Calls of the storage that failed, by code. */
   | 'storage_failures'
   /** Clients whose coming or going no worker has heard of, though one listens: `connect`, `disconnect`. */
   | 'events_lost'
-  /** Answers of workers for which nobody waited any more, by reason. */
+  /** Answers to requests that their client did not wait for any more, by reason. */
   | 'answers_dropped';
+
+/** What a label outside of the known ones becomes. */
+const CUSTOM = 'custom';
+/** Labels that one counter may have; further ones become {@link CUSTOM}. */
+const MAX_LABELS = 100;
 
 /** Counts, by name and label, what a gate refuses and drops. */
 @Injectable()
 export class GateCounters {
-  /** Frames that clients have sent, whatever became of them. */
+  /** Frames of clients that the gate has taken up, heartbeats included, whatever became of them. */
   framesReceived = 0;
+  /** Frames whose handler, or hook, has ended without an error. */
+  framesHandled = 0;
   /** Packs taken to be sent to clients. Those that never were are in `packs_dropped`. */
   packsQueued = 0;
-  private readonly counts = new Map<string, Map<string, number>>();
+  private readonly counts = new Map<GateCounter, Map<string, number>>();
 
   add(counter: GateCounter, label: string | number, by = 1): void {
-    const key = String(label);
     let labels = this.counts.get(counter);
     if (!labels) this.counts.set(counter, (labels = new Map()));
+    const key = keyOf(counter, String(label), labels);
     labels.set(key, (labels.get(key) ?? 0) + by);
   }
 
@@ -41,4 +57,14 @@ export class GateCounters {
   snapshot(): Record<string, Record<string, number>> {
     return Object.fromEntries([...this.counts].map(([counter, labels]) => [counter, Object.fromEntries(labels)]));
   }
+}
+
+/**
+ * Whatever a label is made of, there is room for so many of them: a handler may throw a code that its client has sent, which
+ * must not grow this table, nor what is made of it.
+ */
+function keyOf(counter: GateCounter, label: string, known: ReadonlyMap<string, number>): string {
+  if (known.has(label)) return label;
+  if (counter === 'frames_refused') return isErrorCode(label) ? label : CUSTOM;
+  return known.size < MAX_LABELS ? label : CUSTOM;
 }

@@ -7,6 +7,9 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import { NODE_OPTIONS, nodeExports, nodeProviders } from '@nestgate/worker';
+import { Revocations } from './auth/revocations.js';
+import { Revoker } from './auth/revoker.js';
+import { SessionExpiry } from './auth/session-expiry.js';
 import { Admission } from './connection/admission.js';
 import { AgentCreator } from './connection/agent-creator.js';
 import { ClientLifecycle } from './connection/client-lifecycle.js';
@@ -34,6 +37,7 @@ import { SessionLearner, SilentSessionLearner } from './hooks/session-learner.js
 import { UsualWorkerChoice, WorkerChoice } from './hooks/worker-choice.js';
 import { Hub } from './hub/hub.js';
 import { Pusher } from './hub/pusher.js';
+import { GateMetrics } from './metrics/gate-metrics.js';
 import { ClientEvents } from './routing/client-events.js';
 import { PackIntake } from './routing/pack-intake.js';
 import { TopicRouter } from './routing/topic-router.js';
@@ -71,6 +75,9 @@ const PROVIDERS: readonly Provider[] = [
   Codecs,
   PackIntake,
   Pusher,
+  Revocations,
+  Revoker,
+  SessionExpiry,
   SessionKeeper,
   TcpAcceptor,
   ClientEvents,
@@ -78,6 +85,7 @@ const PROVIDERS: readonly Provider[] = [
   Delegater,
   Gate,
   GateCounters,
+  GateMetrics,
   HandshakePipeline,
   Hub,
   LoginRules,
@@ -101,7 +109,13 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<GateOptions>({
         { provide: CUSTOM_CODECS, useValue: codecs ?? {} },
         ...(providers ?? []),
       ],
-      exports: [...(nodeExports('gate') as NonNullable<DynamicModule['exports']>), Delegater, Gate, GateCounters],
+      exports: [
+        ...(nodeExports('gate') as NonNullable<DynamicModule['exports']>),
+        Delegater,
+        Gate,
+        GateCounters,
+        GateMetrics,
+      ],
     }),
   )
   .build();

@@ -24,6 +24,13 @@ export { HandshakeHandler, HandshakeRequest, type HandshakeResult } from './hook
 export { type DisconnectReason, SessionLearner } from './hooks/session-learner.js';
 export { type IncomingPack, RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
 export { type WorkerCandidate, WorkerChoice, type WorkerQuestion } from './hooks/worker-choice.js';
+export {
+  type ClientFigures,
+  type FrameFigures,
+  type GateFigures,
+  GateMetrics,
+  type OutboxFigures,
+} from './metrics/gate-metrics.js';
 export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js';
 export { type SettingsChange, StorageHandler } from './storage/storage-handler.js';
 export { resolveGateOptions } from './resolve-gate-options.js';

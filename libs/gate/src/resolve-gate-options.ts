@@ -37,6 +37,7 @@ const NUMBERS: Readonly<Record<NumberOption, readonly [fallback: number, min: nu
   bufSize: [64 * 1024, 1_024, 16 * 1024 * 1024],
 };
 
+const SECRET_KEYS = /secret|pass|token|credential|encryptKey|apiKey/i;
 const POLICIES: readonly SlowClientPolicy[] = ['disconnect', 'drop-oldest', 'drop-newest'];
 const LOGIN_RULES: readonly LoginRule[] = ['many', 'replace', 'refuse'];
 const ENCRYPT_MODES: readonly EncryptMode[] = ['aes-256-gcm', 'river-cbc'];
@@ -133,7 +134,9 @@ function resolveWs(ws: WsOptions = {}): ResolvedGateOptions['ws'] {
 }
 
 function refuse(key: string, allowed: string, value: unknown): never {
-  throw new GateError('BAD_ARGUMENT', `Option ${key}: ${inspect(value)} is not allowed; allowed: ${allowed}`);
+  // What is a secret, or may be one by mistake, is in no error: errors end up in logs.
+  const shown = SECRET_KEYS.test(key) ? 'what it has' : inspect(value);
+  throw new GateError('BAD_ARGUMENT', `Option ${key}: ${shown} is not allowed; allowed: ${allowed}`);
 }
 
 function inspect(value: unknown): string {

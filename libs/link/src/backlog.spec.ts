@@ -28,9 +28,12 @@ describe('Backlog', () => {
   it('says how many messages were dropped with it', () => {
     const backlog = new Backlog();
     for (const messages of [3, 4, 5]) backlog.push(batch(messages));
+    expect([backlog.messages, backlog.size]).toEqual([12, 30]);
     backlog.shift();
+    expect([backlog.messages, backlog.size]).toEqual([9, 20]);
     expect(backlog.clear()).toBe(9);
     expect(backlog.isEmpty).toBe(true);
     expect(backlog.clear()).toBe(0);
+    expect([backlog.messages, backlog.size]).toEqual([0, 0]);
   });
 });

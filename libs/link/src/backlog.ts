@@ -15,6 +15,18 @@ export class Backlog {
     return this.batches.length === this.head;
   }
 
+  /** Bytes that wait. */
+  get size(): number {
+    return this.bytes;
+  }
+
+  /** Messages that wait; counted when asked for, not when they come. */
+  get messages(): number {
+    let messages = 0;
+    for (let at = this.head; at < this.batches.length; at++) messages += (this.batches[at] as Batch).messages;
+    return messages;
+  }
+
   /** False, and the batch is not kept, when too much waits already. */
   push(batch: Batch): boolean {
     if (this.bytes + batch.frame.length > MAX_WAITING_BYTES) return false;

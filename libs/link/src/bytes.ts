@@ -1,4 +1,4 @@
-import { GateError } from '@nestgate/protocol';
+import { copyBytes, GateError } from '@nestgate/protocol';
 
 /** Size of a fresh buffer; most batches of a loop turn fit. */
 const INITIAL_BYTES = 1024;
@@ -67,6 +67,12 @@ export class ByteWriter {
     this.length += value.length;
   }
 
+  /** A part of some bytes, as u32 length and content. */
+  part(source: Uint8Array, start: number, end: number): void {
+    this.reserve(4 + end - start);
+    this.length = copyBytes(source, start, end, this.buffer, this.buffer.writeUInt32LE(end - start, this.length));
+  }
+
   /** Overwrites the u32 at `at`, a position that was written before. */
   patchU32(at: number, value: number): void {
     this.buffer.writeUInt32LE(value, at);
@@ -101,7 +107,8 @@ export class ByteReader {
   end: number;
   private lastWord = '';
 
-  constructor(private readonly buffer: Buffer) {
+  /** The frame is valid for as long as anybody keeps it: frames are not reused. */
+  constructor(readonly buffer: Buffer) {
     this.end = buffer.length;
   }
 
@@ -144,6 +151,11 @@ export class ByteReader {
     const length = this.u32();
     const start = this.advance(length);
     return this.buffer.subarray(start, start + length);
+  }
+
+  /** Goes on at `end`; returns where that part begins. */
+  skipTo(end: number): number {
+    return this.advance(end - this.at);
   }
 
   private isLastWord(start: number, length: number): boolean {

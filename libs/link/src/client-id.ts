@@ -53,7 +53,15 @@ export function serialWithPrefix(clientId: string, prefix: string): number {
 }
 
 export function formatClientId(prefix: string, serial: number): ClientId {
-  return prefix + serial.toString(36);
+  return flatText(prefix + serial.toString(36));
+}
+
+/**
+ * The same text, of ASCII only, in one piece. One that was put together refers to its parts for as long as it lives: for what
+ * is kept for each client that would be twice the memory and more.
+ */
+export function flatText(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
 }
 
 /** The parts of a client id, or `undefined` for what cannot be one. */

@@ -1,4 +1,4 @@
-import { type Body, BodyKind, GateError, JsonText, NO_BODY } from '@nestgate/protocol';
+import { type Body, BodyKind, BodySlice, GateError, JsonText, NO_BODY } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from './bytes.js';
 
 /** How a value travels over a link. */
@@ -6,6 +6,11 @@ export interface Codec<T> {
   write(writer: ByteWriter, value: T): void;
   /** @throws {GateError} `LINK_CORRUPT` when the bytes are not such a value. */
   read(reader: ByteReader): T;
+  /**
+   * The value for another side of the same process, sharing nothing with this one that either could change. Without it the
+   * value is written and read.
+   */
+  own?(value: T): T;
   /** The fields of an object with fixed ones, by name: for callers that have to check what they are given. */
   readonly fields?: Readonly<Record<string, Codec<unknown>>>;
   /** True when `undefined` is a value too. */
@@ -16,6 +21,7 @@ export interface Codec<T> {
 export type CodecValue<C> = C extends Codec<infer T> ? T : never;
 
 export const nothing: Codec<void> = {
+  own: () => undefined,
   write: () => undefined,
   read: () => undefined,
 };
@@ -35,18 +41,27 @@ export const count: Codec<number> = {
   read: reader => reader.f64(),
 };
 
+/** A body that nobody else changes: a frame that has been read, and a text, are never changed; bytes of an application may be. */
+export function ownBody(value: Body): Body {
+  if (value === NO_BODY || value instanceof BodySlice || value instanceof JsonText) return value;
+  return { kind: value.kind, bytes: Buffer.from(value.bytes) };
+}
+
 export const body: Codec<Body> = {
   write(writer, value) {
     writer.u8(value.kind);
     if (value instanceof JsonText) writer.str(value.text);
+    else if (value instanceof BodySlice) writer.part(value.source, value.start, value.end);
     else if (value.kind !== BodyKind.none) writer.bytes(value.bytes);
   },
   read(reader) {
     const kind = reader.u8();
     if (kind === BodyKind.none) return NO_BODY;
     if (kind !== BodyKind.json && kind !== BodyKind.bytes) throw new GateError('LINK_CORRUPT', 'Unknown body kind');
-    return { kind, bytes: reader.bytes() };
+    const end = reader.u32() + reader.at;
+    return new BodySlice(kind, reader.buffer, reader.skipTo(end), end);
   },
+  own: ownBody,
 };
 
 /** Any JSON value: for what is sent too rarely for its encoding to matter. */

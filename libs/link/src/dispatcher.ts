@@ -56,9 +56,17 @@ export class Dispatcher {
       if (correlation !== 0) this.node.fail(peer, correlation, new GateError('UNKNOWN_OPERATION'));
       return;
     }
-    const { operation, handle } = entry;
-    const call: IncomingCall = { peer, correlation, deadline };
-    const args = operation.args.read(reader);
+    this.handle(entry, entry.operation.args.read(reader), { peer, correlation, deadline });
+  }
+
+  /** Runs a request of the node itself. */
+  run(operationId: number, args: unknown, call: IncomingCall): void {
+    const entry = this.entries.get(operationId);
+    if (entry) this.handle(entry, args, call);
+    else if (call.correlation !== 0) this.node.fail(call.peer, call.correlation, new GateError('UNKNOWN_OPERATION'));
+  }
+
+  private handle({ operation, handle }: Entry, args: unknown, call: IncomingCall): void {
     let result: unknown;
     try {
       result = handle(args, call);

@@ -89,14 +89,19 @@ export function writeResult<R>(
     writer.u32(correlation);
     writer.u8(Status.ok);
     operation.result.write(writer, result);
-    if (writer.length - start > MAX_RESULT_BYTES) {
-      throw new GateError('LIMIT_EXCEEDED', 'The answer is too large: ask for it page by page');
-    }
+    assertAnswerSize(writer.length - start);
   } catch (error) {
     writer.truncate(start);
     throw error;
   }
   endMessage(writer, start);
+}
+
+/** @throws {GateError} `LIMIT_EXCEEDED` for an answer that is too large for a frame. */
+export function assertAnswerSize(bytes: number): void {
+  if (bytes > MAX_RESULT_BYTES) {
+    throw new GateError('LIMIT_EXCEEDED', 'The answer is too large: ask for it page by page');
+  }
 }
 
 /** Writes that a request has failed. What throws leaves nothing behind. */

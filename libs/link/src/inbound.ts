@@ -90,7 +90,7 @@ export class Inbound {
 /** Ends a request with what the reader holds; with an error of its own when that is malformed. */
 function settle(pending: Pending, reader: ByteReader): void {
   try {
-    if (reader.u8() === Status.ok) pending.succeed(reader);
+    if (reader.u8() === Status.ok) pending.succeed(pending.result.read(reader));
     else pending.fail(readError(reader));
   } catch (error) {
     pending.fail(error instanceof GateError ? error : new GateError('LINK_CORRUPT'));

@@ -1,3 +1,4 @@
+export { pushContract, type PushMessage } from './contracts/push-contract.js';
 export { ByteReader, ByteWriter } from './bytes.js';
 export {
   type Caller,
@@ -11,6 +12,7 @@ export {
   assertNodeId,
   type ClientId,
   clientIdPrefix,
+  flatText,
   formatClientId,
   isNodeId,
   parseClientId,
@@ -25,6 +27,7 @@ export {
   type PresenceNotice,
   watchContract,
 } from './contracts/presence-contract.js';
+export { revocationContract, type RevocationNotice } from './contracts/revocation-contract.js';
 export {
   groupChannel,
   type MessageArgs,
@@ -50,6 +53,8 @@ export { type TcpLinkCounters } from './drivers/tcp-listener.js';
 export { HybridClock } from './hybrid-clock.js';
 export { type LinkCounters } from './link-counters.js';
 export { LinkNode, type LinkNodeOptions } from './link-node.js';
+export { type LoopDelayFigures } from './metrics/loop-delay.js';
+export { type LinkFigures, type NodeFigures, NodeMetrics, type PeerBacklog } from './metrics/node-metrics.js';
 export {
   ALL_GATES,
   type Link,

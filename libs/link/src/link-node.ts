@@ -1,4 +1,4 @@
-import { GateError } from '@nestgate/protocol';
+import { type ErrorBody, GateError } from '@nestgate/protocol';
 import { Dispatcher, type Replier } from './dispatcher.js';
 import { writeFailure, writeRequest, writeResult } from './envelope.js';
 import { Inbound } from './inbound.js';
@@ -7,6 +7,7 @@ import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
 import { MissingGates } from './missing-gates.js';
 import type { Operation } from './operation.js';
 import { Outbound, type OutboundHost } from './outbound.js';
+import { OwnQueue, type OwnQueueHost } from './own-queue.js';
 import { Peer } from './peer.js';
 import type { Pending } from './pending.js';
 import { RequestTable } from './request-table.js';
@@ -23,18 +24,20 @@ export interface LinkNodeOptions {
  * A node of the cluster: its peers, and the requests that wait for an answer. All messages to one peer in one turn of the
  * event loop leave as one frame. The node is a peer of its own, over the same envelope.
  */
-export class LinkNode implements Replier, OutboundHost {
+export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   readonly dispatcher = new Dispatcher(this);
   readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0 };
   /** The node itself as a peer. */
   readonly me: Peer;
   private readonly link: Link;
   private readonly peerMap = new Map<NodeId, Peer>();
-  private readonly requests = new RequestTable();
+  /** @internal */
+  readonly requests = new RequestTable();
   private readonly missing = new MissingGates();
   private readonly changes = new Signal<PeerChange>();
   private readonly gaps = new Signal<Peer>();
   private readonly statuses = new Signal<boolean>();
+  private readonly own: OwnQueue;
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
   private linkUp = false;
@@ -48,6 +51,7 @@ export class LinkNode implements Replier, OutboundHost {
     const { requests, dispatcher, counters, gaps } = this;
     const outbound = new Outbound(this.link, this);
     this.outbound = outbound;
+    this.own = new OwnQueue(this);
     const reportDefect = (error: unknown): void => this.reportDefect(error);
     this.inbound = new Inbound({ requests, dispatcher, counters, gaps, outbound, reportDefect });
   }
@@ -110,6 +114,7 @@ export class LinkNode implements Replier, OutboundHost {
     if (this.state === 'closed') return;
     if (options.drain) this.flush();
     this.state = 'closed';
+    this.own.stop();
     this.outbound.stop();
     await this.link.close(options);
     this.requests.close(new GateError('LINK_CLOSED'));
@@ -178,6 +183,10 @@ export class LinkNode implements Replier, OutboundHost {
   /** Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
     const urgent = operation.urgent === true;
+    if (peer.isSelf) {
+      this.requestOwn(operation, args, pending, deadline);
+      return;
+    }
     // Before it is written: a batch that is refused ends all that wait for its peer.
     const correlation = this.requests.add(pending, peer, deadline);
     try {
@@ -189,8 +198,22 @@ export class LinkNode implements Replier, OutboundHost {
     this.outbound.wrote(peer, urgent);
   }
 
+  private requestOwn<A>(operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
+    const correlation = this.requests.add(pending, this.me, deadline);
+    try {
+      this.own.request(operation as Operation<unknown, unknown>, correlation, deadline, args);
+    } catch (error) {
+      this.requests.remove(pending);
+      throw error;
+    }
+  }
+
   /** Sends a request that nobody waits for. */
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
+    if (peer.isSelf) {
+      this.own.request(operation as Operation<unknown, unknown>, 0, 0, args);
+      return;
+    }
     writeRequest(this.outbound.toPeer(peer, false), operation, 0, 0, args);
     this.outbound.wrote(peer, false);
   }
@@ -198,6 +221,10 @@ export class LinkNode implements Replier, OutboundHost {
   reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void {
     const urgent = operation.urgent === true;
     try {
+      if (peer.isSelf) {
+        this.own.reply(correlation, operation as Operation<unknown, unknown>, result);
+        return;
+      }
       writeResult(this.outbound.toPeer(peer, urgent), operation, correlation, result);
     } catch (error) {
       if (!(error instanceof GateError)) this.reportDefect(error);
@@ -209,14 +236,21 @@ export class LinkNode implements Replier, OutboundHost {
 
   /** `urgent`: the answer to a question, which does not wait behind what else is on its way. */
   fail(peer: Peer, correlation: number, error: GateError, urgent = false): void {
-    const writer = this.outbound.toPeer(peer, urgent);
     try {
-      writeFailure(writer, correlation, error.toBody());
+      this.writeFailure(peer, correlation, error.toBody(), urgent);
     } catch (defect) {
       // Details that JSON cannot carry: the error itself must arrive all the same.
       this.reportDefect(defect);
-      writeFailure(writer, correlation, new GateError('INTERNAL').toBody());
+      this.writeFailure(peer, correlation, new GateError('INTERNAL').toBody(), urgent);
     }
+  }
+
+  private writeFailure(peer: Peer, correlation: number, error: ErrorBody, urgent: boolean): void {
+    if (peer.isSelf) {
+      this.own.fail(correlation, error);
+      return;
+    }
+    writeFailure(this.outbound.toPeer(peer, urgent), correlation, error);
     this.outbound.wrote(peer, urgent);
   }
 
@@ -231,12 +265,8 @@ export class LinkNode implements Replier, OutboundHost {
 
   /** Sends all gathered batches now. */
   flush(): void {
+    this.own.flush();
     this.outbound.flush();
-  }
-
-  /** @internal */
-  onOwn(batch: Buffer): void {
-    this.inbound.receive(this.me, batch);
   }
 
   /** @internal Nothing was taken of a batch, so no request to this peer can be answered: each of them ends now. */

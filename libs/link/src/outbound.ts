@@ -14,8 +14,6 @@ export interface OutboundHost {
   readonly peers: ReadonlyMap<string, Peer>;
   /** False while nothing can be sent at all. */
   readonly isUp: boolean;
-  /** A batch of the node for itself. */
-  onOwn(batch: Buffer): void;
   /** Nothing was taken of a batch of so many messages. `peer` is `undefined` for one that went to a channel. */
   onRefused(peer: Peer | undefined, messages: number): void;
 }
@@ -43,23 +41,23 @@ export class Outbound {
 
   /** Where one more message to a peer is written; {@link wrote} must follow. */
   toPeer(peer: Peer, urgent: boolean): ByteWriter {
-    if (this.casts.gathered > 0 && !peer.isSelf) this.flushCasts();
-    const outlet = urgent && !peer.isSelf ? peer.urgent : peer.main;
+    if (this.casts.gathered > 0) this.flushCasts();
+    const outlet = urgent ? peer.urgent : peer.main;
     outlet.prepare();
     return outlet.writer;
   }
 
   /** A message to a peer has been written. */
   wrote(peer: Peer, urgent: boolean): void {
-    const outlet = urgent && !peer.isSelf ? peer.urgent : peer.main;
+    const outlet = urgent ? peer.urgent : peer.main;
     outlet.gathered++;
-    if (outlet.isFull && !peer.isSelf) this.flushPeer(peer);
+    if (outlet.isFull) this.flushPeer(peer);
     else this.list(peer);
   }
 
   /** Where one more message to a channel is written; {@link wroteCast} must follow. */
   toChannel(channel: string): ByteWriter {
-    for (const peer of this.listed) if (!peer.isSelf) this.flushPeer(peer);
+    for (const peer of this.listed) this.flushPeer(peer);
     if (this.castChannel !== channel) this.flushCasts();
     this.castChannel = channel;
     this.casts.prepare();
@@ -118,9 +116,8 @@ export class Outbound {
 
   /** Sends all gathered batches now. */
   flush(): void {
-    // Sending to itself runs handlers, which may list more: those go with this flush too.
-    for (let i = 0; i < this.listed.length; i++) this.flushPeer(this.listed[i] as Peer);
-    this.listed.length = 0;
+    // What has gathered for a channel was written after what has gathered for peers, or that would have been sent.
+    for (const peer of this.listed.splice(0)) this.flushPeer(peer);
     this.flushCasts();
   }
 
@@ -146,10 +143,7 @@ export class Outbound {
   /** In an async context of its own: who has begun a batch is not whom all that comes of it is about. */
   private readonly flushTurn = AsyncResource.bind((): void => {
     this.scheduled = false;
-    const peers = this.listed.splice(0);
-    // What has gathered for a channel was written after what has gathered for peers, or that would have been sent.
-    for (const peer of peers) this.flushPeer(peer);
-    this.flushCasts();
+    this.flush();
   });
 
   private flushPeer(peer: Peer): void {
@@ -158,9 +152,7 @@ export class Outbound {
     if (urgent) this.transmit(peer, urgent);
     const batch = peer.main.take();
     if (!batch) return;
-    if (peer.isSelf) {
-      this.host.onOwn(batch.frame);
-    } else if (peer.isFlowing) {
+    if (peer.isFlowing) {
       this.transmit(peer, batch);
     } else if (this.host.isUp && peer.backlog.push(batch)) {
       peer.congestion.begin();

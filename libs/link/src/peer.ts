@@ -1,4 +1,5 @@
 import { Backlog } from './backlog.js';
+import { clientIdPrefix } from './client-id.js';
 import { Congestion } from './congestion.js';
 import { numberBatch } from './envelope.js';
 import { FlowWindow } from './flow-window.js';
@@ -24,6 +25,8 @@ export class Peer {
   isDriverFull = false;
   /** True while the peer is listed for the flush at the end of this turn. */
   listed = false;
+  /** What the ids of its clients start with, if it is a gate. */
+  readonly clientPrefix: string;
   private sequenceOut = 0;
   private sequenceIn = 0;
 
@@ -31,7 +34,9 @@ export class Peer {
     public info: NodeInfo,
     /** True for the node itself: its frames never leave the process. */
     readonly isSelf: boolean,
-  ) {}
+  ) {
+    this.clientPrefix = clientIdPrefix(info.id, info.epoch);
+  }
 
   /** Settles when more should be sent to it; `undefined` when it may be now. */
   whenDrained(): Promise<void> | undefined {

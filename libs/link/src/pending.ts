@@ -1,17 +1,19 @@
 import { GateError } from '@nestgate/protocol';
-import type { ByteReader } from './bytes.js';
+import type { Codec } from './codec.js';
 import { Deadline } from './deadline-wheel.js';
 import type { Operation } from './operation.js';
 import type { Peer } from './peer.js';
 
 /** A request that waits for its answer. Ends exactly once: by an answer, its deadline, or the loss of the peer. */
-export abstract class Pending extends Deadline {
+export abstract class Pending<R = unknown> extends Deadline {
   /** 0 when it does not wait (any more). */
   correlation = 0;
   peer: Peer | undefined = undefined;
 
-  /** The answer has come; the reader stands at the result. */
-  abstract succeed(reader: ByteReader): void;
+  /** How the answer travels. */
+  abstract get result(): Codec<R>;
+  /** The answer has come. */
+  abstract succeed(result: R): void;
   abstract fail(error: GateError): void;
 
   /** The node ends what is late, since it must forget it too. */
@@ -21,7 +23,7 @@ export abstract class Pending extends Deadline {
 }
 
 /** A request whose answer settles a promise. */
-export class PendingCall<A, R> extends Pending {
+export class PendingCall<A, R> extends Pending<R> {
   private settleResult!: (result: R) => void;
   private settleError!: (error: GateError) => void;
   readonly promise = new Promise<R>((resolve, reject) => {
@@ -33,8 +35,12 @@ export class PendingCall<A, R> extends Pending {
     super();
   }
 
-  override succeed(reader: ByteReader): void {
-    this.settleResult(this.operation.result.read(reader));
+  override get result(): Codec<R> {
+    return this.operation.result;
+  }
+
+  override succeed(result: R): void {
+    this.settleResult(result);
   }
 
   override fail(error: GateError): void {

@@ -26,4 +26,12 @@ describe('TransitClock', () => {
     now += 31_000;
     expect(clock.delayOf(now - back, now)).toBe(0);
   });
+
+  it.each([Number.NaN, Infinity, -Infinity])('takes no notice of a peer that says it is %d', moment => {
+    const clock = new TransitClock();
+    expect(clock.delayOf(moment, 1_000_000)).toBe(0);
+    expect(clock.delayOf(1_000_000, 1_000_010)).toBe(0);
+    expect(clock.delayOf(moment, 1_000_020)).toBe(0);
+    expect(clock.delayOf(1_000_000, 1_000_030)).toBe(20);
+  });
 });

@@ -19,6 +19,8 @@ export class TransitClock {
       this.windowEnd = receivedAt + WINDOW_MS;
     }
     const transit = receivedAt - sentAt;
+    // What a peer says may be no time at all: remembered, it would be the shortest for good.
+    if (!Number.isFinite(transit)) return 0;
     this.shortest = Math.min(this.shortest, transit);
     return transit - Math.min(this.shortest, this.shortestBefore);
   }

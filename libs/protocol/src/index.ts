@@ -2,6 +2,7 @@ export { CLOSE, closeCodeInfo, type CloseCodeInfo } from './close-codes.js';
 export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode } from './errors.js';
 export { type DecodedFrame, type FrameFault, JsonFrameDecoder, MAX_JSON_DEPTH } from './json-decoder.js';
 export { isDeeperThan } from './json-scan.js';
+export { errorText, type ErrorText, logText, MAX_LOG_TEXT, urlForLog } from './log-text.js';
 export { isName, MAX_NAME_BYTES, nameFault } from './name.js';
 export {
   FRAME_LENGTH_BYTES,
@@ -14,6 +15,6 @@ export {
   readPackParts,
   readU32,
 } from './pack-layout.js';
-export { type Body, BodyKind, JsonText, NO_BODY, type Pack } from './pack.js';
+export { type Body, BodyKind, BodySlice, copyBytes, JsonText, NO_BODY, type Pack } from './pack.js';
 export { formatTraceParent, newTraceSpan, parseTraceParent, type TraceSpan } from './trace-parent.js';
 export { GATE_TOPICS, isTopic, MAX_TOPIC_BYTES, moduleOf, RESERVED_TOPIC_PREFIX } from './topic.js';

@@ -1,5 +1,5 @@
 import { isDeeperThan, skipString, skipValue } from './json-scan.js';
-import { BodyKind, type Body, NO_BODY, type Pack } from './pack.js';
+import { BodyKind, type Body, BodySlice, NO_BODY, type Pack } from './pack.js';
 import { GATE_TOPICS, isSegmentByte, isTopic, MAX_TOPIC_BYTES } from './topic.js';
 
 /** Deepest nesting of a JSON frame, the frame's own object included. */
@@ -75,7 +75,7 @@ export class JsonFrameDecoder {
       const start = at + BODY.length;
       at = skipValue(data, start, this.maxDepth - 1);
       if (at <= start) return false;
-      body = { kind: BodyKind.json, bytes: data.subarray(start, at) };
+      body = new BodySlice(BodyKind.json, data, start, at);
     }
 
     let id = 0;

@@ -27,6 +27,33 @@ export class JsonText implements Body {
   }
 }
 
+/** A body within a larger piece of data: a view of its own is made when somebody wants one, and most only hand it on. */
+export class BodySlice implements Body {
+  private view: Uint8Array | undefined = undefined;
+
+  constructor(
+    readonly kind: BodyKind,
+    readonly source: Uint8Array,
+    readonly start: number,
+    readonly end: number,
+  ) {}
+
+  get bytes(): Uint8Array {
+    return (this.view ??= this.source.subarray(this.start, this.end));
+  }
+}
+
+/** Up to so many bytes a loop is faster than a view of the source and a call into the engine. */
+const SHORT_BYTES = 96;
+
+/** Copies a part of `source` to `target`; returns where it ends there. */
+export function copyBytes(source: Uint8Array, start: number, end: number, target: Uint8Array, at: number): number {
+  const shift = at - start;
+  if (end - start > SHORT_BYTES) target.set(source.subarray(start, end), at);
+  else for (let i = start; i < end; i++) target[i + shift] = source[i] as number;
+  return end + shift;
+}
+
 /** A message of a client or to a client. */
 export interface Pack {
   readonly topic: string;

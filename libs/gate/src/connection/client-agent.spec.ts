@@ -434,6 +434,8 @@ describe('ClientAgent: sending what is still being made', () => {
       if (kind === 'ready') push('x');
       else agent.deferFrame(never.promise);
     expect(host.retired).toEqual([`${CLOSE.overloaded.code} slow reader`]);
+    // What waited, and what found no room any more.
+    expect(host.counters.get('packs_dropped', 'disconnect')).toBe(4);
   });
 
   it('is sent before a farewell, as everything that was queued', async () => {

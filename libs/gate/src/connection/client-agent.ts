@@ -2,11 +2,12 @@ import type { Peer } from '@nestgate/link';
 import { type Body, CLOSE, type ErrorBody, GateError } from '@nestgate/protocol';
 import { encodeMessage, type Session } from '@nestgate/worker';
 import { isWellFormed } from '../body-value.js';
+import type { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import type { SessionState } from '../session/session-state.js';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { Credit } from './credit.js';
-import { MessageRate } from './message-rate.js';
+import { MessageRate, type RateVerdict } from './message-rate.js';
 import { SendQueue, type SendQueueHost, type SendQueueOwner } from './send-queue.js';
 import type { Wire } from './wire.js';
 
@@ -53,11 +54,10 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   error: ConnectionEnd | undefined;
   /** Messages received so far. */
   recvNum = 0;
-  /** When the client connected, in milliseconds since the epoch. */
-  readonly connTime: number;
   private readonly queue: SendQueue;
   private readonly credit: Credit;
-  private readonly rate: MessageRate | undefined;
+  /** Made with the first frame: most clients are idle. */
+  private rate: MessageRate | undefined;
   private state: 'open' | 'closing' | 'closed' = 'open';
   private halfClosed = false;
   private badFrames = 0;
@@ -75,13 +75,15 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     readonly wire: Wire,
   ) {
     const now = Date.now();
-    this.connTime = now;
     this.lastHeard = now;
     this.lastPing = now;
-    const { messageRate, concurrentTasks } = host.options;
     this.queue = new SendQueue(host, this, connection);
-    this.credit = new Credit(concurrentTasks, connection);
-    this.rate = messageRate > 0 ? new MessageRate(messageRate, now) : undefined;
+    this.credit = new Credit(host.options.concurrentTasks, connection);
+  }
+
+  /** When the client connected, in milliseconds since the epoch. */
+  get connTime(): number {
+    return this.sessionState.origin.connectedAt;
   }
 
   /** A copy of the client's session; its `to…` methods change the session itself. */
@@ -107,6 +109,21 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   /** Messages queued for the client so far. */
   get sendNum(): number {
     return this.queue.sentCount;
+  }
+
+  /** Messages that wait for the client to take them. */
+  get pendingPacks(): number {
+    return this.queue.pendingPacks;
+  }
+
+  /** Bytes that wait for the client to take them. */
+  get pendingBytes(): number {
+    return this.queue.pendingBytes;
+  }
+
+  /** The counters of its gate. */
+  get counters(): GateCounters {
+    return this.host.counters;
   }
 
   // What comes from the client.
@@ -295,7 +312,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.recvNum++;
     this.host.counters.framesReceived++;
     const { wire } = this;
-    const verdict = this.rate ? this.rate.check(Date.now()) : 'pass';
+    const verdict = this.checkRate();
     const fault = wire.decode(data);
     const { id, topic, control } = wire.frame;
     if (fault === 'VIOLATION') {
@@ -314,6 +331,13 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     } else {
       this.host.take(this);
     }
+  }
+
+  private checkRate(): RateVerdict {
+    const { messageRate } = this.host.options;
+    if (messageRate === 0) return 'pass';
+    const now = Date.now();
+    return (this.rate ??= new MessageRate(messageRate, now)).check(now);
   }
 
   /** A frame with the id of a request that is still unanswered. A malformed one is that first of all. */

@@ -1,5 +1,5 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
-import { type Caller, createCaller, LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
+import { Inject, Injectable } from '@nestjs/common';
+import { type Caller, createCaller, flatText, LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
 import {
   CLOSE,
   type CloseCodeInfo,
@@ -8,7 +8,9 @@ import {
   newTraceSpan,
   parseTraceParent,
 } from '@nestgate/protocol';
-import { assertSettings, Session, type Settings } from '@nestgate/worker';
+import { assertSettings, BoundedLog, Session, type Settings } from '@nestgate/worker';
+import { REVOKED, RevokedError } from '../auth/revocations.js';
+import { SessionExpiry } from '../auth/session-expiry.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -32,7 +34,7 @@ import type { Wire } from './wire.js';
 @Injectable()
 export class ClientLifecycle implements AgentHost {
   readonly drainQueue = new DrainQueue();
-  private readonly logger = new Logger(ClientLifecycle.name);
+  private readonly log = new BoundedLog(ClientLifecycle.name);
   private readonly heartbeat: Heartbeat;
   private readonly gate: Caller<SessionContract>;
   private readonly gateId: string;
@@ -49,6 +51,7 @@ export class ClientLifecycle implements AgentHost {
     private readonly learner: SessionLearner,
     private readonly agentLearner: AgentLearner,
     private readonly agentCreator: AgentCreator,
+    private readonly expiry: SessionExpiry,
   ) {
     this.gateId = node.info.id;
     this.gate = createCaller(node, sessionContract);
@@ -82,6 +85,7 @@ export class ClientLifecycle implements AgentHost {
     const hello = wire.hello(sessionId, this.options.pingInterval);
     if (hello) agent.sendFrame(hello);
     agent.block();
+    this.expiry.set(agent, handshake.authExpiresAt);
     this.guarded(() => this.agentLearner.connect(agent));
     void this.welcome(agent, handshake, request);
     return agent;
@@ -139,34 +143,37 @@ export class ClientLifecycle implements AgentHost {
 
   /** Why a client cannot be welcomed. Only what nobody has meant is worth a log line. */
   private farewellFor(error: unknown): CloseCodeInfo {
+    if (error instanceof RevokedError) return { ...CLOSE.policy, reason: REVOKED };
     const code = error instanceof GateError ? error.code : undefined;
     if (code === 'STORAGE_UNAVAILABLE') return CLOSE.overloaded;
     if (code === 'FORBIDDEN' || code === 'UNAUTHORIZED') return CLOSE.policy;
-    if (code !== 'SESSION_NOT_FOUND') this.logger.error(error);
+    if (code !== 'SESSION_NOT_FOUND') this.log.error(error);
     return CLOSE.internal;
   }
 
   private async greet(
     agent: ClientAgent,
-    { userId, settings }: HandshakeResult,
+    { userId, settings, authIssuedAt }: HandshakeResult,
     request: HandshakeRequest | undefined,
   ): Promise<void> {
     // A copy, and only what JSON can carry: the session outlives whatever the handler made it of.
     if (settings) agent.sessionState.merge(copySettings(settings));
-    const session = this.sessionOf(agent);
-    if (userId !== undefined) await session.toBind(userId);
-    await this.learner.onConnect(session);
+    if (userId !== undefined) {
+      // What is revoked while a client is on its way must not let it in: its credentials have been looked at since it came.
+      await this.keeper.bind(agent, userId, { issuedAt: authIssuedAt, since: request?.arrivedAt });
+    }
+    await this.learner.onConnect(this.sessionOf(agent));
     await this.events.connected(agent, request);
   }
 
   private guarded(hook: () => void | Promise<void>): void {
-    new Promise<void>(resolve => resolve(hook())).catch((error: unknown) => this.logger.error(error));
+    new Promise<void>(resolve => resolve(hook())).catch((error: unknown) => this.log.error(error));
   }
 }
 
 /** A connection goes on with the trace it brings, when that is one. */
 function traceOf({ traceParent }: HandshakeResult): string {
-  return formatTraceParent(parseTraceParent(traceParent) ?? newTraceSpan());
+  return flatText(formatTraceParent(parseTraceParent(traceParent) ?? newTraceSpan()));
 }
 
 function copySettings(settings: Settings): Settings {

@@ -1,5 +1,6 @@
 import { type Body, type DecodedFrame, type ErrorBody, type FrameFault, GateError } from '@nestgate/protocol';
-import { Inject, Injectable, Logger, Optional } from '@nestjs/common';
+import { Inject, Injectable, Optional } from '@nestjs/common';
+import { BoundedLog } from '@nestgate/worker';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { CUSTOM_CODECS, RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { FrameWire } from './frame-wire.js';
@@ -70,15 +71,15 @@ export class Codecs {
 
 /** What an application's codec throws must not end the process: its client is taken to have broken the protocol. */
 function guard(codec: StreamCodec): StreamCodec {
-  const logger = new Logger('GateCodec');
-  const wire = new GuardedWire(codec.wire, logger);
+  const log = new BoundedLog('GateCodec');
+  const wire = new GuardedWire(codec.wire, log);
   const createSplitter: StreamCodec['createSplitter'] = (maxSize, onMessage) => {
     const splitter = codec.createSplitter(maxSize, onMessage);
     const push = (chunk: Buffer): SplitFault | undefined => {
       try {
         return splitter.push(chunk);
       } catch (error) {
-        logger.error(error);
+        log.error(error);
         return 'too-small';
       }
     };
@@ -93,7 +94,7 @@ class GuardedWire implements Wire {
 
   constructor(
     private readonly wire: Wire,
-    private readonly logger: Logger,
+    private readonly log: BoundedLog,
   ) {
     this.codec = wire.codec;
     this.pushesResults = wire.pushesResults;
@@ -107,7 +108,7 @@ class GuardedWire implements Wire {
     try {
       return this.wire.decode(data);
     } catch (error) {
-      this.logger.error(error);
+      this.log.error(error);
       return 'VIOLATION';
     }
   }
@@ -136,7 +137,7 @@ class GuardedWire implements Wire {
     try {
       return encode();
     } catch (error) {
-      this.logger.error(error);
+      this.log.error(error);
       return undefined;
     }
   }

@@ -1,5 +1,6 @@
-import { HttpException, Injectable, Logger } from '@nestjs/common';
+import { HttpException, Injectable } from '@nestjs/common';
 import { ExternalContextCreator } from '@nestjs/core';
+import { BoundedLog } from '@nestgate/worker';
 import { HandshakeHandler, type HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
 import type { Refusal } from './admission.js';
 
@@ -36,7 +37,7 @@ type Run = (request: HandshakeRequest, response: HandshakeResponse) => Promise<u
 /** Runs the {@link HandshakeHandler} with Nest's guards, interceptors and exception filters around it. */
 @Injectable()
 export class HandshakePipeline {
-  private readonly logger = new Logger(HandshakePipeline.name);
+  private readonly log = new BoundedLog(HandshakePipeline.name);
   private run: Run | undefined;
 
   constructor(
@@ -54,7 +55,7 @@ export class HandshakePipeline {
       return { refused: this.refusalOf(error) };
     }
     const result = this.passed.get(request);
-    if (result) return { accepted: result };
+    if (result) return this.expiryFault(result) ?? { accepted: result };
     // An exception filter has dealt with a refusal; it remains one.
     const { statusCode } = response;
     return { refused: { status: statusCode >= 400 ? statusCode : 403, message: textOf(response.body) } };
@@ -78,12 +79,23 @@ export class HandshakePipeline {
     return this.contexts.create(handler, callback, 'handshake') as Run;
   }
 
+  /** Fails closed: an expiry that is no moment would never come. */
+  private expiryFault({ authExpiresAt, authIssuedAt }: HandshakeResult): HandshakeOutcome | undefined {
+    for (const moment of [authExpiresAt, authIssuedAt]) {
+      if (moment === undefined || Number.isFinite(moment)) continue;
+      this.log.error('The HandshakeHandler gave an authExpiresAt or authIssuedAt that is no number of milliseconds');
+      return { refused: { status: 500, message: 'Internal server error' } };
+    }
+    if (authExpiresAt === undefined || authExpiresAt > Date.now()) return undefined;
+    return { refused: { status: 401, message: 'The credentials have expired' } };
+  }
+
   private refusalOf(error: unknown): Refusal {
     if (error instanceof HttpException) {
       const status = error.getStatus();
       if (status >= 400) return { status, message: error.message };
     }
-    this.logger.error(error);
+    this.log.error(error);
     return { status: 500, message: 'Internal server error' };
   }
 }

@@ -7,8 +7,14 @@ import type { Socket } from 'node:net';
  */
 export class HttpDrain {
   private readonly sockets = new Set<Socket>();
+  private readonly onClose: (this: Socket) => void;
 
   constructor(private readonly server: Server) {
+    const { sockets } = this;
+    // One for all connections, and none for those that are upgraded: they may be many, and live long.
+    this.onClose = function () {
+      sockets.delete(this);
+    };
     server.on('connection', this.onConnection);
     server.prependListener('request', this.onRequest);
   }
@@ -16,6 +22,7 @@ export class HttpDrain {
   /** Forgets a connection that has been upgraded. */
   release(socket: Socket): void {
     this.sockets.delete(socket);
+    socket.off('close', this.onClose);
   }
 
   /** Cuts the connections that wait for a request. Requests in hand are answered. */
@@ -27,7 +34,7 @@ export class HttpDrain {
 
   private readonly onConnection = (socket: Socket): void => {
     this.sockets.add(socket);
-    socket.once('close', () => this.sockets.delete(socket));
+    socket.on('close', this.onClose);
   };
 
   private readonly onRequest = (request: IncomingMessage, response: ServerResponse): void => {

@@ -1,6 +1,8 @@
 import {
   type Body,
   BodyKind,
+  BodySlice,
+  copyBytes,
   type DecodedFrame,
   type ErrorBody,
   type FrameFault,
@@ -75,8 +77,8 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
     const start = Buffer.concat([head, Buffer.from(middle), tail]).toString();
     return text(`${start}"${encoded}","encoding":"base64"}`);
   }
-  const bytes = body.kind === BodyKind.json ? body.bytes : NULL;
-  const length = head.length + middle.length + tail.length + bytes.length + 1;
+  const { source, start, end } = body instanceof BodySlice ? body : whole(body.kind === BodyKind.json ? body.bytes : NULL);
+  const length = head.length + middle.length + tail.length + (end - start) + 1;
   const header = wsHeaderBytes(length);
   const frame = Buffer.allocUnsafe(header + length);
   writeWsHeader(frame, WS_TEXT, length);
@@ -84,9 +86,13 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
   // Unit by unit: for so short a text a call into the engine costs more than all of it.
   for (let i = 0; i < middle.length; i++) frame[at++] = middle.charCodeAt(i);
   at = copy(tail, frame, at);
-  frame.set(bytes, at);
+  copyBytes(source, start, end, frame, at);
   frame[frame.length - 1] = 0x7d;
   return frame;
+}
+
+function whole(source: Uint8Array): Pick<BodySlice, 'source' | 'start' | 'end'> {
+  return { source, start: 0, end: source.length };
 }
 
 function copy(from: Uint8Array, to: Buffer, start: number): number {

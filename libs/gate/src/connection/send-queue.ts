@@ -44,6 +44,16 @@ export class SendQueue {
     return this.outbox.isEmpty && !this.isDeferring;
   }
 
+  /** Messages not yet taken by the operating system, those still being made included. */
+  get pendingPacks(): number {
+    return this.outbox.pendingPacks + (this.deferred?.length ?? 0);
+  }
+
+  /** Framed bytes not yet taken by the operating system. */
+  get pendingBytes(): number {
+    return this.outbox.pendingBytes;
+  }
+
   /** Queues a framed message; false when it was not taken. `undefined` is one that its wire cannot carry. */
   send(frame: Uint8Array | undefined): boolean {
     if (!frame) {
@@ -85,6 +95,7 @@ export class SendQueue {
   /** What waits for a message that is being made counts as queued, and is bounded as that is. */
   private canDefer(): boolean {
     if ((this.deferred?.length ?? 0) < this.host.options.sendPackBuffNum) return true;
+    this.host.counters.add('packs_dropped', 'disconnect');
     this.overflow();
     return false;
   }

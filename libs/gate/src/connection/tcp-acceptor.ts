@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { BoundedLog } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -14,7 +15,7 @@ import { loadTls, reloadOnHangup } from './tls-files.js';
 /** Accepts TCP and TLS clients, when the options name a port for them. */
 @Injectable()
 export class TcpAcceptor implements OnApplicationBootstrap {
-  private readonly logger = new Logger(TcpAcceptor.name);
+  private readonly log = new BoundedLog(TcpAcceptor.name);
   private server: Server | undefined;
   private stopReload: (() => void) | undefined;
   /** Connections over TLS, those in their handshake included: no client of the gate yet, so that only this knows them. */
@@ -37,10 +38,10 @@ export class TcpAcceptor implements OnApplicationBootstrap {
   async onApplicationBootstrap(): Promise<void> {
     const { tcp, tls } = this.options;
     if (!tcp) return;
-    warnOfPlaintext(this.logger, 'TCP', tcp.host, tls !== undefined);
+    warnOfPlaintext(this.log, 'TCP', tcp.host, tls !== undefined);
     const codec = this.codecs.streamCodec(tcp.codec);
     const server = tls ? this.createTlsServer(codec) : this.createPlainServer(codec);
-    server.on('error', error => this.logger.error(error));
+    server.on('error', error => this.log.error(error));
     this.server = server;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -97,7 +98,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
       // Node only tells that a handshake has taken too long; without this the connection would stay for ever.
       socket.destroy();
     });
-    this.stopReload = reloadOnHangup(tls, server, this.logger);
+    this.stopReload = reloadOnHangup(tls, server, this.log);
     return server;
   }
 

@@ -12,7 +12,7 @@ export class TcpConnection implements Connection {
   readonly network = 'tcp';
   private closing: { readonly code: number; readonly reason: string } | undefined;
   private isAwaited = false;
-  private notifyDrain: () => void = () => undefined;
+  private notifyDrain: (error?: Error | null) => void = () => undefined;
 
   constructor(
     private readonly socket: Socket,
@@ -31,9 +31,10 @@ export class TcpConnection implements Connection {
   /** Starts telling what happens. */
   listen(events: ConnectionEvents, splitter: Splitter): void {
     const { socket } = this;
-    this.notifyDrain = () => {
+    this.notifyDrain = error => {
       this.isAwaited = false;
-      events.onDrain();
+      // A socket that is destroyed says so here first. What waits must not be written to it, or nobody would count it.
+      if (!error) events.onDrain();
     };
     let fault: SplitFault | undefined;
     socket.on('data', chunk => {

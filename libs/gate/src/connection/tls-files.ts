@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContextOptions, type TlsOptions as NodeTlsOptions } from 'node:tls';
-import { Logger } from '@nestjs/common';
+import type { BoundedLog } from '@nestgate/worker';
 import type { TlsOptions } from '../gate-options.js';
 
 /** A server whose certificate can be changed while it runs. */
@@ -35,13 +35,17 @@ export function loadTls(options: TlsOptions): NodeTlsOptions {
 }
 
 /** Reads the files again on SIGHUP. New connections get the new certificate; when it is broken, the old one stays. */
-export function reloadOnHangup(options: TlsOptions, server: SecureServer, logger: Logger): () => void {
+export function reloadOnHangup(
+  options: TlsOptions,
+  server: SecureServer,
+  log: Pick<BoundedLog, 'error' | 'log'>,
+): () => void {
   const reload = (): void => {
     try {
       server.setSecureContext(loadTls(options));
-      logger.log('The TLS certificate was loaded again');
+      log.log('The TLS certificate was loaded again');
     } catch (error) {
-      logger.error(`The TLS certificate was not changed: ${(error as Error).message}`);
+      log.error(`The TLS certificate was not changed: ${(error as Error).message}`);
     }
   };
   process.on('SIGHUP', reload);

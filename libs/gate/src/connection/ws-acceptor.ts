@@ -2,8 +2,9 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Inject, Injectable, Logger, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { BoundedLog } from '@nestgate/worker';
 import type { WebSocketServer } from 'ws';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -30,7 +31,7 @@ const DEFAULT_CODEC = 'gate.json';
 /** Accepts WebSocket clients, on the HTTP server of the app or on a port of its own. */
 @Injectable()
 export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
-  private readonly logger = new Logger(WsAcceptor.name);
+  private readonly log = new BoundedLog(WsAcceptor.name);
   private readonly subprotocols: ReadonlySet<string>;
   private stopReload: (() => void) | undefined;
   private server: HttpServer | undefined;
@@ -75,7 +76,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       this.options.ws.path,
       (request, socket, head) => {
         this.upgrade(request, socket, head).catch((error: unknown) => {
-          this.logger.error(error);
+          this.log.error(error);
           socket.destroy();
         });
       },
@@ -132,8 +133,9 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (typeof codec !== 'string') return this.refuse(stream, codec);
     const full = this.admission.enter(ip);
     if (full) return this.refuse(stream, full);
-    this.leaveWith(socket, ip);
-    // Until `ws` takes over, errors of the socket have no other listener.
+    // Both until `ws` takes over, whose listeners live as long as the connection: these would keep the handshake with them.
+    const leave = (): void => this.leave(ip);
+    socket.on('close', leave);
     socket.on('error', ignore);
 
     const handshake = new HandshakeRequest(request, ip, codec);
@@ -144,8 +146,9 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (request.headers['sec-websocket-protocol'] !== undefined) this.chosen.set(request, codec);
     this.wss?.handleUpgrade(request, stream, head, ws => {
       socket.off('error', ignore);
+      socket.off('close', leave);
       socket.setNoDelay(true);
-      const connection = new WsConnection(ws, socket, ip);
+      const connection = new WsConnection(ws, socket, ip, this.leave);
       const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result, handshake);
       connection.listen(agent, codec !== DEFAULT_CODEC);
     });
@@ -160,10 +163,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     );
   }
 
-  /** On its own: a listener lives as long as its socket, and keeps all that its function can see. */
-  private leaveWith(socket: Socket, ip: string): void {
-    socket.once('close', () => this.admission.leave(ip));
-  }
+  private readonly leave = (ip: string): void => this.admission.leave(ip);
 
   private async authenticate(request: HandshakeRequest, socket: Socket): Promise<HandshakeResult | Refusal> {
     let giveUp = ignore;
@@ -199,14 +199,14 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     const { tls } = this.options;
     if (!tls) return createServer(notFound);
     const server = createHttpsServer({ ...loadTls(tls), handshakeTimeout: this.options.overTime }, notFound);
-    this.stopReload = reloadOnHangup(tls, server, this.logger);
+    this.stopReload = reloadOnHangup(tls, server, this.log);
     return server;
   }
 
   private async listenOnOwnPort(server: HttpServer): Promise<void> {
     const { port, host } = this.options.ws;
     if (port === undefined) return;
-    warnOfPlaintext(this.logger, 'WebSocket', host, this.options.tls !== undefined);
+    warnOfPlaintext(this.log, 'WebSocket', host, this.options.tls !== undefined);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, host, () => {

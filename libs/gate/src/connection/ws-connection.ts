@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { CLOSE } from '@nestgate/protocol';
-import type { WebSocket } from 'ws';
+import type { RawData, WebSocket } from 'ws';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { TokenBucket } from './token-bucket.js';
-import { PING_FRAME, WS_BINARY, WS_TEXT } from './ws-frame.js';
+import { PING_FRAME } from './ws-frame.js';
 import { readAhead } from './ws-read-ahead.js';
 
 /** Pings a client may send per second, and at once. Browsers send none, libraries one in some seconds. */
@@ -31,12 +31,16 @@ const NOTHING = Buffer.alloc(0);
  */
 export class WsConnection implements Connection {
   readonly network = 'ws';
+  private events: ConnectionEvents | undefined;
   private pings: TokenBucket | undefined;
+  private isAwaited = false;
 
+  /** `onGone` is called once, when the connection has ended. */
   constructor(
     private readonly ws: WebSocket,
     private readonly socket: Socket,
     readonly ip: string,
+    private readonly onGone: (ip: string) => void,
   ) {}
 
   get bytesRead(): number {
@@ -49,27 +53,38 @@ export class WsConnection implements Connection {
 
   /** Starts telling what happens. `binary`: the kind of frames this client's codec uses. */
   listen(events: ConnectionEvents, binary: boolean): void {
-    const { ws } = this;
-    this.notifyDrain = () => {
-      this.isAwaited = false;
-      events.onDrain();
-    };
-    readAhead(ws, binary ? WS_BINARY : WS_TEXT, data => events.onFrame(data));
-    ws.on('message', (data, isBinary) => {
-      if (isBinary === binary) events.onFrame(data as Buffer);
-      else events.onViolation(CLOSE.wrongFrameType.code, isBinary ? 'text frames only' : 'binary frames only');
-    });
-    ws.on('ping', () => {
-      const now = Date.now();
-      if (!(this.pings ??= new TokenBucket(PING_RATE, PING_BURST, now)).take(now)) {
-        events.onViolation(CLOSE.policy.code, 'too many pings');
-      }
-    });
-    // `ws` has answered the violation already, with the close code that it calls for.
-    ws.on('error', (error: Error & { code?: string }) => {
-      events.onBroken(CLOSE_CODE_OF[error.code ?? ''] ?? CLOSE.protocolError.code, error.message);
-    });
-    ws.on('close', (code, reason) => events.onClose(code, reason.toString()));
+    this.events = events;
+    const ws: OwnedSocket = this.ws;
+    ws[CONNECTION] = this;
+    readAhead(ws, binary, events);
+    // Functions that all connections share: most clients are idle, and closures would be a good part of what they cost.
+    ws.on('message', binary ? onBinaryClientMessage : onTextClientMessage);
+    ws.on('ping', onPing);
+    ws.on('error', onError);
+    ws.on('close', onClose);
+  }
+
+  /** A frame that was not read ahead. */
+  takeMessage(data: Buffer, isBinary: boolean, wantsBinary: boolean): void {
+    if (isBinary === wantsBinary) this.events?.onFrame(data);
+    else this.events?.onViolation(CLOSE.wrongFrameType.code, isBinary ? 'text frames only' : 'binary frames only');
+  }
+
+  takePing(): void {
+    const now = Date.now();
+    if (!(this.pings ??= new TokenBucket(PING_RATE, PING_BURST, now)).take(now)) {
+      this.events?.onViolation(CLOSE.policy.code, 'too many pings');
+    }
+  }
+
+  /** `ws` has answered the violation already, with the close code that it calls for. */
+  takeError(error: Error & { code?: string }): void {
+    this.events?.onBroken(CLOSE_CODE_OF[error.code ?? ''] ?? CLOSE.protocolError.code, error.message);
+  }
+
+  takeClose(code: number, reason: Buffer): void {
+    this.onGone(this.ip);
+    this.events?.onClose(code, reason.toString());
   }
 
   write(data: Uint8Array): void {
@@ -80,7 +95,11 @@ export class WsConnection implements Connection {
     if (this.isAwaited || !this.socket.writable) return;
     this.isAwaited = true;
     // Not the `drain` event: a socket below its high-water mark has none, whoever has written to it.
-    this.socket.write(NOTHING, this.notifyDrain);
+    this.socket.write(NOTHING, error => {
+      this.isAwaited = false;
+      // A socket that has been destroyed takes nothing: what waits is dropped, and counted, when the connection has ended.
+      if (!error) this.events?.onDrain();
+    });
   }
 
   ping(): void {
@@ -109,8 +128,29 @@ export class WsConnection implements Connection {
     this.ws.terminate();
   }
 
-  private isAwaited = false;
-  private notifyDrain: () => void = () => undefined;
+}
+
+const CONNECTION = Symbol('connection');
+type OwnedSocket = WebSocket & { [CONNECTION]?: WsConnection };
+
+function onTextClientMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
+  this[CONNECTION]?.takeMessage(data as Buffer, isBinary, false);
+}
+
+function onBinaryClientMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
+  this[CONNECTION]?.takeMessage(data as Buffer, isBinary, true);
+}
+
+function onPing(this: OwnedSocket): void {
+  this[CONNECTION]?.takePing();
+}
+
+function onError(this: OwnedSocket, error: Error): void {
+  this[CONNECTION]?.takeError(error);
+}
+
+function onClose(this: OwnedSocket, code: number, reason: Buffer): void {
+  this[CONNECTION]?.takeClose(code, reason);
 }
 
 /** The socket of an upgrade. Node types it as a stream because servers may be given other streams; here it is a socket. */

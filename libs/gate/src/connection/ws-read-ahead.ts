@@ -1,10 +1,22 @@
 import { isUtf8 } from 'node:buffer';
+import { Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { WS_TEXT } from './ws-frame.js';
+import { WS_BINARY, WS_TEXT } from './ws-frame.js';
+
+/** What a receiver does with a chunk. */
+const write = Writable.prototype.write as unknown as (this: Receiver, chunk: Buffer) => boolean;
+
+/** Who gets the frames. */
+export interface FrameSink {
+  onFrame(data: Buffer): void;
+}
+
+const SINK = Symbol('frame sink');
 
 /** What is needed of the receiver of `ws`, which has no types of its own. */
 interface Receiver {
-  write(chunk: Buffer, ...rest: unknown[]): boolean;
+  [SINK]?: FrameSink;
+  write: (this: Receiver, chunk: Buffer) => boolean;
   readonly writableLength: number;
   /** 0: it waits for the head of a frame. */
   readonly _state: unknown;
@@ -27,22 +39,31 @@ const LENGTH_64 = 127;
  * wrong) goes the way it always goes, byte for byte, so that `ws` has the say about the protocol. Most frames are of the
  * plain kind, and go without its stream and its events this way.
  *
- * `opcode`: the first byte of the frames to read. With a `ws` that looks different inside nothing is read ahead.
+ * `isBinary`: whether to read binary frames, else text. With a `ws` that looks different inside nothing is read ahead.
  */
-export function readAhead(ws: WebSocket, opcode: number, onFrame: (data: Buffer) => void): void {
+export function readAhead(ws: WebSocket, isBinary: boolean, sink: FrameSink): void {
   const receiver = (ws as unknown as { _receiver?: Receiver })._receiver;
   if (!receiver || !isFamiliar(receiver)) return;
-  const write = receiver.write.bind(receiver);
-  const maxPayload = receiver._maxPayload as number;
-  receiver.write = chunk => {
-    const at = isBetweenFrames(receiver) ? readFrames(chunk, opcode, maxPayload, onFrame) : 0;
+  receiver[SINK] = sink;
+  receiver.write = isBinary ? writeBinary : writeText;
+}
+
+// Not closures: there is one receiver for each client.
+const writeText = writeAhead(WS_TEXT);
+const writeBinary = writeAhead(WS_BINARY);
+
+/** What stands in for the `write` of a receiver. */
+function writeAhead(opcode: number): Receiver['write'] {
+  return function (this: Receiver, chunk: Buffer): boolean {
+    const at = isBetweenFrames(this) ? readFrames(chunk, opcode, this._maxPayload as number, this[SINK] as FrameSink) : 0;
     if (at === chunk.length) return true;
-    return write(at === 0 ? chunk : chunk.subarray(at));
+    return write.call(this, at === 0 ? chunk : chunk.subarray(at));
   };
 }
 
 function isFamiliar(receiver: Receiver): boolean {
-  const { _state, _bufferedBytes, _fragmented, _maxPayload, _errored } = receiver;
+  const { _state, _bufferedBytes, _fragmented, _maxPayload, _errored, write: original } = receiver;
+  if (original !== write) return false;
   const numbers = [_state, _bufferedBytes, _fragmented, _maxPayload];
   return numbers.every(each => typeof each === 'number') && typeof _errored === 'boolean' && Number(_maxPayload) > 0;
 }
@@ -53,7 +74,7 @@ function isBetweenFrames(receiver: Receiver): boolean {
 }
 
 /** Hands over the plain frames that a chunk begins with; returns where the first other one begins. */
-function readFrames(chunk: Buffer, opcode: number, maxPayload: number, onFrame: (data: Buffer) => void): number {
+function readFrames(chunk: Buffer, opcode: number, maxPayload: number, sink: FrameSink): number {
   let at = 0;
   while (chunk.length - at >= 2 + MASK_BYTES) {
     const second = chunk[at + 1] as number;
@@ -74,7 +95,7 @@ function readFrames(chunk: Buffer, opcode: number, maxPayload: number, onFrame: 
       unmask(chunk, mask, start, end);
       break;
     }
-    onFrame(data);
+    sink.onFrame(data);
     at = end;
   }
   return at;

@@ -53,6 +53,11 @@ export class Hub {
     this.groups.removeMember(agent);
   }
 
+  /** The client with this serial, `undefined` when it is not (or no longer) here. */
+  withSerial(serial: number): ClientAgent | undefined {
+    return this.agents.get(serial);
+  }
+
   /** The client of this id, `undefined` when it is not (or no longer) here. */
   find(clientId: string): ClientAgent | undefined {
     return this.agents.get(serialWithPrefix(clientId, this.prefix));

@@ -1,6 +1,6 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
-import { type Body, BodyKind } from '@nestgate/protocol';
-import { clientErrorBody, encodeBody } from '@nestgate/worker';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { type Body, BodyKind, GateError, isTopic } from '@nestgate/protocol';
+import { BoundedLog, clientErrorBody, encodeBody } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { Wire } from '../connection/wire.js';
@@ -13,7 +13,7 @@ import { OpenSendMessageHook, SendMessageHook } from '../hooks/pack-hooks.js';
 /** Sends pushes to clients: encoded once per kind of client, or, with a hook, made for each of them. */
 @Injectable()
 export class Pusher implements OnApplicationShutdown {
-  private readonly logger = new Logger(Pusher.name);
+  private readonly log = new BoundedLog(Pusher.name);
   private readonly hook: SendMessageHook | undefined;
   private readonly patience: HookPatience;
 
@@ -22,25 +22,37 @@ export class Pusher implements OnApplicationShutdown {
     private readonly counters: GateCounters,
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
   ) {
-    this.patience = new HookPatience(requestTimeout, this.logger, 'SendMessageHook');
+    this.patience = new HookPatience(requestTimeout, this.log, 'SendMessageHook');
     this.hook = hook instanceof OpenSendMessageHook ? undefined : hook;
   }
 
-  /** Sends to all but the excepted ones. Returns for how many it was queued. */
+  /**
+   * Sends to all but the excepted ones. Returns for how many it was queued.
+   * @throws {GateError} `BAD_TOPIC`.
+   */
   push(targets: Iterable<ClientAgent>, topic: string, body: Body, except?: ReadonlySet<ClientAgent>): number {
+    this.checkTopic(topic);
     let queued = 0;
     const send = this.hook ? this.throughHook(this.hook, topic, body) : encodeOnce(topic, body);
     for (const agent of targets) if (!except?.has(agent) && send(agent)) queued++;
     return queued;
   }
 
-  /** Sends to one client. False when it was not queued. */
+  /** Sends to one client. False when it was not queued. @throws {GateError} `BAD_TOPIC`. */
   pushOne(agent: ClientAgent, topic: string, body: Body): boolean {
+    this.checkTopic(topic);
     return this.hook ? this.throughHook(this.hook, topic, body)(agent) : agent.pushBody(topic, body);
   }
 
   onApplicationShutdown(): void {
     this.patience.stop();
+  }
+
+  /** A topic stands in a frame as it is. Whoever sends has checked it; another node of the cluster may not have. */
+  private checkTopic(topic: string): void {
+    if (isTopic(topic)) return;
+    this.counters.add('packs_dropped', 'topic');
+    throw new GateError('BAD_TOPIC');
   }
 
   private throughHook(hook: SendMessageHook, topic: string, body: Body): (agent: ClientAgent) => boolean {
@@ -65,7 +77,7 @@ export class Pusher implements OnApplicationShutdown {
   /** A hook that throws refuses the push; only what it did not mean to throw is worth a log line. */
   private refuse(error: unknown): undefined {
     this.counters.add('packs_dropped', 'hook');
-    if (clientErrorBody(error).code === 'INTERNAL') this.logger.error(error);
+    if (clientErrorBody(error).code === 'INTERNAL') this.log.error(error);
   }
 }
 

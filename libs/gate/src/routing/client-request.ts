@@ -1,4 +1,4 @@
-import { type ByteReader, MALFORMED_BODY, Pending, topicContract } from '@nestgate/link';
+import { type Codec, MALFORMED_BODY, Pending, topicContract } from '@nestgate/link';
 import { type Body, BodyKind, type ErrorBody, GateError } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
 
@@ -6,7 +6,7 @@ import type { ClientAgent } from '../connection/client-agent.js';
 const LOST: ReadonlySet<string> = new Set(['NODE_LOST', 'LINK_CLOSED', 'LINK_CORRUPT', 'UNKNOWN_OPERATION']);
 
 /** A client's frame that a worker has, until it is answered. Each ends once, and frees its credit. */
-export class ClientRequest extends Pending {
+export class ClientRequest extends Pending<Body> {
   constructor(
     private readonly agent: ClientAgent,
     private readonly topic: string,
@@ -15,10 +15,15 @@ export class ClientRequest extends Pending {
     super();
   }
 
-  override succeed(reader: ByteReader): void {
+  override get result(): Codec<Body> {
+    return topicContract.message.result;
+  }
+
+  override succeed(body: Body): void {
     const { agent, id, topic } = this;
-    const body: Body = topicContract.message.result.read(reader);
-    if (id > 0) agent.sendFrame(agent.wire.reply(id, body));
+    agent.counters.framesHandled++;
+    if (agent.isClosed) this.noteDropped();
+    else if (id > 0) agent.sendFrame(agent.wire.reply(id, body));
     else if (agent.wire.pushesResults && body.kind !== BodyKind.none) agent.pushBody(topic, body);
     agent.endRequest(id);
   }
@@ -28,7 +33,13 @@ export class ClientRequest extends Pending {
     // The frame was sliced without being parsed, and turned out not to be JSON.
     if (error.code === MALFORMED_BODY) agent.refuseBadFrame();
     else agent.sendError(id, this.toClient(error), topic);
+    if (agent.isClosed) this.noteDropped();
     agent.endRequest(id);
+  }
+
+  /** The client has gone before its answer came; one that asked for none misses nothing. */
+  private noteDropped(): void {
+    if (this.id > 0) this.agent.counters.add('answers_dropped', 'client_gone');
   }
 
   private toClient(error: GateError): ErrorBody {

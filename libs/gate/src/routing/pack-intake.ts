@@ -1,6 +1,6 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type Body, BodyKind, type ErrorBody, NO_BODY } from '@nestgate/protocol';
-import { clientErrorBody, encodeBody, Session } from '@nestgate/worker';
+import { BoundedLog, clientErrorBody, encodeBody, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -21,7 +21,7 @@ import { TopicRouter } from './topic-router.js';
  */
 @Injectable()
 export class PackIntake implements OnApplicationShutdown {
-  private readonly logger = new Logger(PackIntake.name);
+  private readonly log = new BoundedLog(PackIntake.name);
   private readonly patience: HookPatience;
   private readonly hasRecvHook: boolean;
   private readonly hasRouteHook: boolean;
@@ -32,7 +32,7 @@ export class PackIntake implements OnApplicationShutdown {
     private readonly routeHandler: RouteHandler,
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
   ) {
-    this.patience = new HookPatience(requestTimeout, this.logger, 'RecvPackHandler or RouteHandler');
+    this.patience = new HookPatience(requestTimeout, this.log, 'RecvPackHandler or RouteHandler');
     this.hasRecvHook = !(recvPackHandler instanceof ForwardingRecvPackHandler);
     this.hasRouteHook = !(routeHandler instanceof OpenRouteHandler);
   }
@@ -65,15 +65,23 @@ export class PackIntake implements OnApplicationShutdown {
       .bound(this.ask(session, passage))
       .catch((error: unknown) => passage.fail(this.errorOf(error)))
       .then(() => {
-        if (agent.isClosed) return;
+        if (agent.isClosed) {
+          agent.counters.add('frames_abandoned', 'client_gone');
+          return;
+        }
         agent.endRequest(id);
         const { outcome } = passage;
-        if (outcome.type === 'forward') this.router.route(agent, topic, body, id, arrivedAt);
-        else if (outcome.type === 'error') agent.sendError(id, outcome.error, topic);
-        else answer(agent, topic, id, outcome.body);
+        if (outcome.type === 'forward') {
+          this.router.route(agent, topic, body, id, arrivedAt);
+        } else if (outcome.type === 'error') {
+          agent.sendError(id, outcome.error, topic);
+        } else {
+          agent.counters.framesHandled++;
+          answer(agent, topic, id, outcome.body);
+        }
         agent.unblock();
       })
-      .catch((error: unknown) => this.logger.error(error));
+      .catch((error: unknown) => this.log.error(error));
   }
 
   private async ask(session: Session, passage: Passage): Promise<void> {
@@ -85,7 +93,7 @@ export class PackIntake implements OnApplicationShutdown {
 
   private errorOf(error: unknown): ErrorBody {
     const body = clientErrorBody(error);
-    if (body.code === 'INTERNAL') this.logger.error(error);
+    if (body.code === 'INTERNAL') this.log.error(error);
     return body;
   }
 }

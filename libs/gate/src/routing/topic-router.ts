@@ -1,6 +1,7 @@
-import { Inject, Injectable, Logger, type OnApplicationShutdown } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type ClientMessage, DeadlineWheel, LinkNode, type Peer, type Pending, topicContract } from '@nestgate/link';
 import { type Body, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
+import { BoundedLog } from '@nestgate/worker';
 import { isWellFormed } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -24,7 +25,7 @@ const WAIT_SPENT_MS = 100;
  */
 @Injectable()
 export class TopicRouter implements OnApplicationShutdown {
-  private readonly logger = new Logger(TopicRouter.name);
+  private readonly log = new BoundedLog(TopicRouter.name);
   private readonly modules = new Map<string, string>();
   private readonly hasChoice: boolean;
   private readonly waiting = new Set<WaitingFrame>();
@@ -46,6 +47,11 @@ export class TopicRouter implements OnApplicationShutdown {
   ) {
     this.hasChoice = !(workerChoice instanceof UsualWorkerChoice);
     directory.onChange(() => this.retryWaiting());
+  }
+
+  /** Frames that wait for a worker, of all clients together. */
+  get waitingCount(): number {
+    return this.waiting.size;
   }
 
   /** Routes a client's frame to a worker. `arrivedAt` is when its time began, in milliseconds of `Date.now()`. */
@@ -86,6 +92,7 @@ export class TopicRouter implements OnApplicationShutdown {
       if (frame.agent !== agent) continue;
       this.waiting.delete(frame);
       this.wheel.remove(frame);
+      agent.counters.add('frames_abandoned', 'client_gone');
     }
     if (!agent.worker) return;
     const args = { serial: agent.serial };
@@ -140,7 +147,7 @@ export class TopicRouter implements OnApplicationShutdown {
       const chosen = this.workerChoice.choose(question);
       return workers.find(worker => worker.info.id === chosen);
     } catch (error) {
-      this.logger.error(error);
+      this.log.error(error);
       return undefined;
     }
   }

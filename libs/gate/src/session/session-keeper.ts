@@ -1,7 +1,10 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { SessionSnapshot, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { assertName } from '@nestgate/worker';
+import { assertMoment, assertName, type Credentials } from '@nestgate/worker';
+import { Revocations, type ShownCredentials } from '../auth/revocations.js';
+import { Revoker } from '../auth/revoker.js';
+import { AUTH_EXPIRED, SessionExpiry } from '../auth/session-expiry.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -13,6 +16,12 @@ import { StorageHeartbeat } from '../storage/storage-heartbeat.js';
 import { deepMerged } from './deep-merge.js';
 import { Login, LoginRules } from './login-rules.js';
 import { SessionState } from './session-state.js';
+
+/** The credentials by which a client is to be bound. */
+export interface BindCredentials extends Credentials {
+  /** Since when they have been looked at, as `performance.now()`. @defaultValue now */
+  readonly since?: number;
+}
 
 /**
  * Changes sessions, and keeps the storage in step. Changes of one session happen one after another, so that the last one
@@ -34,8 +43,11 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
     private readonly hub: Hub,
     private readonly logins: LoginRules,
+    private readonly revocations: Revocations,
+    private readonly revoker: Revoker,
+    private readonly expiry: SessionExpiry,
     storage: StorageHandler,
-    counters: GateCounters,
+    private readonly counters: GateCounters,
   ) {
     this.storage = new BoundedStorage(storage, counters);
     this.heartbeat = new StorageHeartbeat(this.storage, hub);
@@ -52,17 +64,27 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   /**
    * Binds a client to a uid: asks the storage, merges what it has (the connection's own keys win), stores, and only then
    * lets the client be found by its uid.
-   * @throws {GateError} `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses a second client, `SESSION_NOT_FOUND`
-   * when the client has gone meanwhile. The session is then as it was before.
+   * @throws {GateError} `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses a second client, `UNAUTHORIZED` for
+   * credentials that have expired or were revoked, `SESSION_NOT_FOUND` when the client has gone meanwhile. The session is then
+   * as it was before.
    */
-  bind(agent: ClientAgent, userId: string): Promise<void> {
+  bind(agent: ClientAgent, userId: string, credentials: BindCredentials = {}): Promise<void> {
     assertName('uid', userId);
+    const { issuedAt, expiresAt } = credentials;
+    assertMoment(issuedAt);
+    assertMoment(expiresAt);
+    if (expiresAt !== undefined && !(expiresAt > Date.now())) throw new GateError('UNAUTHORIZED', AUTH_EXPIRED);
+    const shown = { issuedAt, since: credentials.since ?? performance.now() };
     const clock = this.logins.now();
     const deadline = newDeadline();
     return this.inTurn(agent, async () => {
-      if (agent.sessionState.userId === userId) return;
-      const login = new Login(agent, userId, clock);
-      await this.logins.admit(login, deadline, () => this.bindNow(login, deadline));
+      this.revocations.check(userId, shown);
+      if (agent.sessionState.userId !== userId) {
+        const login = new Login(agent, userId, clock);
+        await this.logins.admit(login, deadline, () => this.bindNow(login, shown, deadline));
+      }
+      this.revoker.note(agent, issuedAt);
+      if (expiresAt !== undefined) this.expiry.set(agent, expiresAt);
     });
   }
 
@@ -111,6 +133,8 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   /** The client is gone. */
   forget(agent: ClientAgent): void {
     this.logins.forget(agent);
+    this.revoker.forget(agent);
+    this.expiry.forget(agent);
     this.borrowed.delete(agent);
   }
 
@@ -123,7 +147,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private change(agent: ClientAgent, apply: (state: SessionState) => SettingsChange): Promise<void> {
     const deadline = newDeadline();
     return this.inTurn(agent, async () => {
-      const change = apply(agent.sessionState);
+      const change = this.countingExcess(() => apply(agent.sessionState));
       if (agent.sessionState.userId === '') return;
       try {
         await this.storage.storage(agent.sessionState.snapshot(), change, deadline);
@@ -133,12 +157,23 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
-  private async bindNow(login: Login, deadline: number): Promise<void> {
+  private countingExcess<T>(task: () => T): T {
+    try {
+      return task();
+    } catch (error) {
+      if (error instanceof GateError && error.code === 'LIMIT_EXCEEDED')
+        this.counters.add('limits_exceeded', 'settings');
+      throw error;
+    }
+  }
+
+  private async bindNow(login: Login, shown: ShownCredentials, deadline: number): Promise<void> {
     const { agent, userId } = login;
     const own = this.ownSettings(agent);
     const settings = await this.exchange(agent, userId, own, deadline);
     // From here on nothing waits: whatever refuses the client refuses it before anything has changed.
     assertHere(agent);
+    this.revocations.check(userId, shown);
     this.logins.decide(login);
     this.leave(agent);
     agent.sessionState.adopt(settings);
@@ -186,6 +221,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     const { userId } = agent.sessionState;
     if (userId !== '') this.hub.uids.remove(userId, agent);
     this.logins.forget(agent);
+    this.revoker.forget(agent);
   }
 
   private inTurn(agent: ClientAgent, task: () => void | Promise<void>): Promise<void> {

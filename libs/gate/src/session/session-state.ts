@@ -5,34 +5,53 @@ import { assertName } from '@nestgate/worker';
 /** What does not change about a session. */
 export type SessionOrigin = Omit<SessionSnapshot, 'userId' | 'settings' | 'version'>;
 
-/** The one true state of a session, on the gate that holds the client. Every change makes a new version. */
+/** Shared by all sessions without settings, which most idle ones are. */
+const NO_SETTINGS: Settings = Object.freeze({});
+
+/**
+ * The one true state of a session, on the gate that holds the client. Every change makes a new version, and a new object:
+ * what has been given out stays as it was.
+ */
 export class SessionState {
-  private userId_ = '';
-  private settings_: Map<string, JsonValue> | undefined;
-  private version_ = 1;
-  private cached: SessionSnapshot | undefined;
+  private current: SessionSnapshot;
 
   constructor(
-    readonly origin: SessionOrigin,
+    { sessionId, serverId, ip, network, connectedAt, traceParent }: SessionOrigin,
     private readonly maxSettingsBytes: number,
-  ) {}
+  ) {
+    this.current = {
+      sessionId,
+      serverId,
+      ip,
+      network,
+      connectedAt,
+      traceParent,
+      userId: '',
+      settings: NO_SETTINGS,
+      version: 1,
+    };
+  }
+
+  get origin(): SessionOrigin {
+    return this.current;
+  }
 
   get userId(): string {
-    return this.userId_;
+    return this.current.userId;
   }
 
   get version(): number {
-    return this.version_;
+    return this.current.version;
   }
 
   get(key: string): JsonValue | undefined {
-    return this.settings_?.get(key);
+    const { settings } = this.current;
+    // Asked for every frame: most sessions have nothing to look into.
+    return settings !== NO_SETTINGS && Object.hasOwn(settings, key) ? settings[key] : undefined;
   }
 
   setUserId(userId: string): void {
-    if (userId === this.userId_) return;
-    this.userId_ = userId;
-    this.touch();
+    if (userId !== this.userId) this.change(userId, this.current.settings);
   }
 
   /**
@@ -41,9 +60,9 @@ export class SessionState {
    * changed then.
    */
   merge(settings: Settings): void {
-    const merged = Object.fromEntries([...(this.settings_ ?? []), ...Object.entries(settings)]);
+    const merged = joined(this.current.settings, settings);
     this.check(merged, Object.keys(settings));
-    this.adopt(merged);
+    this.change(this.userId, merged);
   }
 
   /** Replaces all settings. Throws as {@link merge} does. */
@@ -57,32 +76,28 @@ export class SessionState {
    * @throws {GateError} `STORAGE_UNAVAILABLE` when what is stored cannot be settings.
    */
   withStored(stored: unknown): SessionSnapshot {
-    if (stored === undefined || stored === null) return this.snapshot();
+    if (stored === undefined || stored === null) return this.current;
     if (typeof stored !== 'object' || Array.isArray(stored))
       throw new GateError('STORAGE_UNAVAILABLE', 'The storage gave no settings');
-    const settings = Object.fromEntries([...Object.entries(stored as Settings), ...(this.settings_ ?? [])]);
+    const settings = joined(stored as Settings, this.current.settings);
     this.check(settings, Object.keys(stored));
-    return { ...this.snapshot(), settings };
+    return { ...this.current, settings };
   }
 
   /** Takes over settings that have been checked. */
   adopt(settings: Settings): void {
-    this.settings_ = new Map(Object.entries(settings));
-    this.touch();
+    this.change(this.userId, joined(settings, NO_SETTINGS));
   }
 
   delete(key: string): void {
-    if (this.settings_?.delete(key)) this.touch();
+    const { settings } = this.current;
+    if (!Object.hasOwn(settings, key)) return;
+    this.change(this.userId, Object.fromEntries(Object.entries(settings).filter(([other]) => other !== key)));
   }
 
   /** The state now; the same object until something changes. */
   snapshot(): SessionSnapshot {
-    return (this.cached ??= {
-      ...this.origin,
-      userId: this.userId_,
-      settings: Object.fromEntries(this.settings_ ?? []),
-      version: this.version_,
-    });
+    return this.current;
   }
 
   private check(settings: Settings, newKeys: readonly string[]): void {
@@ -93,8 +108,12 @@ export class SessionState {
     }
   }
 
-  private touch(): void {
-    this.version_++;
-    this.cached = undefined;
+  private change(userId: string, settings: Settings): void {
+    this.current = { ...this.current, userId, settings, version: this.version + 1 };
   }
+}
+
+/** Entry by entry: in an object literal a key of `__proto__` would be no key. */
+function joined(first: Settings, second: Settings): Settings {
+  return Object.fromEntries([...Object.entries(first), ...Object.entries(second)]);
 }

@@ -1,9 +1,11 @@
 import type { SessionSnapshot } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
+import { BoundedLog } from '@nestgate/worker';
 import type { GateCounters } from '../gate-counters.js';
-import { FailureLog } from './failure-log.js';
 import type { SettingsChange, StorageHandler } from './storage-handler.js';
 
+/** An outage fails thousands of calls, which must not become as many lines. */
+const LINES_PER_SECOND = 1;
 /** How long the storage may take for one call, in milliseconds. */
 const CALL_MS = 500;
 /** How long it may take for all that one request needs, waiting for earlier requests of the session included. */
@@ -41,7 +43,7 @@ class TooSlow extends GateError {
  * nothing but `STORAGE_UNAVAILABLE`. Failures are counted and logged.
  */
 export class BoundedStorage {
-  private readonly log = new FailureLog('SessionStorage');
+  private readonly log = new BoundedLog('SessionStorage', LINES_PER_SECOND);
 
   constructor(
     private readonly handler: StorageHandler,
@@ -69,7 +71,7 @@ export class BoundedStorage {
   refuseStored(userId: string, error: unknown): GateError {
     this.counters.add('storage_failures', codeOf(error));
     const why = error instanceof Error ? error.message : String(error);
-    this.log.add(`What is stored of user ${JSON.stringify(userId)} cannot be used: ${JSON.stringify(why)}`);
+    this.log.error(`What is stored of user ${JSON.stringify(userId)} cannot be used: ${JSON.stringify(why)}`);
     return new GateError('STORAGE_UNAVAILABLE', 'What is stored of this user cannot be used');
   }
 
@@ -80,7 +82,7 @@ export class BoundedStorage {
       const code = codeOf(error);
       this.counters.add('storage_failures', code);
       // A handler that says so itself has logged why.
-      if (code !== 'STORAGE_UNAVAILABLE' || error instanceof TooSlow) this.log.add(error);
+      if (code !== 'STORAGE_UNAVAILABLE' || error instanceof TooSlow) this.log.error(error);
       throw new GateError('STORAGE_UNAVAILABLE');
     }
   }

@@ -20,6 +20,11 @@ export class Breaker {
     private readonly onLate: (error: GateError) => void,
   ) {}
 
+  /** True from the first late call on, until an answer has come. */
+  get isOpen(): boolean {
+    return this.brokenUntil !== undefined;
+  }
+
   /** @throws {GateError} `STORAGE_UNAVAILABLE` when the call is refused or late; else what the call rejects with. */
   async run<T>(call: () => Promise<T>): Promise<T> {
     const isProbe = this.brokenUntil !== undefined;

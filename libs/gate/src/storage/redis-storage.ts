@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
+import { BoundedLog } from '@nestgate/worker';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { Breaker } from './breaker.js';
-import { FailureLog } from './failure-log.js';
 import { MOVE_ASIDE_SCRIPT, STORE_SCRIPT } from './redis-scripts.js';
 import { checkNumbers, type SettingsChange, StorageHandler } from './storage-handler.js';
 
@@ -26,6 +26,10 @@ export interface RedisStorageOptions {
 
 /** The field that says whose data a hash is. No session key is empty. */
 const OWNER_FIELD = '';
+/** Lines about what is found in Redis, one per user at most. */
+const LINES_PER_SECOND = 100;
+/** Lines for commands that fail: an outage fails thousands of them. */
+const FAILURES_PER_SECOND = 1;
 const MAX_RETRY_MS = 2_000;
 
 /** What makes stored data unusable: the field that shows it, with its bytes, and why. */
@@ -42,8 +46,8 @@ class Defect {
  * cluster will do. What cannot be read is moved aside (`…:corrupt`) and logged; the user starts anew then.
  */
 export class RedisStorage extends StorageHandler implements OnModuleInit, OnApplicationShutdown {
-  private readonly logger = new Logger(RedisStorage.name);
-  private readonly failures = new FailureLog(RedisStorage.name);
+  private readonly log = new BoundedLog(RedisStorage.name, LINES_PER_SECOND);
+  private readonly failures = new BoundedLog(RedisStorage.name, FAILURES_PER_SECOND);
   private readonly client: Redis | Cluster;
   private readonly ownsClient: boolean;
   private readonly prefix: string;
@@ -64,7 +68,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     this.prefix = prefix;
     this.ttlMs = ttlMs;
     this.timeoutMs = commandTimeoutMs;
-    this.breaker = new Breaker(commandTimeoutMs, error => this.failures.add(error.message));
+    this.breaker = new Breaker(commandTimeoutMs, error => this.failures.error(error.message));
     this.ownsClient = typeof client === 'string';
     this.client = typeof client === 'string' ? new Redis(client, clientOptions(commandTimeoutMs)) : client;
     // Without a listener ioredis prints every failed attempt.
@@ -77,6 +81,12 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     if (!this.ownsClient || this.client.status === 'ready') return;
     // Redis being away must not stop the start: those who bind are told.
     await once(this.client, 'ready', { signal: AbortSignal.timeout(this.timeoutMs) }).catch(() => undefined);
+  }
+
+  /** False while there is no connection, or commands get no answer. A client that connects with its first command counts as there. */
+  override get isAvailable(): boolean {
+    const { status } = this.client;
+    return (status === 'ready' || status === 'wait') && !this.breaker.isOpen;
   }
 
   override async query(userId: string): Promise<Settings | undefined> {
@@ -165,7 +175,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
 
   private tellMoved(userId: string, why: string): void {
     const [key, aside] = this.keysOf(userId).map(name => JSON.stringify(name));
-    this.logger.warn(`What was stored under ${key} cannot be used: ${why}. It was moved to ${aside}`);
+    this.log.warn(`What was stored under ${key} cannot be used: ${why}. It was moved to ${aside}`);
   }
 
   private async run<T>(command: () => Promise<T>): Promise<T> {
@@ -179,7 +189,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
   private unavailable(error: unknown): GateError {
     if (error instanceof GateError) return error;
     // That it is down has been said.
-    if (!this.downLogged) this.failures.add(`Redis has refused a command: ${(error as Error).message}`);
+    if (!this.downLogged) this.failures.error(`Redis has refused a command: ${(error as Error).message}`);
     const failure = new GateError('STORAGE_UNAVAILABLE');
     failure.cause = error;
     return failure;
@@ -188,11 +198,11 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
   private noteDown(error: Error): void {
     if (this.downLogged) return;
     this.downLogged = true;
-    this.logger.error(`Redis is not reachable: ${error.message}`);
+    this.log.error(`Redis is not reachable: ${error.message}`);
   }
 
   private noteUp(): void {
-    if (this.downLogged) this.logger.log('Redis is reachable again');
+    if (this.downLogged) this.log.log('Redis is reachable again');
     this.downLogged = false;
     this.breaker.reset();
   }

@@ -16,6 +16,11 @@ export interface SettingsChange {
  * A handler of your own may throw or reject anything: the client is told `STORAGE_UNAVAILABLE`, and stays connected.
  */
 export abstract class StorageHandler {
+  /** False while the storage is known to be out of reach; health checks tell it. A handler that cannot say is taken to be there. */
+  get isAvailable(): boolean {
+    return true;
+  }
+
   /** What is stored of a user; `undefined` when nothing is. Asked when a client is bound. */
   abstract query(userId: string): Promise<Settings | undefined>;
 

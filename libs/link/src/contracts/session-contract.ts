@@ -57,6 +57,14 @@ export const sessionContract = {
   destroy: ownerOp(10, client, flag),
   joinGroup: ownerOp(11, clientAndGroup, nothing),
   leaveGroup: ownerOp(12, clientAndGroup, nothing),
+  /** As `bind`, by credentials of which is known when they were issued, or expire; milliseconds since the epoch. */
+  authenticate: ownerOp(
+    13,
+    struct({ clientId: text, userId: text, issuedAt: optional(count), expiresAt: optional(count) }),
+    snapshot,
+  ),
+  /** The client is closed then, unless it is told otherwise before; without a moment never. */
+  expireAt: ownerOp(14, struct({ clientId: text, expiresAt: optional(count) }), flag),
 
   // Pushes. The answer, when somebody waits for it, is the number of clients they were queued for.
   send: ownersOp(20, struct({ clientIds: names, ...message }), count, sum),
@@ -74,6 +82,16 @@ export const sessionContract = {
     onlyOne(groupChannel, groups),
   ),
   ungroup: allOp(24, group, count, sum),
+  /**
+   * Closes the clients of uids, and for `forMs` refuses credentials that were issued `before`. The answer is the number of
+   * clients closed.
+   */
+  revoke: allOp(
+    25,
+    struct({ uids: names, before: optional(count), forMs: optional(count), except: optional(names) }),
+    count,
+    sum,
+  ),
 
   /** Answered when all that was sent to the gate before has been taken: nothing that it sent earlier comes after this. */
   sync: allOp(30, nothing, nothing, { merge: () => undefined, empty: () => undefined }),

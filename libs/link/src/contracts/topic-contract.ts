@@ -1,6 +1,6 @@
 import type { Body } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from '../bytes.js';
-import { body, type Codec, count, json, nothing, struct } from '../codec.js';
+import { body, type Codec, count, json, nothing, ownBody, struct } from '../codec.js';
 import { nodeOp } from '../operation.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 
@@ -36,6 +36,15 @@ const clientMessage: Codec<ClientMessage> = {
       body: body.read(reader),
       wantsResult: (flags & WANTS_RESULT) !== 0,
       session: (flags & HAS_SESSION) !== 0 ? snapshot.read(reader) : undefined,
+    };
+  },
+  own({ serial, topic, body: content, wantsResult, session }) {
+    return {
+      serial,
+      topic,
+      body: ownBody(content),
+      wantsResult,
+      session: session && (JSON.parse(JSON.stringify(session)) as SessionSnapshot),
     };
   },
 };

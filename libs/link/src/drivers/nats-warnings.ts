@@ -1,3 +1,7 @@
+import { logText } from '@nestgate/protocol';
+
+/** Characters of a warning. */
+const MAX_CHARACTERS = 1_000;
 /** How long a kind of warning is not repeated, in milliseconds. */
 const QUIET_MS = 60_000;
 
@@ -26,5 +30,6 @@ export class NatsWarnings {
 }
 
 function warnProcess(message: string): void {
-  process.emitWarning(message, { type: 'NestgateWarning', code: 'NESTGATE_NATS' });
+  // The server's own words may be part of it.
+  process.emitWarning(logText(message, MAX_CHARACTERS), { type: 'NestgateWarning', code: 'NESTGATE_NATS' });
 }

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { GateError } from '@nestgate/protocol';
+import { GateError, urlForLog } from '@nestgate/protocol';
 
 /** A host and port, as written in a URL. */
 export interface HostPort {
@@ -87,7 +87,7 @@ function parseQuery(url: string, query: string): ReadonlyMap<string, string> {
       const what = values.has(key) ? 'stands twice in' : 'is not allowed in';
       throw new GateError(
         'BAD_ARGUMENT',
-        `link: ${JSON.stringify(key)} ${what} ${JSON.stringify(url)}; allowed: ${KEYS.join(', ')}`,
+        `link: ${JSON.stringify(key)} ${what} ${JSON.stringify(urlForLog(url))}; allowed: ${KEYS.join(', ')}`,
       );
     }
     try {
@@ -107,7 +107,7 @@ function parseTls(url: string, values: ReadonlyMap<string, string>): TcpTlsOptio
     if (file) return file;
     throw new GateError(
       'BAD_ARGUMENT',
-      `link: ${JSON.stringify(url)} needs a file for ${key}; TLS takes cert, key and ca`,
+      `link: ${JSON.stringify(urlForLog(url))} needs a file for ${key}; TLS takes cert, key and ca`,
     );
   }) as [string, string, string];
   const checkHost = values.get('checkHost') ?? 'false';
@@ -116,5 +116,5 @@ function parseTls(url: string, values: ReadonlyMap<string, string>): TcpTlsOptio
 }
 
 function notAllowed(url: string): GateError {
-  return new GateError('BAD_ARGUMENT', `link: ${JSON.stringify(url)} is not allowed; allowed: ${FORM}`);
+  return new GateError('BAD_ARGUMENT', `link: ${JSON.stringify(urlForLog(url))} is not allowed; allowed: ${FORM}`);
 }

@@ -1,0 +1,35 @@
+import { type Body, NO_BODY } from '@nestgate/protocol';
+import type { ByteReader, ByteWriter } from '../bytes.js';
+import { body, type Codec, nothing, ownBody } from '../codec.js';
+import { nodeOp } from '../operation.js';
+
+/** A message to one client, named by its serial: the gate is the one that it is sent to. */
+export interface PushMessage {
+  serial: number;
+  topic: string;
+  body: Body;
+}
+
+/** Filled anew for each push: whoever takes it has done so when the next one is read. */
+const taken: PushMessage = { serial: 0, topic: '', body: NO_BODY };
+
+/** Laid by hand: what handlers send most. */
+const pushMessage: Codec<PushMessage> = {
+  write(writer: ByteWriter, message: PushMessage) {
+    writer.f64(message.serial);
+    writer.str(message.topic);
+    body.write(writer, message.body);
+  },
+  read(reader: ByteReader) {
+    taken.serial = reader.f64();
+    taken.topic = reader.word();
+    taken.body = body.read(reader);
+    return taken;
+  },
+  own: ({ serial, topic, body: content }) => ({ serial, topic, body: ownBody(content) }),
+};
+
+/** What gates do for whoever pushes to a single client and does not ask what became of it. Ids are never reused. */
+export const pushContract = {
+  one: nodeOp(25, 'never', pushMessage, nothing),
+} as const;

@@ -1,0 +1,16 @@
+import { json, nothing } from '../codec.js';
+import { nodeOp } from '../operation.js';
+
+/** That what a uid had to show for itself before a moment is worth nothing any more. */
+export interface RevocationNotice {
+  readonly userId: string;
+  /** Credentials issued before this are refused; milliseconds since the epoch. */
+  readonly before: number;
+  /** For how long they still are, in milliseconds. */
+  readonly leftMs: number;
+}
+
+/** What a gate tells one that has just come, or come back: it was not there when it was said to all. Ids are never reused. */
+export const revocationContract = {
+  revocations: nodeOp(123, 'never', json<readonly RevocationNotice[]>(), nothing),
+} as const;

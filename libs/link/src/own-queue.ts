@@ -1,0 +1,131 @@
+import { AsyncResource } from 'node:async_hooks';
+import { type ErrorBody, GateError } from '@nestgate/protocol';
+import { ByteReader, ByteWriter } from './bytes.js';
+import type { Codec } from './codec.js';
+import type { Dispatcher, IncomingCall } from './dispatcher.js';
+import { assertAnswerSize } from './envelope.js';
+import type { LinkCounters } from './link-counters.js';
+import type { Operation } from './operation.js';
+import type { Peer } from './peer.js';
+import type { RequestTable } from './request-table.js';
+
+/** What the queue needs of its node. */
+export interface OwnQueueHost {
+  readonly me: Peer;
+  readonly dispatcher: Dispatcher;
+  readonly requests: RequestTable;
+  readonly counters: LinkCounters;
+  reportDefect(error: unknown): void;
+}
+
+/** A message of the node to itself. */
+interface OwnMessage {
+  deliver(host: OwnQueueHost): void;
+}
+
+/**
+ * What a node sends to itself: it arrives as it would at another node, at the end of the turn, in order, and sharing nothing
+ * that either side could change. Only that most of it need not be made bytes for that.
+ */
+export class OwnQueue {
+  private messages: OwnMessage[] = [];
+  private scheduled = false;
+  private readonly writer = new ByteWriter();
+
+  constructor(private readonly host: OwnQueueHost) {}
+
+  /** @throws what the arguments' codec throws for what cannot travel. */
+  request(operation: Operation<unknown, unknown>, correlation: number, deadline: number, args: unknown): void {
+    this.add(new OwnRequest(this.host.me, correlation, deadline, operation.id, this.handOver(operation.args, args)));
+  }
+
+  /** @throws {GateError} `LIMIT_EXCEEDED` for an answer that would be too large on any link, and what its codec throws. */
+  reply(correlation: number, operation: Operation<unknown, unknown>, result: unknown): void {
+    this.add(new OwnAnswer(correlation, this.handOver(operation.result, result), undefined));
+  }
+
+  /** @throws when the details are no JSON. */
+  fail(correlation: number, { code, message, details }: ErrorBody): void {
+    const copy: unknown = details === undefined ? undefined : JSON.parse(JSON.stringify(details));
+    this.add(new OwnAnswer(correlation, undefined, new GateError(code, message, copy)));
+  }
+
+  /** Delivers everything now, what that brings about included. */
+  flush(): void {
+    while (this.messages.length > 0) this.deliver();
+  }
+
+  /** Delivers what has gathered. What that brings about comes at the next turn. */
+  private deliver(): void {
+    const { messages, host } = this;
+    this.messages = [];
+    for (const message of messages) {
+      try {
+        message.deliver(host);
+      } catch (error) {
+        // Its neighbours have nothing to do with it.
+        host.counters.corrupt++;
+        if (!(error instanceof GateError)) host.reportDefect(error);
+      }
+    }
+  }
+
+  stop(): void {
+    this.messages = [];
+  }
+
+  private add(message: OwnMessage): void {
+    this.messages.push(message);
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(this.flushTurn);
+  }
+
+  /** In an async context of its own: who has begun a turn is not whom all that comes of it is about. */
+  private readonly flushTurn = AsyncResource.bind((): void => {
+    this.scheduled = false;
+    this.deliver();
+  });
+
+  private handOver<T>(codec: Codec<T>, value: T): T {
+    if (codec.own) return codec.own(value);
+    const { writer } = this;
+    try {
+      codec.write(writer, value);
+      assertAnswerSize(writer.length);
+    } catch (error) {
+      writer.truncate(0);
+      throw error;
+    }
+    return codec.read(new ByteReader(writer.take()));
+  }
+}
+
+class OwnRequest implements OwnMessage, IncomingCall {
+  constructor(
+    readonly peer: Peer,
+    readonly correlation: number,
+    readonly deadline: number,
+    private readonly operationId: number,
+    private readonly args: unknown,
+  ) {}
+
+  deliver({ dispatcher }: OwnQueueHost): void {
+    dispatcher.run(this.operationId, this.args, this);
+  }
+}
+
+class OwnAnswer implements OwnMessage {
+  constructor(
+    private readonly correlation: number,
+    private readonly result: unknown,
+    private readonly error: GateError | undefined,
+  ) {}
+
+  deliver({ requests, me, counters }: OwnQueueHost): void {
+    const pending = requests.take(this.correlation, me);
+    if (!pending) counters.late++;
+    else if (this.error) pending.fail(this.error);
+    else pending.succeed(this.result);
+  }
+}

@@ -1,6 +1,6 @@
 import { type DynamicModule, Module } from '@nestjs/common';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { GateHealthController } from '@nestgate-app/common';
+import { GateHealthModule, MetricsModule } from '@nestgate-app/common';
 import { GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
 
 /** Gate and handlers in one process. */
@@ -9,8 +9,7 @@ export class AppModule {
   static forRoot(gate: GateOptions & GateModuleExtras): DynamicModule {
     return {
       module: AppModule,
-      imports: [GateModule.forRoot(gate), HandlersModule],
-      controllers: [GateHealthController],
+      imports: [GateModule.forRoot(gate), HandlersModule, GateHealthModule, MetricsModule.forRoot()],
     };
   }
 }

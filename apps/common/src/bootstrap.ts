@@ -2,7 +2,7 @@ import { type LogLevel, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { DynamicModule } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
-import { GateTransport } from '@nestgate/worker';
+import { GateTransport, SafeLogger } from '@nestgate/worker';
 
 const LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'];
 
@@ -10,7 +10,8 @@ const LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug', '
 export async function createApp(module: DynamicModule | Type): Promise<NestExpressApplication> {
   const level = LEVELS.indexOf((process.env['LOG_LEVEL'] || 'log') as LogLevel);
   const app = await NestFactory.create<NestExpressApplication>(module, {
-    logger: LEVELS.slice(0, level < 0 ? LEVELS.length : level + 1),
+    // What clients send may come into a line, also one of Nest's own.
+    logger: new SafeLogger({ logLevels: LEVELS.slice(0, level < 0 ? LEVELS.length : level + 1) }),
   });
   // Not SIGHUP: it has certificates read again.
   app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });

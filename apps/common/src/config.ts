@@ -1,7 +1,8 @@
 import type { Provider } from '@nestjs/common';
 import { type GateModuleExtras, type GateOptions, StorageHandler } from '@nestgate/gate';
-import type { NodeOptions } from '@nestgate/worker';
+import { type NodeOptions, urlForLog } from '@nestgate/worker';
 import { RedisStorage } from '@nestgate/gate/redis';
+import { jwtProviders, readJwtVerifier } from './jwt-config.js';
 
 /** What the apps read from the environment. */
 export interface AppConfig {
@@ -9,7 +10,10 @@ export interface AppConfig {
   readonly port: number | undefined;
   /** The node: `NESTGATE_ID`, `NESTGATE_LINK`, `NESTGATE_SECRET`. */
   readonly node: NodeOptions;
-  /** The gate, its node included: `TCP_PORT`, `NESTGATE_STORAGE`, `NESTGATE_MSG_RATE`, `NESTGATE_MAX_PER_IP`, `NESTGATE_TRUSTED_PROXIES`. */
+  /**
+   * The gate, its node included: `TCP_PORT`, `NESTGATE_STORAGE`, `NESTGATE_MSG_RATE`, `NESTGATE_MAX_PER_IP`,
+   * `NESTGATE_TRUSTED_PROXIES`, `NESTGATE_JWT_…` (see `readJwtOptions`).
+   */
   readonly gate: GateOptions & GateModuleExtras;
 }
 
@@ -33,7 +37,10 @@ export function readConfig(env: NodeJS.ProcessEnv, defaultLink: string): AppConf
       messageRate: integer(env, 'NESTGATE_MSG_RATE', 1_000_000),
       maxConnectionsPerIp: integer(env, 'NESTGATE_MAX_PER_IP', 1_000_000),
       trustedProxies: (env['NESTGATE_TRUSTED_PROXIES'] || undefined)?.split(',').map(proxy => proxy.trim()),
-      providers: storageProviders(env['NESTGATE_STORAGE'] || 'memory:'),
+      providers: [
+        ...storageProviders(env['NESTGATE_STORAGE'] || 'memory:'),
+        ...jwtProviders(readJwtVerifier(env), tcpPort !== undefined),
+      ],
     },
   };
 }
@@ -42,7 +49,8 @@ export function readConfig(env: NodeJS.ProcessEnv, defaultLink: string): AppConf
 function storageProviders(url: string): Provider[] {
   if (url === 'memory:') return [];
   if (!/^rediss?:\/\//.test(url)) {
-    throw new Error(`NESTGATE_STORAGE=${url} is not allowed; allowed: memory:, redis://…, rediss://…`);
+    // Never the URL itself: it may hold a password.
+    throw new Error(`NESTGATE_STORAGE=${urlForLog(url)} is not allowed; allowed: memory:, redis://…, rediss://…`);
   }
   return [{ provide: StorageHandler, useFactory: () => new RedisStorage({ client: url }) }];
 }

@@ -1,14 +1,31 @@
-import { Controller, Get, ServiceUnavailableException } from '@nestjs/common';
+import { Controller, Get } from '@nestjs/common';
+import { HealthCheck, HealthCheckService } from '@nestjs/terminus';
 import { Gate } from '@nestgate/gate';
+import { GateDrainHealthIndicator, GateStorageHealthIndicator, GateLinkHealthIndicator } from './health-indicators.js';
 
-/** Whether this process can serve: 200 when it can, 503 while it drains. */
+/** Whether a gate can serve, and whether it should get new clients. */
 @Controller('health')
 export class GateHealthController {
-  constructor(private readonly gate: Gate) {}
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly drain: GateDrainHealthIndicator,
+    private readonly link: GateLinkHealthIndicator,
+    private readonly storage: GateStorageHealthIndicator,
+    private readonly gate: Gate,
+  ) {}
 
+  /** 200 while the process can serve, with workers or without; 503 while it drains. */
   @Get()
-  check() {
-    if (!this.gate.isReady) throw new ServiceUnavailableException({ status: 'draining' });
-    return { status: 'ok', clients: this.gate.delegater.getAgentNum() };
+  @HealthCheck()
+  async live() {
+    const result = await this.health.check([() => this.drain.check()]);
+    return { ...result, clients: this.gate.delegater.getAgentNum() };
+  }
+
+  /** 503 also while the link is down: nobody would answer a new client here. */
+  @Get('ready')
+  @HealthCheck()
+  ready() {
+    return this.health.check([() => this.drain.check(), () => this.link.check(), () => this.storage.check()]);
   }
 }

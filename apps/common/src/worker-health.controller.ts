@@ -1,17 +1,27 @@
-import { Controller, Get, type OnModuleDestroy, ServiceUnavailableException } from '@nestjs/common';
+import { Controller, Get } from '@nestjs/common';
+import { HealthCheck, HealthCheckService } from '@nestjs/terminus';
+import { GateLinkHealthIndicator, WorkerDrainHealthIndicator } from './health-indicators.js';
 
-/** Whether this process can serve: 200 when it can, 503 while it drains. */
+/** Whether a worker can serve, and whether it is connected to those whom it serves. */
 @Controller('health')
-export class WorkerHealthController implements OnModuleDestroy {
-  private draining = false;
+export class WorkerHealthController {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly drain: WorkerDrainHealthIndicator,
+    private readonly link: GateLinkHealthIndicator,
+  ) {}
 
+  /** 200 while the process can serve, 503 while it drains. */
   @Get()
-  check() {
-    if (this.draining) throw new ServiceUnavailableException({ status: 'draining' });
-    return { status: 'ok' };
+  @HealthCheck()
+  live() {
+    return this.health.check([() => this.drain.check()]);
   }
 
-  onModuleDestroy(): void {
-    this.draining = true;
+  /** 503 also while no gate is in reach. */
+  @Get('ready')
+  @HealthCheck()
+  ready() {
+    return this.health.check([() => this.drain.check(), () => this.link.check()]);
   }
 }

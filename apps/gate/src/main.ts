@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Module } from '@nestjs/common';
-import { createApp, GateHealthController, readConfig } from '@nestgate-app/common';
+import { createApp, GateHealthModule, MetricsModule, readConfig } from '@nestgate-app/common';
 import { GateModule } from '@nestgate/gate';
 
 /** Where the gate listens for workers unless `NESTGATE_LINK` says otherwise. */
@@ -11,7 +11,10 @@ const DEFAULT_LINK = 'tcp://127.0.0.1:7400';
 @Module({})
 class GateAppModule {
   static forRoot(options: Parameters<typeof GateModule.forRoot>[0]): DynamicModule {
-    return { module: GateAppModule, imports: [GateModule.forRoot(options)], controllers: [GateHealthController] };
+    return {
+      module: GateAppModule,
+      imports: [GateModule.forRoot(options), GateHealthModule, MetricsModule.forRoot()],
+    };
   }
 }
 

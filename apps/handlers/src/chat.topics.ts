@@ -1,6 +1,7 @@
 import { Controller, UsePipes, ValidationPipe } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
-import { ClientSession, GatewayApi, OnTopic, Session } from '@nestgate/worker';
+import { JwtVerifier } from '@nestgate-app/common';
+import { ClientSession, GatewayApi, GateError, OnTopic, Session } from '@nestgate/worker';
 import { LoginDto, RoomDto, SayDto, WhisperDto } from './dto.js';
 
 /**
@@ -13,10 +14,15 @@ const FROM_WHOEVER_ANSWERS = { partial: 'allow' } as const;
 @Controller()
 @UsePipes(new ValidationPipe())
 export class ChatTopics {
-  constructor(private readonly gateway: GatewayApi) {}
+  constructor(
+    private readonly gateway: GatewayApi,
+    private readonly tokens: JwtVerifier,
+  ) {}
 
   @OnTopic('chat/login')
   async login(@Payload() { name }: LoginDto, @ClientSession() session: Session) {
+    // With tokens, who somebody is is theirs to say.
+    if (this.tokens.isOn && name !== session.userId) throw new GateError('FORBIDDEN', 'Your token has another name');
     await session.toBind(name);
     return { uid: name };
   }

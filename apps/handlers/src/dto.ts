@@ -21,6 +21,12 @@ export class FailDto {
   code?: string;
 }
 
+export class RefreshDto {
+  @IsString()
+  @Length(1, 8_192)
+  token!: string;
+}
+
 export class LoginDto {
   @IsString()
   @Length(1, MAX_NAME)

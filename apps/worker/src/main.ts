@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { createApp, readConfig, startHandlers, WorkerHealthController } from '@nestgate-app/common';
+import { createApp, MetricsModule, readConfig, startHandlers, WorkerHealthModule } from '@nestgate-app/common';
 import { WorkerModule, type WorkerModuleOptions } from '@nestgate/worker';
 
 /** The gates that the worker dials unless `NESTGATE_LINK` says otherwise. */
@@ -13,8 +13,7 @@ class WorkerAppModule {
   static forRoot(options: WorkerModuleOptions): DynamicModule {
     return {
       module: WorkerAppModule,
-      imports: [WorkerModule.forRoot(options), HandlersModule],
-      controllers: [WorkerHealthController],
+      imports: [WorkerModule.forRoot(options), HandlersModule, WorkerHealthModule, MetricsModule.forRoot()],
     };
   }
 }

@@ -1,9 +1,20 @@
-export { type ClientId, type JsonValue, type SessionSnapshot, type Settings } from '@nestgate/link';
-export { type ErrorBody, type ErrorCode, GateError } from '@nestgate/protocol';
+export {
+  type ClientId,
+  type JsonValue,
+  type LinkFigures,
+  type LoopDelayFigures,
+  type NodeFigures,
+  NodeMetrics,
+  type PeerBacklog,
+  type SessionSnapshot,
+  type Settings,
+} from '@nestgate/link';
+export { type ErrorBody, type ErrorCode, GateError, isName, logText, urlForLog } from '@nestgate/protocol';
 export { type GateClientOptions } from './client/gate-client-options.js';
 export { type GateClientEvents, GateClientProxy, type GateClientStatus } from './client/gate-client-proxy.js';
 export { type GatePattern, type GatePatterns } from './client/gate-patterns.js';
 export { GatewayApi } from './gateway/gateway-api.js';
+export { GatewayAuth, type RevokeOptions } from './gateway/gateway-auth.js';
 export { GatewayClients, type MergeOptions } from './gateway/gateway-clients.js';
 export { GatewayPushes } from './gateway/gateway-pushes.js';
 export {
@@ -22,6 +33,9 @@ export {
 } from './gateway/options.js';
 export { type PagesOptions } from './gateway/pages.js';
 export { assertName, assertSettings, encodeBody, encodeMessage, MAX_PUSH_BYTES } from './gateway/message.js';
+export { BoundedLog } from './log/bounded-log.js';
+export { SafeLogger, type SafeLoggerOptions } from './log/safe-logger.js';
+export { WorkerMetrics, type WorkerFigures } from './metrics/worker-metrics.js';
 export { createLink, NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
 export { LINK, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
 export {
@@ -33,10 +47,12 @@ export {
 } from './presence/on-presence.decorator.js';
 export { PresenceContext } from './presence/presence-watcher.js';
 export { Session } from './session/session.js';
+export { assertMoment, type Credentials } from './gateway/credentials.js';
 export { type ConnectEvent, type DisconnectEvent, OnConnect, OnDisconnect } from './topics/client-events.js';
 export { ClientSession } from './topics/client-session.decorator.js';
 export { clientErrorBody } from './topics/error-mapping.js';
 export { GateExceptionFilter } from './topics/gate-exception.filter.js';
+export { type TopicLoad } from './topics/lane-table.js';
 export { GateTransport, type GateTransportEvents, type GateTransportStatus } from './topics/gate-transport.js';
 export { GATE_TRANSPORT_ID, OnTopic, type OnTopicOptions } from './topics/on-topic.decorator.js';
 export { TopicContext } from './topics/topic-context.js';

@@ -125,9 +125,9 @@ describe('connecting', () => {
       'disconnect',
     ]);
     expect(await firstValueFrom(proxy.status)).toBe('disconnected');
-    expect(defects.mock.calls).toEqual([
-      [new Error('a defect of the listener')],
-      [new Error('a defect of the listener')],
+    expect(defects.mock.calls.map(([line]) => line as unknown)).toEqual([
+      'Error: a defect of the listener',
+      'Error: a defect of the listener',
     ]);
     defects.mockRestore();
   });

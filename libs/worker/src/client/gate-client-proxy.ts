@@ -1,8 +1,8 @@
-import { Logger } from '@nestjs/common';
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
 import { type Caller, createCaller, type LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { defer, from, type Observable, throwError } from 'rxjs';
+import { BoundedLog } from '../log/bounded-log.js';
 import { createLink } from '../node/node-options.js';
 import { createNode } from '../node/node.providers.js';
 import { type GateCall, prepareCall, settleGone } from './gate-call.js';
@@ -36,7 +36,7 @@ type Methods = Record<'call' | 'cast', (args: unknown, options?: { readonly dead
  * there is no link, `LINK_CLOSED` after {@link close}.
  */
 export class GateClientProxy extends ClientProxy<GateClientEvents> {
-  private readonly logger = new Logger(GateClientProxy.name);
+  private readonly log = new BoundedLog(GateClientProxy.name);
   private readonly options: Required<Pick<GateClientOptions, 'deadlineMs'>> & GateClientOptions;
   private readonly listeners: { [K in keyof GateClientEvents]: GateClientEvents[K][] } = {
     connect: [],
@@ -186,7 +186,7 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
         listener();
       } catch (error) {
         // The link tells its other listeners too, and must not stop at this one.
-        this.logger.error(error);
+        this.log.error(error);
       }
     }
   }

@@ -1,6 +1,7 @@
 import type { ArgsOf, JsonValue, MessageArgs, SessionContract, Settings } from '@nestgate/link';
 import { type Body, BodyKind, GateError, isTopic } from '@nestgate/protocol';
 import { assertClientId, checkedSettings, idList, nameList } from '../gateway/arguments.js';
+import { assertMoment } from '../gateway/credentials.js';
 import { assertName, assertSettings, encodeBody } from '../gateway/message.js';
 import type { GatePattern } from './gate-patterns.js';
 
@@ -33,6 +34,10 @@ export const FIELDS: { readonly [F in FieldName]: (value: unknown) => FieldValue
   uids: value => nameList('uid', value as string),
   groups: value => nameList('group', value as string),
   deep: checkedFlag,
+  issuedAt: checkedMoment,
+  expiresAt: checkedMoment,
+  before: checkedMoment,
+  forMs: checkedMoment,
 };
 
 function refuse(why: string): never {
@@ -41,6 +46,11 @@ function refuse(why: string): never {
 
 function checkedFlag(value: unknown): boolean {
   return typeof value === 'boolean' ? value : refuse('A flag must be true or false');
+}
+
+function checkedMoment(value: unknown): number {
+  assertMoment(value);
+  return typeof value === 'number' ? value : refuse('A moment must be a number');
 }
 
 function checkedClientId(value: unknown): string {

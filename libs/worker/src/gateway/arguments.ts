@@ -95,6 +95,11 @@ export function assertWait(options: WaitOptions | undefined): void {
   refuse(`deadlineMs must be a number of milliseconds, from 1 to ${MAX_DEADLINE_MS}`);
 }
 
+/** The answer for one client, or, when there was a list, how many answers are yes. */
+export function counted(asked: ClientId | readonly ClientId[], found: readonly boolean[]): boolean | number {
+  return typeof asked === 'string' ? found[0] === true : found.filter(Boolean).length;
+}
+
 function refuse(why: string): never {
   throw new GateError('BAD_ARGUMENT', why);
 }

@@ -1,17 +1,12 @@
 import { Injectable, Optional } from '@nestjs/common';
 import { type ClientId, DEFAULT_CALL_DEADLINE_MS, type Gathered, LinkNode, type Settings } from '@nestgate/link';
-import { GateError } from '@nestgate/protocol';
 import { CurrentClient } from '../topics/current-client.js';
-import { GatewayClients } from './gateway-clients.js';
-import { assertWait, nameList } from './arguments.js';
+import { nameList } from './arguments.js';
+import { ask } from './ask.js';
+import { GatewayAuth } from './gateway-auth.js';
 import { assertName } from './message.js';
 import type { AnyEvents, Answer, Page, PageOptions, QueryOptions } from './options.js';
 import { allPages, nextPage, type PageRequest, pageRequest, type PagesOptions } from './pages.js';
-
-/** An operation that asks all gates. */
-interface Question<A, R> {
-  gather(args: A, options?: QueryOptions): Promise<Gathered<R>>;
-}
 
 type Groups = string | readonly string[];
 
@@ -34,7 +29,7 @@ type Groups = string | readonly string[];
  * ```
  */
 @Injectable()
-export class GatewayApi<E extends object = AnyEvents> extends GatewayClients<E> {
+export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   constructor(node: LinkNode, @Optional() current?: CurrentClient) {
     super(node, current);
   }
@@ -215,21 +210,6 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayClients<E> 
     const { result: items, missing } = await this.gates.sessionsOf.gather({ clientIds }, rest);
     return { result: { items, cursor }, missing: [...new Set([...ids.missing, ...missing])] };
   };
-}
-
-/** Asks all gates, and gives their merged answer its shape. */
-async function ask<A, R, T, O extends QueryOptions>(
-  question: Question<A, R>,
-  args: A,
-  options: O | undefined,
-  shape: (merged: R) => T,
-): Promise<Answer<T, O>> {
-  assertWait(options);
-  const { result: merged, missing } = await question.gather(args, options);
-  const result = shape(merged);
-  if (options?.partial === 'allow') return { result, missing } as Answer<T, O>;
-  if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result, missing });
-  return result as Answer<T, O>;
 }
 
 function same<T>(value: T): T {

@@ -1,7 +1,8 @@
 import type { ClientId, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { orFalse, orNull } from './absence.js';
-import { assertClientId, assertCount, assertWait, checkedSettings, idList, nameList } from './arguments.js';
+import { assertClientId, assertCount, assertWait, checkedSettings, counted, idList, nameList } from './arguments.js';
+import { bindCall, type Credentials } from './credentials.js';
 import { GatewayPushes } from './gateway-pushes.js';
 import { assertName, encodeMessage } from './message.js';
 import type { AnyEvents, PushArgs, TopicOf, WaitOptions } from './options.js';
@@ -22,12 +23,13 @@ export interface MergeOptions {
 export abstract class GatewayClients<E extends object = AnyEvents> extends GatewayPushes<E> {
   /**
    * Binds clients to a uid. A uid may have many clients, a client has one uid: the last one wins.
-   * @throws {GateError} `SESSION_NOT_FOUND`, `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses it.
+   * @throws {GateError} `SESSION_NOT_FOUND`, `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses it, `UNAUTHORIZED`
+   * for credentials that have expired or were revoked.
    */
-  bindUid(clientIds: ClientIds, uid: string): Promise<void> {
+  bindUid(clientIds: ClientIds, uid: string, credentials?: Credentials): Promise<void> {
     return this.change(async () => {
       assertName('uid', uid);
-      await each(idList(clientIds), clientId => this.gates.bind.call({ clientId, userId: uid }));
+      await each(idList(clientIds), clientId => bindCall(this.gates, clientId, uid, credentials));
     });
   }
 
@@ -170,15 +172,10 @@ function pairs(clientIds: ClientIds, groups: Groups): { readonly clientId: Clien
 }
 
 /** All outcomes, in order. Rejects as the first one that failed does, when all are known: nothing is under way any more. */
-async function each<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
+export async function each<T, R>(items: readonly T[], call: (item: T) => Promise<R>): Promise<R[]> {
   const outcomes = await Promise.allSettled(items.map(call));
   return outcomes.map(outcome => {
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
   });
-}
-
-/** The answer for one client, or, when there was a list, how many answers are yes. */
-function counted(asked: ClientIds, found: readonly boolean[]): boolean | number {
-  return typeof asked === 'string' ? found[0] === true : found.filter(Boolean).length;
 }

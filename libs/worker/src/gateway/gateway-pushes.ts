@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import {
   type Caller,
   type ClientId,
@@ -9,8 +8,10 @@ import {
 } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import type { CurrentClient } from '../topics/current-client.js';
-import { assertWait, excluded, idList, nameList, without } from './arguments.js';
+import { BoundedLog } from '../log/bounded-log.js';
+import { assertClientId, assertWait, excluded, idList, nameList, without } from './arguments.js';
 import { encodeMessage } from './message.js';
+import { SinglePush } from './single-push.js';
 import type { AnyEvents, Answer, Confirm, Delivery, PushArgs, SendOptions, TopicOf } from './options.js';
 
 /** What most pushes resolve with. */
@@ -24,7 +25,8 @@ type PushName = 'send' | 'broadcast' | 'sendToUid' | 'sendToGroup';
 /** The pushes of {@link GatewayApi}. */
 export abstract class GatewayPushes<E extends object = AnyEvents> {
   protected readonly gates: Caller<SessionContract>;
-  private readonly logger = new Logger('GatewayApi');
+  private readonly log = new BoundedLog('GatewayApi');
+  private readonly single: SinglePush;
   private quietUntil = 0;
 
   constructor(
@@ -32,6 +34,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     private readonly current: CurrentClient | undefined,
   ) {
     this.gates = createCaller(node, sessionContract);
+    this.single = new SinglePush(node);
   }
 
   /**
@@ -61,6 +64,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     body?: unknown,
     options?: SendOptions,
   ): Promise<unknown> {
+    if (typeof clientId === 'string' && options === undefined) return this.sendToOne(clientId, topic, body);
     const message = () => ({
       clientIds: without(idList(clientId), options?.exclude),
       ...encodeMessage(topic, body),
@@ -177,6 +181,18 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     return this.current.context.clientId;
   }
 
+  private sendToOne(clientId: ClientId, topic: string, body: unknown): Promise<void> {
+    try {
+      assertClientId(clientId);
+      const message = encodeMessage(topic, body);
+      const gate = this.single.send(clientId, message.topic, message.body);
+      const sent = gate ? gate.whenDrained() : this.gates.send.cast({ clientIds: [clientId], ...message });
+      return sent ? this.watched(sent) : SENT;
+    } catch (error) {
+      return this.watched(Promise.reject(error));
+    }
+  }
+
   /** Sends a push, or asks for its outcome. */
   private push<N extends PushName>(
     name: N,
@@ -226,7 +242,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     const now = Date.now();
     if (now < this.quietUntil) return;
     this.quietUntil = now + LOG_EVERY_MS;
-    this.logger.warn(`A push or change has failed: ${error instanceof Error ? error.message : String(error)}`);
+    this.log.warn(`A push or change has failed: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

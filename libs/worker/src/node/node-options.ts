@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Link, MemoryBus, TcpLink } from '@nestgate/link';
-import { GateError } from '@nestgate/protocol';
+import { GateError, urlForLog } from '@nestgate/protocol';
 
 /** The {@link NodeOptions} of an app. */
 export const NODE_OPTIONS = Symbol('nestgate:node-options');
@@ -40,15 +40,10 @@ export async function createLink({ link = 'memory:', secret }: NodeOptions): Pro
   }
   throw new GateError(
     'BAD_ARGUMENT',
-    `link: ${JSON.stringify(withoutPassword(link))} is not supported; allowed: memory:, tcp://…, nats://…, tls://…, or a Link`,
+    `link: ${JSON.stringify(urlForLog(link))} is not supported; allowed: memory:, tcp://…, nats://…, tls://…, or a Link`,
   );
 }
 
 export function generateNodeId(role: string): string {
   return `${role}-${randomBytes(5).toString('hex')}`;
-}
-
-/** Errors end up in logs: what stands before an `@` is not repeated there. */
-function withoutPassword(url: string): string {
-  return url.replace(/[^/@]*@/g, '…@');
 }

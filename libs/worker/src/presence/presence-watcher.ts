@@ -1,7 +1,7 @@
-import { Logger } from '@nestjs/common';
 import { BaseRpcContext, type MessageHandler } from '@nestjs/microservices';
 import { type LinkNode, type NodeId, type Peer, presenceContract, watchContract } from '@nestgate/link';
 import { isObservable, lastValueFrom } from 'rxjs';
+import { BoundedLog } from '../log/bounded-log.js';
 import { type PresenceEvent, presenceTopic } from './on-presence.decorator.js';
 import { PresenceMirror } from './presence-mirror.js';
 
@@ -21,7 +21,7 @@ export class PresenceContext extends BaseRpcContext<[]> {
 
 /** Watches all gates, and hands what happens there to the `@OnPresence` methods of the app. */
 export class PresenceWatcher {
-  private readonly logger = new Logger('OnPresence');
+  private readonly log = new BoundedLog('OnPresence');
   private readonly mirror = new PresenceMirror(event => this.queue(event));
   private readonly lines: PresenceEvent[][] = Array.from({ length: LINES }, () => []);
   private readonly running = new Set<Promise<void>>();
@@ -112,7 +112,7 @@ export class PresenceWatcher {
         const result: unknown = await this.handlers.get(presenceTopic(event.type))?.(event, this.context);
         if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
       } catch (error) {
-        this.logger.error(error);
+        this.log.error(error);
       }
       line.shift();
     }
@@ -121,7 +121,7 @@ export class PresenceWatcher {
   private noteDropped(): void {
     this.dropped++;
     // The first one, and then now and again: handlers that are too slow drop many.
-    if (this.dropped % 10_000 === 1) this.logger.error(`The handlers are too slow: ${this.dropped} events dropped`);
+    if (this.dropped % 10_000 === 1) this.log.error(`The handlers are too slow: ${this.dropped} events dropped`);
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Caller, ClientId, JsonValue, SessionContract, SessionSnapshot, Settings } from '@nestgate/link';
 import { newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
+import { assertMoment, bindCall, type Credentials } from '../gateway/credentials.js';
 import { orFalse } from '../gateway/absence.js';
-import { assertName, assertSettings, encodeMessage } from '../gateway/message.js';
+import { assertSettings, encodeMessage } from '../gateway/message.js';
 
 /** Unsigned decimal, as far as it fits a uint64. */
 const DECIMAL = /^[0-9]{1,20}$/;
@@ -161,11 +162,21 @@ export class Session {
 
   /**
    * Binds the client to a uid.
-   * @throws {GateError} `BAD_ARGUMENT` for a uid that is not 1–128 bytes of text.
+   * @throws {GateError} `BAD_ARGUMENT` for a uid that is not 1–128 bytes of text, `UNAUTHORIZED` for credentials that have
+   * expired or were revoked.
    */
-  async toBind(userId: string): Promise<void> {
-    assertName('uid', userId);
-    this.refresh(await this.gate.bind.call({ clientId: this.sessionId, userId }));
+  async toBind(userId: string, credentials?: Credentials): Promise<void> {
+    this.refresh(await bindCall(this.gate, this.sessionId, userId, credentials));
+  }
+
+  /**
+   * Has the gate close the client with 1008 (`auth expired`) at this moment, in milliseconds since the epoch, unless it is told
+   * otherwise before; `null`: never. A handler that has checked a new token extends the session with it.
+   * @throws {GateError} `BAD_ARGUMENT` for what is no moment.
+   */
+  async toExpireAt(moment: number | null): Promise<void> {
+    assertMoment(moment);
+    await this.gate.expireAt.call({ clientId: this.sessionId, expiresAt: moment ?? undefined });
   }
 
   /** Releases the client from its uid. Stored data stays. */

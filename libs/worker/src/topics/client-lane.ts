@@ -54,6 +54,11 @@ export class ClientLane<Task = unknown> implements SessionHome {
     return !this.starting && this.running === undefined && this.waiting === undefined;
   }
 
+  /** Frames that wait for the one before. */
+  get waitingCount(): number {
+    return this.waiting?.length ?? 0;
+  }
+
   wait(task: Task): void {
     (this.waiting ??= []).push(task);
   }

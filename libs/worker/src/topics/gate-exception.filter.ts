@@ -1,8 +1,9 @@
-import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException, Logger } from '@nestjs/common';
+import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
 import { FILTER_CATCH_EXCEPTIONS } from '@nestjs/common/internal';
 import { BaseExceptionFilter, HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { type ErrorBody, GateError } from '@nestgate/protocol';
 import { type Observable, throwError } from 'rxjs';
+import { BoundedLog } from '../log/bounded-log.js';
 import { gateErrorBody, httpErrorBody } from './error-mapping.js';
 
 type FilterWithTypes = ExceptionFilter & { constructor: Function };
@@ -42,11 +43,11 @@ export class GateExceptionFilter implements ExceptionFilter {
   }
 }
 
-const logger = new Logger(GateExceptionFilter.name);
+const log = new BoundedLog(GateExceptionFilter.name);
 
 /** What a client is told of an exception that has a code; one that is masked is told to the log. */
 export function codedErrorBody(exception: HttpException | GateError): ErrorBody {
   const body = exception instanceof GateError ? gateErrorBody(exception) : httpErrorBody(exception);
-  if (body.code === 'INTERNAL') logger.error(exception);
+  if (body.code === 'INTERNAL') log.error(exception);
   return body;
 }

@@ -12,6 +12,7 @@ import {
 import { moduleOf } from '@nestgate/protocol';
 import { PresenceWatcher } from '../presence/presence-watcher.js';
 import { CurrentClient } from './current-client.js';
+import type { TopicLoad } from './lane-table.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import { TopicExplorer } from './topic-explorer.js';
 import { hasGlobalEnhancers } from './plain-handler.js';
@@ -23,6 +24,8 @@ import { TopicRunner } from './topic-runner.js';
 const DRAIN_MS = 5_000;
 /** How long it waits for the gates to stop sending, in milliseconds. */
 const SYNC_MS = 1_000;
+
+const NO_LOAD: TopicLoad = Object.freeze({ running: 0, waiting: 0, clients: 0 });
 
 /** `status` of the transport: whether it takes frames. */
 export type GateTransportStatus = 'listening' | 'closed';
@@ -129,6 +132,11 @@ export class GateTransport
     this.stopListening?.();
     this._status$.next('closed');
     for (const listener of this.listeners.close) listener();
+  }
+
+  /** What the handlers have to do now; counted when asked for. Nothing while the transport does not listen. */
+  load(): TopicLoad {
+    return this.runner?.load() ?? NO_LOAD;
   }
 
   on<K extends keyof GateTransportEvents>(event: K, callback: GateTransportEvents[K]): void {

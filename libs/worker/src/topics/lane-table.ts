@@ -1,6 +1,16 @@
 import type { Caller, Peer, SessionContract } from '@nestgate/link';
 import { ClientLane } from './client-lane.js';
 
+/** What a worker has to do at a moment. */
+export interface TopicLoad {
+  /** Frames whose handler runs. */
+  readonly running: number;
+  /** Frames that wait for an earlier one of their client. */
+  readonly waiting: number;
+  /** Clients that have sent something here, and are still with their gate. */
+  readonly clients: number;
+}
+
 /** The lanes of all clients, by gate. */
 export class LaneTable<Task> {
   private readonly lanes = new Map<Peer, Map<number, ClientLane<Task>>>();
@@ -20,6 +30,17 @@ export class LaneTable<Task> {
 
   get(peer: Peer, serial: number): ClientLane<Task> | undefined {
     return this.lanes.get(peer)?.get(serial);
+  }
+
+  /** How many clients have a lane, and how many frames wait in them. */
+  count(): Pick<TopicLoad, 'clients' | 'waiting'> {
+    let clients = 0;
+    let waiting = 0;
+    for (const lanes of this.lanes.values()) {
+      clients += lanes.size;
+      for (const lane of lanes.values()) waiting += lane.waitingCount;
+    }
+    return { clients, waiting };
   }
 
   /** A client is gone. What is in its lane goes on. */

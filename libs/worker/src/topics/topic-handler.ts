@@ -1,6 +1,6 @@
 import type { MessageHandler } from '@nestjs/microservices';
 import { MALFORMED_BODY } from '@nestgate/link';
-import { type Body, BodyKind, type ErrorBody, GateError, isDeeperThan, MAX_JSON_DEPTH } from '@nestgate/protocol';
+import { type Body, BodyKind, BodySlice, type ErrorBody, GateError, isDeeperThan, MAX_JSON_DEPTH } from '@nestgate/protocol';
 import { pipelineErrorBody } from './error-mapping.js';
 import type { TopicMetadata } from './on-topic.decorator.js';
 import { plainErrorBody } from './plain-error.js';
@@ -41,7 +41,7 @@ export class TopicHandler {
       case BodyKind.none:
         return undefined;
       case BodyKind.json:
-        return parseText(body.bytes);
+        return parseText(body);
       case BodyKind.bytes:
         if (this.raw) return body.bytes;
         if (isDeeperThan(body.bytes, MAX_JSON_DEPTH)) throw new GateError('BAD_REQUEST', 'The JSON nests too deep');
@@ -57,7 +57,7 @@ const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export function isParsable(body: Body): boolean {
   if (body.kind !== BodyKind.json) return true;
   try {
-    parseText(body.bytes);
+    parseText(body);
     return true;
   } catch {
     return false;
@@ -65,13 +65,21 @@ export function isParsable(body: Body): boolean {
 }
 
 /** The JSON of a text frame, which is known to be UTF-8. */
-function parseText(bytes: Uint8Array): unknown {
-  const text = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+function parseText(body: Body): unknown {
   try {
-    return JSON.parse(text.toString('utf8'));
+    return JSON.parse(textOf(body));
   } catch {
     throw new GateError(MALFORMED_BODY, 'The body is not JSON');
   }
+}
+
+function textOf(body: Body): string {
+  if (body instanceof BodySlice) {
+    const { source, start, end } = body;
+    if (Buffer.isBuffer(source)) return source.toString('utf8', start, end);
+  }
+  const { buffer, byteOffset, length } = body.bytes;
+  return Buffer.from(buffer, byteOffset, length).toString('utf8');
 }
 
 function parse(bytes: Uint8Array, code: string): unknown {

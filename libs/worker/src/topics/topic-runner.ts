@@ -17,7 +17,7 @@ import { encodeBody } from '../gateway/message.js';
 import type { ClientLane } from './client-lane.js';
 import type { CurrentClient } from './current-client.js';
 import { GateTrust } from './gate-trust.js';
-import { LaneTable } from './lane-table.js';
+import { LaneTable, type TopicLoad } from './lane-table.js';
 import { TopicContext } from './topic-context.js';
 import { isParsable, type TopicHandler } from './topic-handler.js';
 import type { RunInTrace } from './trace-context.js';
@@ -52,6 +52,12 @@ export class TopicRunner implements TaskOwner {
         for (const lane of this.lanes.release(gate)) this.dropWaiting(lane, new GateError('NODE_LOST'));
       },
     });
+  }
+
+  /** What it has to do now; counted when asked for. */
+  load(): TopicLoad {
+    const { clients, waiting } = this.lanes.count();
+    return { running: this.running - waiting, waiting, clients };
   }
 
   /** Takes a frame from a gate. */

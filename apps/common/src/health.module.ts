@@ -1,0 +1,33 @@
+import { Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+import { GateHealthController } from './gate-health.controller.js';
+import {
+  GateDrainHealthIndicator,
+  GateStorageHealthIndicator,
+  GateLinkHealthIndicator,
+  WorkerDrainHealthIndicator,
+} from './health-indicators.js';
+import { WorkerHealthController } from './worker-health.controller.js';
+
+// Silent: a probe that fails every two seconds while an app drains is no error, and whoever asks is told why.
+const terminus = TerminusModule.forRoot({ logger: false });
+const gateIndicators = [GateDrainHealthIndicator, GateLinkHealthIndicator, GateStorageHealthIndicator];
+const workerIndicators = [WorkerDrainHealthIndicator, GateLinkHealthIndicator];
+
+/** `/health` and `/health/ready` of an app with a `GateModule`; exports the indicators for checks of your own. */
+@Module({
+  imports: [terminus],
+  controllers: [GateHealthController],
+  providers: gateIndicators,
+  exports: [terminus, ...gateIndicators],
+})
+export class GateHealthModule {}
+
+/** `/health` and `/health/ready` of an app with a `WorkerModule`; exports the indicators for checks of your own. */
+@Module({
+  imports: [terminus],
+  controllers: [WorkerHealthController],
+  providers: workerIndicators,
+  exports: [terminus, ...workerIndicators],
+})
+export class WorkerHealthModule {}

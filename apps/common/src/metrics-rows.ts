@@ -1,0 +1,143 @@
+import type { GateCounter, GateFigures } from '@nestgate/gate';
+import type { LinkFigures, NodeFigures, PeerBacklog, WorkerFigures } from '@nestgate/worker';
+
+/** One metric: its name and text, and how it is read from the figures of an app. */
+export interface MetricRow<S> {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge';
+  readonly help: string;
+  /** The one label that it has, if any. Its values come from code, never from clients. */
+  readonly label?: string;
+  /** The value; with a label, one for each of its values. */
+  read(figures: S): number | Readonly<Record<string, number>>;
+}
+
+const MS_PER_SECOND = 1_000;
+const NONE: Readonly<Record<string, number>> = {};
+
+/** What every node has: its link, and its event loop. */
+export const NODE_ROWS: readonly MetricRow<NodeFigures>[] = [
+  gauge('nestgate_draining', '1 while the app takes nothing new because it is about to end.', f =>
+    Number(f.isDraining),
+  ),
+  gauge('nestgate_link_up', '1 while the link is open, 0 while it is down as a whole.', f => Number(f.link.isUp)),
+  gauge('nestgate_link_peers', 'Other nodes that this one knows, by role.', f => f.link.peers, 'role'),
+  gauge(
+    'nestgate_link_gates_missing',
+    'Gates that went without a goodbye a moment ago, and may come back.',
+    f => f.link.missingGates,
+  ),
+  gauge(
+    'nestgate_link_requests_waiting',
+    'Requests of this node that wait for the answer of another.',
+    f => f.link.requestsWaiting,
+  ),
+  gauge(
+    'nestgate_link_backlog_messages',
+    'Messages that wait here until their peer has taken those before, by role of the peer.',
+    f => byRole(f.link, peer => peer.messages),
+    'role',
+  ),
+  gauge(
+    'nestgate_link_backlog_bytes',
+    'Bytes that wait here until their peer has taken those before, by role of the peer.',
+    f => byRole(f.link, peer => peer.bytes),
+    'role',
+  ),
+  counter('nestgate_link_gaps_total', 'Batches that a peer sent and that never came.', f => f.link.counters.gaps),
+  counter(
+    'nestgate_link_corrupt_total',
+    'Batches and messages that were malformed, or came from nobody known.',
+    f => f.link.counters.corrupt,
+  ),
+  counter(
+    'nestgate_link_refused_total',
+    'Messages that were not taken, because the link or their peer was out of reach or full.',
+    f => f.link.counters.refused,
+  ),
+  counter(
+    'nestgate_link_uncertain_total',
+    'Batches that were under way when the link broke or their peer was lost.',
+    f => f.link.counters.uncertain,
+  ),
+  counter('nestgate_link_late_total', 'Answers that came after their request had ended.', f => f.link.counters.late),
+  gauge(
+    'nestgate_event_loop_delay_seconds',
+    'How late the event loop was since the last reading: half of the time, 99 % of the time, at most.',
+    ({ loopDelay: { p50, p99, max } }) => ({
+      p50: p50 / MS_PER_SECOND,
+      p99: p99 / MS_PER_SECOND,
+      max: max / MS_PER_SECOND,
+    }),
+    'statistic',
+  ),
+];
+
+/** The counters of a gate with their label; one that is added to them must be told of here. */
+const COUNTERS: Readonly<Record<GateCounter, readonly [label: string, help: string]>> = {
+  frames_refused: ['code', 'Frames answered with an error, by its code.'],
+  frames_abandoned: ['reason', 'Frames that nobody has handled because their client had gone while they waited.'],
+  packs_dropped: ['reason', 'Packs that were not sent to their client, by reason.'],
+  answers_dropped: ['reason', 'Answers to requests whose client did not wait any more, by reason.'],
+  handshakes_refused: ['status', 'Handshakes refused, by HTTP status, or by reason for TCP clients.'],
+  connections_closed: ['code', 'Connections that the gate has ended, by close code.'],
+  binds_refused: ['reason', 'Clients that were not bound to a uid, by reason.'],
+  revocations_forgotten: ['reason', 'Revocations that were forgotten before their time, by reason.'],
+  limits_exceeded: ['what', 'Changes of sessions that a limit has refused, by what there was too much of.'],
+  events_lost: ['event', 'Clients whose coming or going no worker has heard of, though one listens.'],
+  storage_failures: ['code', 'Calls of the storage that failed, by code.'],
+};
+
+/** What apps with a `GateModule` have. */
+export const GATE_ROWS: readonly MetricRow<GateFigures>[] = [
+  gauge('nestgate_connections', 'Clients that are connected.', f => f.clients.connected),
+  gauge('nestgate_sessions_bound', 'Clients that are bound to a uid.', f => f.clients.bound),
+  gauge('nestgate_uids', 'Uids that have a client on this gate.', f => f.clients.uids),
+  gauge('nestgate_groups', 'Groups that have a member on this gate.', f => f.clients.groups),
+  counter('nestgate_frames_received_total', 'Frames of clients taken up, heartbeats included.', f => f.frames.received),
+  counter('nestgate_frames_handled_total', 'Frames whose handler has ended without an error.', f => f.frames.handled),
+  gauge('nestgate_frames_unanswered', 'Frames that are being handled, or wait for a worker.', f => f.frames.unanswered),
+  gauge(
+    'nestgate_frames_waiting_for_worker',
+    'Frames for whose module there is no worker at the moment.',
+    f => f.frames.waitingForWorker,
+  ),
+  counter('nestgate_packs_queued_total', 'Packs taken to be sent to clients.', f => f.outbox.queued),
+  gauge('nestgate_outbox_packs', 'Packs that wait for clients to take them.', f => f.outbox.packs),
+  gauge('nestgate_outbox_bytes', 'Bytes that wait for clients to take them.', f => f.outbox.bytes),
+  gauge(
+    'nestgate_outbox_largest_bytes',
+    'Bytes that wait for the client for which most are waiting.',
+    f => f.outbox.largestBytes,
+  ),
+  gauge('nestgate_storage_up', '0 while the storage is known to be out of reach.', f => Number(f.storageUp)),
+  ...Object.entries(COUNTERS).map(([name, [label, help]]) =>
+    counter<GateFigures>(`nestgate_${name}_total`, help, f => f.counts[name] ?? NONE, label),
+  ),
+];
+
+/** What apps with handlers have. */
+export const WORKER_ROWS: readonly MetricRow<Pick<WorkerFigures, 'handlers'>>[] = [
+  gauge('nestgate_handlers_running', 'Frames whose handler runs.', f => f.handlers.running),
+  gauge(
+    'nestgate_handlers_waiting',
+    'Frames that wait here for an earlier one of their client.',
+    f => f.handlers.waiting,
+  ),
+  gauge('nestgate_handlers_clients', 'Clients whose frames this app handles.', f => f.handlers.clients),
+];
+
+function gauge<S>(name: string, help: string, read: MetricRow<S>['read'], label?: string): MetricRow<S> {
+  return { name, type: 'gauge', help, label, read };
+}
+
+function counter<S>(name: string, help: string, read: MetricRow<S>['read'], label?: string): MetricRow<S> {
+  return { name, type: 'counter', help, label, read };
+}
+
+/** Sums, so that a series does not come with each node that comes. */
+function byRole({ backlog }: LinkFigures, read: (peer: PeerBacklog) => number): Record<string, number> {
+  const sums = { gate: 0, worker: 0, api: 0 };
+  for (const peer of backlog) sums[peer.role] += read(peer);
+  return sums;
+}

@@ -1,0 +1,37 @@
+import { type LinkNode, ownerOf, type Peer, pushContract, type PushMessage, serialWithPrefix } from '@nestgate/link';
+import { type Body, NO_BODY } from '@nestgate/protocol';
+
+/** Pushes to one client whose outcome nobody asks for: what handlers send most, and so the shortest way that there is. */
+export class SinglePush {
+  /** Filled anew for each push: it is written to the link at once. */
+  private readonly message: PushMessage = { serial: 0, topic: '', body: NO_BODY };
+  /** The gate of the last push: most workers have few gates. */
+  private gate: Peer | undefined;
+
+  constructor(private readonly node: LinkNode) {}
+
+  /**
+   * Sends what has been checked and encoded. Returns the gate that it is on its way to; `undefined`, and nothing is sent,
+   * when that is not there, or something is wrong with the link: the general way knows what to say then.
+   */
+  send(clientId: string, topic: string, body: Body): Peer | undefined {
+    const { node, message } = this;
+    if (node.hasMissingGates || !node.isUp) return undefined;
+    const gate = this.gateOf(clientId);
+    if (!gate) return undefined;
+    message.serial = serialWithPrefix(clientId, gate.clientPrefix);
+    // Nobody has such an id; the gate need not be told.
+    if (message.serial === 0) return gate;
+    message.topic = topic;
+    message.body = body;
+    node.notify(gate, pushContract.one, message);
+    return gate;
+  }
+
+  private gateOf(clientId: string): Peer | undefined {
+    const { gate, node } = this;
+    const isSame = gate && clientId.startsWith(gate.clientPrefix) && node.peers.get(gate.info.id) === gate;
+    if (!isSame) this.gate = ownerOf(node, clientId);
+    return this.gate;
+  }
+}

@@ -1,0 +1,80 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { SafeLogger } from './safe-logger.js';
+
+const HOSTILE = 'x\r\n\x1b[31m\u2028\u202efake';
+
+describe('SafeLogger', () => {
+  let output = '';
+
+  beforeEach(() => {
+    output = '';
+    for (const stream of [process.stdout, process.stderr]) {
+      jest.spyOn(stream, 'write').mockImplementation(text => {
+        output += String(text);
+        return true;
+      });
+    }
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  const logger = (options = {}) => new SafeLogger({ colors: false, ...options });
+  const lines = () => output.trimEnd().split('\n');
+
+  it('keeps every text on its line', () => {
+    const log = logger();
+    log.log(HOSTILE, 'Part');
+    log.warn(HOSTILE, 'Part');
+    log.error(HOSTILE, 'Part');
+    log.debug(HOSTILE, 'Part');
+    log.fatal(HOSTILE, 'Part');
+    expect(lines()).toHaveLength(5);
+    for (const line of lines()) expect(line).toContain('[Part] x\\u000d\\u000a\\u001b[31m\\u2028\\u202efake');
+  });
+
+  it('shows an error by name, message and stack', () => {
+    logger().error(Object.assign(new TypeError(HOSTILE), { command: { args: ['hunter2'] } }), 'Part');
+    const [first, second, ...frames] = lines();
+    expect(first).toMatch(/\[Part\] TypeError: x\\u000d/);
+    expect(second).toMatch(/^TypeError: x\\u000d/);
+    expect(frames.length).toBeGreaterThan(0);
+    expect(frames.filter(frame => !/^ +at /.test(frame))).toEqual([]);
+    expect(output).not.toMatch(/hunter2|\x1b|\u2028/);
+  });
+
+  it('takes what a Logger gives it', () => {
+    Logger.overrideLogger(logger());
+    const part = new Logger('Part');
+    part.error(new Error(HOSTILE));
+    part.error(HOSTILE, 'Error: x\n    at y (z:1:2)\x1b[2J');
+    part.warn(HOSTILE);
+    const texts = lines().filter(line => !/^ +at /.test(line));
+    expect(texts.filter(line => line.includes('[Part] '))).toHaveLength(3);
+    expect(texts).toHaveLength(5);
+    expect(output).not.toMatch(/\x1b|\r|\u2028/);
+    Logger.overrideLogger(false);
+  });
+
+  it('limits errors and warnings of each context, and nothing else', () => {
+    const log = logger({ linesPerSecond: 5 });
+    for (let n = 0; n < 100; n++) {
+      log.error('e', 'One');
+      log.warn('w', 'One');
+      log.error('e', 'Two');
+      log.log('l', 'One');
+    }
+    const count = (pattern: RegExp) => lines().filter(line => pattern.test(line)).length;
+    expect([count(/ERROR \[One\]/), count(/WARN \[One\]/), count(/ERROR \[Two\]/), count(/LOG \[One\]/)]).toEqual([
+      5, 5, 5, 100,
+    ]);
+  });
+
+  it('does not count what its level does not show', () => {
+    const log = logger({ linesPerSecond: 1, logLevels: ['error'] });
+    for (let n = 0; n < 5; n++) log.warn('w');
+    log.error('e');
+    expect(lines()).toHaveLength(1);
+  });
+});

@@ -8,6 +8,7 @@ import {
   type FrameFault,
   GATE_TOPICS,
   JsonFrameDecoder,
+  JsonText,
 } from '@nestgate/protocol';
 import type { Wire } from './wire.js';
 import { writeWsHeader, WS_TEXT, wsHeaderBytes } from './ws-frame.js';
@@ -77,8 +78,7 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
     const start = Buffer.concat([head, Buffer.from(middle), tail]).toString();
     return text(`${start}"${encoded}","encoding":"base64"}`);
   }
-  const { source, start, end } = body instanceof BodySlice ? body : whole(body.kind === BodyKind.json ? body.bytes : NULL);
-  const length = head.length + middle.length + tail.length + (end - start) + 1;
+  const length = head.length + middle.length + tail.length + sizeOf(body) + 1;
   const header = wsHeaderBytes(length);
   const frame = Buffer.allocUnsafe(header + length);
   writeWsHeader(frame, WS_TEXT, length);
@@ -86,13 +86,21 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
   // Unit by unit: for so short a text a call into the engine costs more than all of it.
   for (let i = 0; i < middle.length; i++) frame[at++] = middle.charCodeAt(i);
   at = copy(tail, frame, at);
-  copyBytes(source, start, end, frame, at);
+  writeBody(body, frame, at);
   frame[frame.length - 1] = 0x7d;
   return frame;
 }
 
-function whole(source: Uint8Array): Pick<BodySlice, 'source' | 'start' | 'end'> {
-  return { source, start: 0, end: source.length };
+function sizeOf(body: Body): number {
+  if (body instanceof BodySlice) return body.end - body.start;
+  if (body instanceof JsonText) return Buffer.byteLength(body.text);
+  return body.kind === BodyKind.json ? body.bytes.length : NULL.length;
+}
+
+function writeBody(body: Body, frame: Buffer, at: number): void {
+  if (body instanceof BodySlice) copyBytes(body.source, body.start, body.end, frame, at);
+  else if (body instanceof JsonText) frame.write(body.text, at, 'utf8');
+  else frame.set(body.kind === BodyKind.json ? body.bytes : NULL, at);
 }
 
 function copy(from: Uint8Array, to: Buffer, start: number): number {

@@ -203,7 +203,8 @@ export class TopicRunner implements TaskOwner {
   }
 
   private settle(task: TopicTask, value: unknown): void {
-    if (isObservable(value)) this.settleStream(task, value);
+    // Most results are no objects, and asking one of those for its methods is slow.
+    if (typeof value === 'object' && isObservable(value)) this.settleStream(task, value);
     else this.succeed(task, value);
   }
 

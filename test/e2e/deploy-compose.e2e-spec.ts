@@ -98,6 +98,10 @@ describe.each(['deploy/docker-compose.yml', 'deploy/docker-compose.tcp.yml'])('%
       expect(compose.services).toHaveProperty(name);
       if (condition === 'service_healthy') expect(isChecked(compose.services[name] as Service)).toBe(true);
     }
+    // An app is healthy when it can be used; the script asks the path that it is given.
+    const apps = services.filter(([, { build }]) => build !== undefined);
+    const checks = apps.map(([, { healthcheck }]) => healthcheck?.test);
+    expect(checks).toEqual(apps.map(() => ['CMD', 'node', 'healthcheck.mjs', '/health/ready']));
     // NATS is there before whoever needs it to start.
     const needsNats = ours.filter(({ wiring }) => wiring.dials.some(({ host }) => host === 'nats'));
     for (const { service } of needsNats) expect(service.depends_on?.['nats']?.condition).toBe('service_healthy');

@@ -59,7 +59,10 @@ export interface Manifest {
   readonly stringData?: Readonly<Record<string, string>>;
   readonly spec?: {
     readonly selector?: Labels | { readonly matchLabels: Labels };
-    readonly template?: { readonly metadata: { readonly labels: Labels }; readonly spec: PodSpec };
+    readonly template?: {
+      readonly metadata: { readonly labels: Labels; readonly annotations?: Labels };
+      readonly spec: PodSpec;
+    };
     readonly volumeClaimTemplates?: readonly { readonly metadata: { readonly name: string } }[];
     readonly serviceName?: string;
     readonly replicas?: number;

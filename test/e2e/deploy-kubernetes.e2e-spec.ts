@@ -83,7 +83,7 @@ describe.each(['nats', 'tcp'])('deploy/kubernetes/%s', variant => {
     expect(gateWiring?.dials.map(({ host }) => host)).toContain('redis');
   });
 
-  it('probes ports that are there, and /health of what listens on PORT', () => {
+  it('probes ports that are there, and the health of what listens on PORT', () => {
     for (const { container } of workloads) {
       for (const probe of [container.readinessProbe, container.livenessProbe]) {
         const port = probe?.httpGet?.port ?? probe?.tcpSocket?.port ?? '';
@@ -93,13 +93,25 @@ describe.each(['nats', 'tcp'])('deploy/kubernetes/%s', variant => {
     for (const { container, pod } of ours) {
       const { PORT } = environmentOf(container);
       const { readinessProbe, livenessProbe } = container;
+      // An outage of the link is no reason to restart a gate with all its clients.
+      expect([readinessProbe, livenessProbe].map(probe => probe?.httpGet?.path)).toEqual(['/health/ready', '/health']);
       for (const probe of [readinessProbe, livenessProbe]) {
-        expect(probe?.httpGet?.path).toBe('/health');
         expect(String(portOf(container, probe?.httpGet?.port ?? ''))).toBe(PORT);
       }
       // A draining app fails its health check, and must not be killed for it.
       const { periodSeconds = 10, failureThreshold = 3 } = livenessProbe ?? {};
       expect(periodSeconds * failureThreshold).toBeGreaterThan(pod.terminationGracePeriodSeconds ?? 30);
+    }
+  });
+
+  it('tells Prometheus where the metrics are', () => {
+    for (const { container, manifest } of ours) {
+      const { PORT = '' } = environmentOf(container);
+      expect(manifest.spec?.template?.metadata.annotations).toEqual({
+        'prometheus.io/scrape': 'true',
+        'prometheus.io/port': PORT,
+        'prometheus.io/path': '/metrics',
+      });
     }
   });
 

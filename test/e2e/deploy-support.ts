@@ -19,7 +19,7 @@ export function loadYaml<T>(path: string, merge = false): T[] {
 
 /** The variables that the apps read, by the source that reads them. */
 export function knownVariables(): Set<string> {
-  const source = read('apps/common/src/config.ts') + read('apps/common/src/bootstrap.ts');
+  const source = ['config', 'bootstrap', 'jwt-config'].map(file => read(`apps/common/src/${file}.ts`)).join('\n');
   return new Set(Array.from(source.matchAll(/(?:env\[|integer\(env, )'([A-Z_]+)'/g), match => match[1] as string));
 }
 

@@ -119,9 +119,9 @@ describe('deploy/healthcheck.mjs', () => {
 
   afterEach(() => app?.end());
 
-  const check = async (port: number): Promise<unknown> => {
+  const check = async (port: number, ...path: string[]): Promise<unknown> => {
     const { PATH } = process.env;
-    const child = spawn(process.execPath, ['deploy/healthcheck.mjs'], { env: { PATH, PORT: String(port) } });
+    const child = spawn(process.execPath, ['deploy/healthcheck.mjs', ...path], { env: { PATH, PORT: String(port) } });
     return ((await once(child, 'exit')) as [number])[0];
   };
 
@@ -129,6 +129,8 @@ describe('deploy/healthcheck.mjs', () => {
     app = await AppProcess.start();
     const { port } = app;
     expect(await check(port)).toBe(0);
+    expect(await check(port, '/health/ready')).toBe(0);
+    expect(await check(port, '/health/none')).toBe(1);
     const client = await app.connect();
     client.ask('echo/slow', { ms: 2_500 });
     await client.request('$gate/ping');

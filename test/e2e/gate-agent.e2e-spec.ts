@@ -184,7 +184,7 @@ describe.each([0, 1])('with %d workers', workers => {
       await stage.lose(client);
       await waitUntil('the log line', () => logged.mock.calls.length === index + 1);
     }
-    expect(logged.mock.calls.map(([error]) => (error as Error).message)).toEqual(['async', 'sync']);
+    expect(logged.mock.calls.map(([line]) => line as unknown)).toEqual(['Error: async', 'Error: sync']);
     expect(diary.entries.length).toBe(8);
   });
 

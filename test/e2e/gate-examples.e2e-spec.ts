@@ -12,10 +12,11 @@ import {
   StorageHandler,
   WorkerChoice,
 } from '@nestgate/gate';
-import { BinaryClient, FakeClient, jsonOf, UpgradeRefused, waitUntil } from '@nestgate/testing';
+import { BinaryClient, createTestCluster, FakeClient, jsonOf, UpgradeRefused, waitUntil } from '@nestgate/testing';
 import { GateTransport } from '@nestgate/worker';
 import { WebSocket } from 'ws';
 import * as examples from './gate-examples.js';
+import * as auth from './gate-examples-auth.js';
 import * as wires from './gate-examples-wire.js';
 import { LineClient } from './gate-lines-support.js';
 import { outcomes, Script, ScriptTopics, Stage } from './gate-support.js';
@@ -160,6 +161,34 @@ describe('the examples of docs/gate.md work', () => {
     expect(await stage.cluster.api.getAllUidList()).toEqual(['root', 'ada']);
     const session = await stage.delegater.load(root.clientId);
     expect([session.get('role'), session.userData]).toEqual(['staff', { token: 'root' }]);
+  });
+
+  it('expiry', async () => {
+    const tickets = new auth.Tickets();
+    const cluster = await createTestCluster({
+      handlers: { controllers: [auth.TicketTopics], providers: [{ provide: auth.Tickets, useValue: tickets }] },
+      gate: {
+        providers: [
+          { provide: HandshakeHandler, useClass: auth.TicketHandshake },
+          { provide: auth.Tickets, useValue: tickets },
+        ],
+      },
+    });
+    opened.push(cluster);
+    const now = Date.now();
+    const ticket = (user: string, ms: number) => ({ user, issuedAt: now, expiresAt: now + ms });
+    tickets.known.set('short', ticket('ada', 3_000));
+    tickets.known.set('longer', ticket('ada', 60_000));
+    tickets.known.set('over', ticket('ada', -1));
+    tickets.known.set('foreign', ticket('bob', 60_000));
+    const connect = (authorization: string) => cluster.connect({ headers: { authorization } });
+    await expect(connect('over')).rejects.toMatchObject(new UpgradeRefused(401));
+    const [renewed, left] = [await connect('short'), await connect('short')];
+    expect(await renewed.request('tickets/renew', { ticket: 'longer' })).toEqual({ expiresAt: now + 60_000 });
+    expect((await left.exchange('tickets/renew', { ticket: 'foreign' })).error?.code).toBe('FORBIDDEN');
+    expect((await left.exchange('tickets/renew', { ticket: 'over' })).error?.code).toBe('UNAUTHORIZED');
+    expect(await left.closed).toEqual({ code: 1008, reason: 'auth expired' });
+    expect((await renewed.exchange('$gate/ping')).body).toBeNull();
   });
 
   it('async options', async () => {

@@ -114,6 +114,20 @@ describe('the examples of docs/gateway-api.md', () => {
     expect(two.pushes('job/progress')).toEqual([]);
   });
 
+  it('revoke', async () => {
+    const [one, two, api] = await start();
+    await api.bindUid(two.clientId, 'ada');
+    expect(await examples.logOutEverywhere(api, 'ada', two.clientId)).toEqual({ closed: 1, missing: [] });
+    expect(await one.closed).toEqual({ code: 1008, reason: 'revoked' });
+    const answers = [
+      { result: 1, missing: ['gate'] },
+      { result: 2, missing: [] },
+    ];
+    const late = { revoke: () => Promise.resolve(answers.shift()) } as unknown as GatewayApi;
+    expect(await examples.logOutEverywhere(late, 'ada')).toEqual({ closed: 3, missing: [] });
+    expect(answers).toEqual([]);
+  });
+
   it('errors', async () => {
     const [one, , api] = await start();
     expect(await examples.rename(api, one.clientId, 'Ada')).toBe('renamed');

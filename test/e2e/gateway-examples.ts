@@ -115,3 +115,16 @@ export async function rename(gateway: GatewayApi, clientId: string, name: string
   }
 }
 // end
+
+// example: revoke
+export async function logOutEverywhere(gateway: GatewayApi, uid: string, but?: string) {
+  const options = { forMs: 3_600_000, exclude: but ?? [], partial: 'allow' } as const; // tokens live for an hour
+  let { result: closed, missing } = await gateway.revoke(uid, options);
+  for (let more = 3; missing.length > 0 && more > 0; more--) {
+    const again = await gateway.revoke(uid, options); // doing it twice does no harm
+    closed += again.result;
+    ({ missing } = again);
+  }
+  return { closed, missing };
+}
+// end

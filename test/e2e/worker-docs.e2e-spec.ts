@@ -5,7 +5,13 @@ import { type GateClientOptions, GateClientProxy, type GatePattern, type NodeOpt
 import { type OnTopicOptions, Session } from '@nestgate/worker';
 import { examplesOf, fencesOf, read } from './docs-support.js';
 
-const SOURCES = ['worker-examples', 'worker-examples-client', 'worker-examples-main', 'worker-examples-hybrid'];
+const SOURCES = [
+  'worker-examples',
+  'worker-examples-client',
+  'worker-examples-main',
+  'worker-examples-hybrid',
+  'worker-examples-auth',
+];
 
 /** Options and their defaults, as the page writes them; an option that is not here does not compile. */
 const NODE_DEFAULTS: Record<keyof NodeOptions, string> = {

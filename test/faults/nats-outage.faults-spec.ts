@@ -9,7 +9,7 @@ import { MemoryWatch } from './support/memory-watch.js';
 import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import { PushFlow, pushOf, pushOfNode } from './support/push-flow.js';
 
-const OUTAGE_MS = isLong ? 60_000 : 8_000;
+const OUTAGE_MS = isLong ? 60_000 : 6_500;
 const HANG_MS = isLong ? 20_000 : 6_000;
 /** After so many milliseconds it is known that the server is gone, and again that it is there. */
 const DETECTED_MS = 4_000;

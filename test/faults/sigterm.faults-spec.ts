@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { waitUntil } from '@nestgate/testing';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type NatsProcess, waitUntil } from '@nestgate/testing';
 import { FaultCluster, LINKS } from './support/fault-cluster.js';
 import { printFigures } from './support/figures.js';
 import { sumReports } from './support/ledger.js';
@@ -14,6 +15,11 @@ const END_MS = 10_000;
 const DRAIN_MS = 2_000;
 /** How long the handlers take that run when their worker is told to stop, in milliseconds. */
 const SLOW_MS = 800;
+/** How long the broker is away, and how soon it serves again when it is back, in milliseconds. */
+const AWAY_MS = 1_000;
+const RECOVERED_MS = 3_000;
+/** How long a request may take, in milliseconds. */
+const REQUEST_MS = 2_000;
 const GONE_AWAY = 'CLOSED_1012';
 
 describe.each(LINKS)('a cluster whose nodes are told to stop in turn under load, over %s', link => {
@@ -30,10 +36,23 @@ describe.each(LINKS)('a cluster whose nodes are told to stop in turn under load,
     return Date.now() - before;
   }
 
+  /** Ends the broker in order, and starts it again. Resolves with how long it takes then until newcomers are served. */
+  async function restartBroker(nats: NatsProcess): Promise<number> {
+    await nats.shutDown();
+    await delay(AWAY_MS);
+    await nats.restart();
+    const before = Date.now();
+    const newcomers = [...(await cluster.connect(0, 2)), ...(await cluster.connect(1, 2))];
+    for (const client of newcomers) {
+      await waitUntil(`${client.name} to be served`, async () => !(await client.exchange('echo/echo')).error);
+    }
+    return Date.now() - before;
+  }
+
   const reportOf = (clients: readonly LedgerClient[]) => sumReports(clients.map(client => client.requests.report()));
 
   it('answers every request that it has taken', async () => {
-    cluster = await FaultCluster.start({ link, gate: { drainTimeout: DRAIN_MS } });
+    cluster = await FaultCluster.start({ link, gate: { drainTimeout: DRAIN_MS, requestTimeout: REQUEST_MS } });
     const clients = [...(await cluster.connect(0, 6)), ...(await cluster.connect(1, 6))];
     // There is never a moment without requests in flight.
     const load = new Load([...clients], { everyMs: 10, workMs: 25 });
@@ -68,8 +87,10 @@ describe.each(LINKS)('a cluster whose nodes are told to stop in turn under load,
       busy!.ask('work/do', { ms: SLOW_MS });
       await waitUntil('its handler to begin', () => cluster.effects().of(busy!, 1).length > 0);
       const leaving = [...load.clients.filter(({ port }) => port === gate.port), idle!, busy!];
+      expect(await gate.health('/health/ready')).toBe(200);
       const ended = terminate(gate);
-      await waitUntil('readiness to fall', async () => (await gate.health()) === 503);
+      await waitUntil('readiness to fall', async () => (await gate.health('/health/ready')) === 503);
+      expect(await gate.health()).toBe(503);
       expect(leaving.every(({ isOpen }) => isOpen)).toBe(true);
       gatesMs = Math.max(gatesMs, await ended);
       await waitUntil('the clients to be sent away', () => leaving.every(({ closedWith }) => closedWith !== undefined));
@@ -81,6 +102,8 @@ describe.each(LINKS)('a cluster whose nodes are told to stop in turn under load,
       load.clients.push(...(await cluster.connect(index, 6)));
       await load.flows();
     }
+    const brokerMs = cluster.nats ? await restartBroker(cluster.nats) : 0;
+    await load.flows(1, REQUEST_MS + 2_000);
     await load.stop();
 
     const requests = load.report();
@@ -96,11 +119,15 @@ describe.each(LINKS)('a cluster whose nodes are told to stop in turn under load,
       unanswered: unanswered.length,
       workersMs,
       gatesMs,
+      brokerMs,
       repeated: effects.repeated.length,
     });
     expect(duringWorkers).toEqual({});
+    expect(brokerMs).toBeLessThanOrEqual(RECOVERED_MS);
     expect(requests).toMatchObject(NO_DEFECTS);
-    expect(unexpectedErrors(requests, GONE_AWAY)).toEqual([]);
+    // What was on its way through the broker is lost with it, and known to be when its time is over.
+    expect(unexpectedErrors(requests, GONE_AWAY, ...(cluster.nats ? ['NO_WORKER', 'TIMEOUT'] : []))).toEqual([]);
+    expect(load.clients.map(client => client.requests.lateAfter(REQUEST_MS))).toEqual(load.clients.map(() => 0));
     // A request that a client sends while the gate says goodbye ends with the connection; but then nobody has begun it.
     expect(unanswered.slice(0, 5)).toEqual([]);
     expect(effects.repeated).toEqual([]);

@@ -9,7 +9,7 @@ import { Load } from './support/load.js';
 import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import { PushFlow, pushOf } from './support/push-flow.js';
 
-const HUNG_MS = isLong ? 10_000 : 6_000;
+const HUNG_MS = isLong ? 10_000 : 5_000;
 /** After so many milliseconds nothing is sent to a hung worker any more, and what it had has ended. */
 const OFF_ROUTES_MS = 4_000;
 

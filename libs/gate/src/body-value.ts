@@ -1,4 +1,6 @@
+import type { JsonValue, Settings } from '@nestgate/link';
 import { type Body, BodyKind, GateError } from '@nestgate/protocol';
+import { encodeBody } from '@nestgate/worker';
 
 /**
  * What application code sees of a body: the parsed JSON, the bytes, or `undefined`.
@@ -28,4 +30,17 @@ export function isWellFormed(body: Body): boolean {
 /** The same bytes as a Buffer. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+}
+
+/**
+ * Settings as they would come over the link: what this process changes in its own objects later does not change the session.
+ * @throws {GateError} `BAD_ARGUMENT` for a value that is not JSON.
+ */
+export function copyOfSettings(settings: Settings): Settings {
+  const copies = Object.entries(settings).map(([key, value]) => {
+    const body = encodeBody(value);
+    if (body.kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
+    return [key, bodyValue(body) as JsonValue];
+  });
+  return Object.fromEntries(copies) as Settings;
 }

@@ -9,11 +9,11 @@ import {
   type SessionSnapshot,
   type Settings,
 } from '@nestgate/link';
-import { BodyKind, CLOSE, GateError } from '@nestgate/protocol';
-import { assertName, type Credentials, encodeBody, encodeMessage, type MergeOptions, Session } from '@nestgate/worker';
+import { CLOSE, GateError } from '@nestgate/protocol';
+import { assertName, type Credentials, encodeMessage, type MergeOptions, Session } from '@nestgate/worker';
 import { Revoker } from './auth/revoker.js';
 import { SessionExpiry } from './auth/session-expiry.js';
-import { bodyValue } from './body-value.js';
+import { copyOfSettings } from './body-value.js';
 import type { ClientAgent } from './connection/client-agent.js';
 import { GateCounters } from './gate-counters.js';
 import type { ResolvedGateOptions } from './gate-options.js';
@@ -86,10 +86,7 @@ export class Delegater implements OnModuleInit {
     return this.change(sessionId, agent => this.keeper.bind(agent, userId, credentials));
   }
 
-  /**
-   * Closes a client with 1008 at this moment, in milliseconds since the epoch, unless told otherwise before; `null`: never.
-   * @throws {GateError} `BAD_ARGUMENT` for what is no moment.
-   */
+  /** Closes a client with 1008 at this moment, in ms since the epoch, unless told otherwise before; `null`: never. */
   async expireAt(sessionId: string, moment: number | null): Promise<boolean> {
     this.expiry.set(this.hub.get(sessionId), moment ?? undefined);
     return true;
@@ -106,7 +103,7 @@ export class Delegater implements OnModuleInit {
    * changed but could not be stored.
    */
   push(sessionId: string, settings: Settings, { deep = false }: MergeOptions = {}): Promise<Session> {
-    return this.change(sessionId, agent => this.keeper.merge(agent, copyOf(settings), deep));
+    return this.change(sessionId, agent => this.keeper.merge(agent, copyOfSettings(settings), deep));
   }
 
   /** Sets one value of a session. @throws {GateError} as {@link push} does. */
@@ -249,17 +246,4 @@ export class Delegater implements OnModuleInit {
 
 async function snapshotOf(session: Promise<Session>): Promise<SessionSnapshot> {
   return (await session).toJSON();
-}
-
-/**
- * Settings as they would come over the link: what this process changes in its own objects later does not change the session.
- * @throws {GateError} `BAD_ARGUMENT` for a value that is not JSON.
- */
-function copyOf(settings: Settings): Settings {
-  const copies = Object.entries(settings).map(([key, value]) => {
-    const body = encodeBody(value);
-    if (body.kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
-    return [key, bodyValue(body) as JsonValue];
-  });
-  return Object.fromEntries(copies) as Settings;
 }

@@ -87,7 +87,7 @@ export interface GateOptions extends NodeOptions {
   readonly messageRate?: number;
   /** Connections in all; 0 is no limit. @defaultValue 80 % of the files that the process may open, where that is known */
   readonly maxConnections?: number;
-  /** Connections per IP address; 0 is no limit. @defaultValue 100 */
+  /** Connections per IP address, of IPv6 per /64 network; 0 is no limit. @defaultValue 100 */
   readonly maxConnectionsPerIp?: number;
   /** New connections per second; 0 is no limit. @defaultValue 1000 */
   readonly maxConnectionRate?: number;

@@ -174,6 +174,48 @@ describe('LinkNode', () => {
     expect(g1.counters.refused).toBe(1);
   });
 
+  it('ends of what waits only what was in a refused batch: what was sent before may still be answered', async () => {
+    const link = bus.link();
+    const g1 = await start('g1', 'gate', link);
+    const g2 = await start('g2');
+    let answer: (word: string) => void = () => undefined;
+    g2.dispatcher.serve({ echo: contract.echo }, { echo: () => new Promise<string>(resolve => (answer = resolve)) });
+    const caller = createCaller(g1, contract);
+    const first = caller.echo.call({ clientId: 'g2.e1.1', word: 'a' });
+    await new Promise(resolve => setImmediate(resolve));
+    const send = link.send.bind(link);
+    link.send = () => 'refused';
+    await expect(caller.echo.call({ clientId: 'g2.e1.1', word: 'b' })).rejects.toMatchObject({
+      code: 'LINK_UNAVAILABLE',
+    });
+    link.send = send;
+    answer('in the end');
+    expect(await first).toBe('in the end');
+    expect(g1.waitingCount).toBe(0);
+  });
+
+  it('ends what waits for others when the link is down: their answers may have been lost', async () => {
+    const link = bus.link();
+    let setStatus: (isUp: boolean) => void = () => undefined;
+    const open = link.open.bind(link);
+    link.open = (self, events) => {
+      setStatus = events.onStatus;
+      return open(self, events);
+    };
+    const g1 = await start('g1', 'gate', link);
+    await start('g2');
+    const hanging = Array.from(['g1', 'g2'], id => {
+      const peer = g1.peers.get(id) as Peer;
+      const pending = new PendingCall(contract.hang);
+      g1.request(peer, contract.hang, undefined, pending, Date.now() + 60_000);
+      return pending.promise;
+    });
+    setStatus(false);
+    await expect(hanging[1]).rejects.toMatchObject({ code: 'NODE_LOST' });
+    expect(g1.waitingCount).toBe(1);
+    hanging[0]?.catch(() => undefined);
+  });
+
   it('counts batches that are missing, malformed or from nobody', async () => {
     const g1 = await start('g1');
     const raw = bus.link();

@@ -6,6 +6,7 @@ import type { LinkCounters } from './link-counters.js';
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
 import { MissingGates } from './missing-gates.js';
 import type { Operation } from './operation.js';
+import type { Batch } from './outlet.js';
 import { Outbound, type OutboundHost } from './outbound.js';
 import { OwnQueue, type OwnQueueHost } from './own-queue.js';
 import { Peer } from './peer.js';
@@ -187,10 +188,11 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       this.requestOwn(operation, args, pending, deadline);
       return;
     }
-    // Before it is written: a batch that is refused ends all that wait for its peer.
     const correlation = this.requests.add(pending, peer, deadline);
     try {
-      writeRequest(this.outbound.toPeer(peer, urgent), operation, correlation, deadline - Date.now(), args);
+      const outlet = this.outbound.toPeer(peer, urgent);
+      pending.batch = outlet.number;
+      writeRequest(outlet.writer, operation, correlation, deadline - Date.now(), args);
     } catch (error) {
       this.requests.remove(pending);
       throw error;
@@ -201,7 +203,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   private requestOwn<A>(operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
     const correlation = this.requests.add(pending, this.me, deadline);
     try {
-      this.own.request(operation as Operation<unknown, unknown>, correlation, deadline, args);
+      this.own.request(operation, correlation, deadline, args);
     } catch (error) {
       this.requests.remove(pending);
       throw error;
@@ -211,10 +213,10 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   /** Sends a request that nobody waits for. */
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
     if (peer.isSelf) {
-      this.own.request(operation as Operation<unknown, unknown>, 0, 0, args);
+      this.own.request(operation, 0, 0, args);
       return;
     }
-    writeRequest(this.outbound.toPeer(peer, false), operation, 0, 0, args);
+    writeRequest(this.outbound.toPeer(peer, false).writer, operation, 0, 0, args);
     this.outbound.wrote(peer, false);
   }
 
@@ -222,10 +224,10 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     const urgent = operation.urgent === true;
     try {
       if (peer.isSelf) {
-        this.own.reply(correlation, operation as Operation<unknown, unknown>, result);
+        this.own.reply(correlation, operation, result);
         return;
       }
-      writeResult(this.outbound.toPeer(peer, urgent), operation, correlation, result);
+      writeResult(this.outbound.toPeer(peer, urgent).writer, operation, correlation, result);
     } catch (error) {
       if (!(error instanceof GateError)) this.reportDefect(error);
       this.fail(peer, correlation, error instanceof GateError ? error : new GateError('INTERNAL'), urgent);
@@ -250,7 +252,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       this.own.fail(correlation, error);
       return;
     }
-    writeFailure(this.outbound.toPeer(peer, urgent), correlation, error);
+    writeFailure(this.outbound.toPeer(peer, urgent).writer, correlation, error);
     this.outbound.wrote(peer, urgent);
   }
 
@@ -269,10 +271,10 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.outbound.flush();
   }
 
-  /** @internal Nothing was taken of a batch, so no request to this peer can be answered: each of them ends now. */
-  onRefused(peer: Peer | undefined, messages: number): void {
-    this.noteRefused(messages);
-    if (peer) this.requests.abortPeer(peer, new GateError('LINK_UNAVAILABLE'));
+  /** @internal Nothing was taken of a batch: its requests have certainly not run, and end now. Those before it may have. */
+  onRefused(peer: Peer, batch: Batch): void {
+    this.noteRefused(batch.messages);
+    this.requests.abortBatch(peer, batch.number, new GateError('LINK_UNAVAILABLE'));
   }
 
   private changePeer(change: PeerChange): void {
@@ -310,6 +312,10 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.linkUp = isUp;
     this.missing.noteStatus(isUp);
     if (isUp) this.outbound.restart();
+    // An answer that could not be sent meanwhile is not sent later, and nobody can tell whose that was.
+    else
+      for (const peer of this.peerMap.values())
+        if (!peer.isSelf) this.requests.abortPeer(peer, new GateError('NODE_LOST'));
     this.statuses.emit(isUp);
   }
 }

@@ -14,8 +14,10 @@ export interface OutboundHost {
   readonly peers: ReadonlyMap<string, Peer>;
   /** False while nothing can be sent at all. */
   readonly isUp: boolean;
-  /** Nothing was taken of a batch of so many messages. `peer` is `undefined` for one that went to a channel. */
-  onRefused(peer: Peer | undefined, messages: number): void;
+  /** Nothing was taken of a batch to a peer. */
+  onRefused(peer: Peer, batch: Batch): void;
+  /** So many messages were not sent, and whoever waits for an answer to one of them is told otherwise. */
+  noteRefused(messages: number): void;
 }
 
 /**
@@ -40,11 +42,11 @@ export class Outbound {
   ) {}
 
   /** Where one more message to a peer is written; {@link wrote} must follow. */
-  toPeer(peer: Peer, urgent: boolean): ByteWriter {
+  toPeer(peer: Peer, urgent: boolean): Outlet {
     if (this.casts.gathered > 0) this.flushCasts();
     const outlet = urgent ? peer.urgent : peer.main;
     outlet.prepare();
-    return outlet.writer;
+    return outlet;
   }
 
   /** A message to a peer has been written. */
@@ -111,7 +113,7 @@ export class Outbound {
     this.stalled.delete(peer);
     peer.isDriverFull = false;
     peer.congestion.end();
-    if (messages > 0) this.host.onRefused(peer, messages);
+    if (messages > 0) this.host.noteRefused(messages);
   }
 
   /** Sends all gathered batches now. */
@@ -158,14 +160,14 @@ export class Outbound {
       peer.congestion.begin();
       this.watch(peer);
     } else {
-      this.host.onRefused(peer, batch.messages);
+      this.host.onRefused(peer, batch);
     }
   }
 
   private transmit(peer: Peer, batch: Batch): void {
     const result = this.send(peer, batch);
     if (result === 'refused') {
-      this.host.onRefused(peer, batch.messages);
+      this.host.onRefused(peer, batch);
       return;
     }
     if (result === 'congested') {
@@ -203,7 +205,7 @@ export class Outbound {
     if (!batch) return;
     const result = this.host.isUp ? this.link.cast(this.castChannel, batch.frame) : 'refused';
     if (result === 'refused') {
-      this.host.onRefused(undefined, batch.messages);
+      this.host.noteRefused(batch.messages);
       return;
     }
     if (result === 'congested') this.castCongestion.begin();

@@ -8,17 +8,26 @@ const MAX_BATCH_BYTES = 256 * 1024;
 export interface Batch {
   readonly frame: Buffer;
   readonly messages: number;
+  /** That of the outlet while it gathered. */
+  readonly number: number;
 }
+
+/** Batches begun in this process. */
+let begun = 0;
 
 /** Where messages gather until the end of the turn. */
 export class Outlet {
   readonly writer = new ByteWriter();
   /** Messages in the batch that gathers now. */
   gathered = 0;
+  /** Names the batch that gathers now, or was the last to: no other batch has this number. */
+  number = 0;
 
   /** Makes room for a batch's header, before its first message. */
   prepare(): void {
-    if (this.writer.length === 0) writeBatchHeader(this.writer, Date.now());
+    if (this.writer.length > 0) return;
+    writeBatchHeader(this.writer, Date.now());
+    this.number = ++begun;
   }
 
   /** True when the gathered batch should not grow any more. */
@@ -31,6 +40,6 @@ export class Outlet {
     if (this.writer.length <= BATCH_HEADER_BYTES) return undefined;
     const messages = this.gathered;
     this.gathered = 0;
-    return { frame: this.writer.take(), messages };
+    return { frame: this.writer.take(), messages, number: this.number };
   }
 }

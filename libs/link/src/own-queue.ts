@@ -35,12 +35,12 @@ export class OwnQueue {
   constructor(private readonly host: OwnQueueHost) {}
 
   /** @throws what the arguments' codec throws for what cannot travel. */
-  request(operation: Operation<unknown, unknown>, correlation: number, deadline: number, args: unknown): void {
+  request<A>(operation: Operation<A, unknown>, correlation: number, deadline: number, args: A): void {
     this.add(new OwnRequest(this.host.me, correlation, deadline, operation.id, this.handOver(operation.args, args)));
   }
 
   /** @throws {GateError} `LIMIT_EXCEEDED` for an answer that would be too large on any link, and what its codec throws. */
-  reply(correlation: number, operation: Operation<unknown, unknown>, result: unknown): void {
+  reply<R>(correlation: number, operation: Operation<unknown, R>, result: R): void {
     this.add(new OwnAnswer(correlation, this.handOver(operation.result, result), undefined));
   }
 

@@ -9,6 +9,8 @@ export abstract class Pending<R = unknown> extends Deadline {
   /** 0 when it does not wait (any more). */
   correlation = 0;
   peer: Peer | undefined = undefined;
+  /** The number of the batch that it was sent with. */
+  batch = 0;
 
   /** How the answer travels. */
   abstract get result(): Codec<R>;

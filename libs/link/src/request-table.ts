@@ -64,6 +64,13 @@ export class RequestTable {
     for (const pending of this.waiting()) if (pending.peer === peer) this.abort(pending, error);
   }
 
+  /** Ends what was in one batch to a peer. */
+  abortBatch(peer: Peer, batch: number, error: GateError): void {
+    for (const pending of this.waiting()) {
+      if (pending.peer === peer && pending.batch === batch) this.abort(pending, error);
+    }
+  }
+
   /** Ends everything, and the timer. */
   close(error: GateError): void {
     for (const pending of this.waiting()) this.abort(pending, error);

@@ -31,7 +31,7 @@ const CLOSE_OBJECT = 0x7d;
 const ZERO = 0x30;
 /** 15 digits are always below 2^53; longer ids take the slow road, where the limit is exact. */
 const MAX_FAST_ID_DIGITS = 15;
-/** Topics remembered by a decoder; more are decoded anew each time rather than remembered without a bound. */
+/** Topics remembered by a decoder; with one more it begins anew. */
 const MAX_INTERNED_TOPICS = 1024;
 
 /**
@@ -148,7 +148,9 @@ export class JsonFrameDecoder {
     if (known !== undefined && known.length === end - start && sameText(data, start, known)) return known;
     let topic = '';
     for (let i = start; i < end; i++) topic += String.fromCharCode(data[i] as number);
-    if (known === undefined && this.topics.size < MAX_INTERNED_TOPICS) this.topics.set(hash, topic);
+    // Clients share the table: one that fills it, or sends what has another's hash, must not keep the others' topics out.
+    if (known === undefined && this.topics.size >= MAX_INTERNED_TOPICS) this.topics.clear();
+    this.topics.set(hash, topic);
     return topic;
   }
 }

@@ -28,13 +28,13 @@ export abstract class ServerProcess {
   }
 
   /** Kills the server with all it has. */
-  async crash(): Promise<void> {
-    const { child } = this;
-    this.child = undefined;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exited;
+  crash(): Promise<void> {
+    return this.endWith('SIGKILL');
+  }
+
+  /** Tells the server to end in order, and waits until it has. */
+  shutDown(): Promise<void> {
+    return this.endWith('SIGTERM');
   }
 
   /** Starts the server again, empty, on the same port. */
@@ -61,6 +61,15 @@ export abstract class ServerProcess {
       if (child.exitCode !== null) throw new Error(`${program} has ended with ${child.exitCode}`);
       return this.answers();
     });
+  }
+
+  private async endWith(signal: NodeJS.Signals): Promise<void> {
+    const { child } = this;
+    this.child = undefined;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
   }
 
   protected abstract command(): ServerCommand;

@@ -17,8 +17,12 @@ export interface FaultClusterOptions {
   readonly gates?: number;
   /** @defaultValue 2 */
   readonly workers?: number;
-  /** Options of the gates, beside those of `apps/gate`. */
-  readonly gate?: object;
+  /** Options of the gates, beside those of `apps/gate`; or those of the gate with this number. */
+  readonly gate?: object | ((index: number) => object);
+  /** Where the gates keep users, as `NESTGATE_STORAGE`. @defaultValue 'memory:' */
+  readonly storage?: string;
+  /** How many files a gate can open. */
+  readonly maxFiles?: number;
 }
 
 /** Whether the faults last as long as they should, or only as long as it takes to see their effect. */
@@ -66,13 +70,16 @@ export class FaultCluster {
 
   /** Starts the gate with this number, also in place of one that is over. */
   async startGate(index: number): Promise<NodeProcess> {
-    const gate = await NodeProcess.start('gate', `gate-${++this.lastNode}`, {
+    const { gate: options = {}, storage, maxFiles } = this.options;
+    const env = {
       NESTGATE_LINK: this.gateLinks[index],
       NESTGATE_SECRET: 'shared',
       NESTGATE_MSG_RATE: '0',
       NESTGATE_MAX_PER_IP: '0',
-      FAULTS_GATE: JSON.stringify(this.options.gate ?? {}),
-    });
+      NESTGATE_STORAGE: storage,
+      FAULTS_GATE: JSON.stringify(typeof options === 'function' ? options(index) : options),
+    };
+    const gate = await NodeProcess.start('gate', `gate-${++this.lastNode}`, env, maxFiles);
     this.gates[index] = gate;
     return gate;
   }

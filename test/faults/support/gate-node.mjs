@@ -1,7 +1,7 @@
 /** A gate as `apps/gate` is one, with the options that a test gives it, and answers to what the test asks. */
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
-import { createApp, GateHealthController, readConfig } from '@nestgate-app/common';
+import { createApp, GateHealthModule, readConfig } from '@nestgate-app/common';
 import { Gate, GateModule } from '@nestgate/gate';
 import { reportTo } from './node-report.mjs';
 
@@ -12,9 +12,14 @@ const { gate } = readConfig(process.env, '');
 const options = { ...gate, ...JSON.parse(process.env.FAULTS_GATE ?? '{}') };
 const app = await createApp({
   module: GateNodeModule,
-  imports: [GateModule.forRoot(options)],
-  controllers: [GateHealthController],
+  imports: [GateModule.forRoot(options), GateHealthModule],
 });
 await app.listen(0, '127.0.0.1');
-reportTo(app, () => ({ dropped: app.get(Gate).counters.snapshot()['packs_dropped'] ?? {} }));
+const { counters, delegater, tcpPort } = app.get(Gate);
+reportTo(app, () => ({
+  counts: counters.snapshot(),
+  clients: delegater.getAgentNum(),
+  unanswered: [...delegater.sessions()].reduce((sum, agent) => sum + agent.unansweredCount, 0),
+  tcpPort,
+}));
 process.send?.({ port: app.getHttpServer().address().port });

@@ -1,5 +1,5 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { waitUntil } from '@nestgate/testing';
 
@@ -11,8 +11,18 @@ export interface NodeState {
   readonly counters: Readonly<Record<string, number>>;
   /** The ids of the nodes it knows, its own included. */
   readonly peers: readonly string[];
-  /** Gates: packs not sent to their client, by reason. */
-  readonly dropped?: Readonly<Record<string, number>>;
+  /** Gates: what they have refused, closed and dropped, by name and label. */
+  readonly counts?: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Gates: the clients that are there, and how many of their frames are handled now. */
+  readonly clients?: number;
+  readonly unanswered?: number;
+  /** Gates: where clients connect over TCP. */
+  readonly tcpPort?: number;
+  /** How long the event loop was late, in milliseconds, since it was last asked: its 99th percentile and its worst. */
+  readonly lagP99: number;
+  readonly lagMax: number;
+  /** CPU time it has used so far, in milliseconds. */
+  readonly cpuMs: number;
 }
 
 /** How a process has ended. */
@@ -54,12 +64,14 @@ export class NodeProcess {
     });
   }
 
-  /** Starts a node, and waits until it is on its link. */
-  static async start(role: Role, id: string, env: NodeJS.ProcessEnv): Promise<NodeProcess> {
+  /** Starts a node, and waits until it is on its link. With `maxFiles` it can open no more files than that. */
+  static async start(role: Role, id: string, env: NodeJS.ProcessEnv, maxFiles?: number): Promise<NodeProcess> {
     const { PATH } = process.env;
-    const child = fork(mainOf(role), [], {
+    const command = [process.execPath, mainOf(role)];
+    const [program, ...args] =
+      maxFiles === undefined ? command : ['sh', '-c', `ulimit -n ${maxFiles} && exec "$0" "$@"`, ...command];
+    const child = spawn(program as string, args, {
       env: { PATH, LOG_LEVEL: 'error', NESTGATE_ID: id, ...env },
-      execArgv: [],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     const node = new NodeProcess(id, child);
@@ -104,10 +116,25 @@ export class NodeProcess {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
   }
 
-  /** The status of a gate's health check; 0 when it does not answer. */
-  async health(): Promise<number> {
+  /** Sockets that the process holds; 0 when it is over. */
+  get sockets(): number {
     try {
-      const response = await fetch(`http://127.0.0.1:${this.port}/health`, { headers: { connection: 'close' } });
+      const folder = `/proc/${this.child.pid}/fd`;
+      return readdirSync(folder).filter(fd => isSocket(`${folder}/${fd}`)).length;
+    } catch {
+      return 0;
+    }
+  }
+
+  /** What its heap holds when all garbage has gone, in bytes. */
+  heap(): Promise<number> {
+    return this.ask('heap');
+  }
+
+  /** The status of a gate's health check; 0 when it does not answer. */
+  async health(path: '/health' | '/health/ready' = '/health'): Promise<number> {
+    try {
+      const response = await fetch(`http://127.0.0.1:${this.port}${path}`, { headers: { connection: 'close' } });
       await response.arrayBuffer();
       return response.status;
     } catch {
@@ -147,5 +174,14 @@ export class NodeProcess {
       this.port = message.port;
       this.started = true;
     }
+  }
+}
+
+/** Whether a descriptor of a process is a socket. It may be gone by now. */
+function isSocket(link: string): boolean {
+  try {
+    return readlinkSync(link).startsWith('socket:');
+  } catch {
+    return false;
   }
 }

@@ -1,3 +1,6 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { LinkNode } from '@nestgate/link';
 import { GatewayApi } from '@nestgate/worker';
 
@@ -10,8 +13,21 @@ import { GatewayApi } from '@nestgate/worker';
 export function reportTo(app, more = () => ({})) {
   const node = app.get(LinkNode);
   const api = app.get(GatewayApi);
+  const lag = monitorEventLoopDelay({ resolution: 5 });
+  lag.enable();
   const answers = {
-    state: () => ({ counters: node.counters, peers: [...node.peers.keys()], ...more() }),
+    state: () => {
+      const { user, system } = process.cpuUsage();
+      const [lagP99, lagMax] = [lag.percentile(99), lag.max].map(ns => ns / 1e6);
+      lag.reset();
+      const loop = { lagP99, lagMax, cpuMs: (user + system) / 1e3 };
+      return { counters: node.counters, peers: [...node.peers.keys()], ...loop, ...more() };
+    },
+    heap: () => {
+      setFlagsFromString('--expose-gc');
+      runInNewContext('gc')();
+      return process.memoryUsage().heapUsed;
+    },
     push: async ({ group, topic, body }) => {
       try {
         await api.sendToGroup(group, topic, body);

@@ -5,7 +5,7 @@ import type { LedgerClient } from './ledger-client.js';
 import type { NodeProcess } from './node-process.js';
 import type { Payload } from './payload.js';
 
-/** How long the sender rests between two pushes, in milliseconds. */
+/** How long the sender rests between two pushes, in milliseconds, unless told otherwise. */
 const REST_MS = 10;
 /** How long what was accepted may take to arrive, in milliseconds. */
 const LAST_MS = 1_000;
@@ -28,9 +28,12 @@ export function pushOf(client: LedgerClient): Pusher {
   };
 }
 
-/** A node that pushes by itself, and does not wait for the gates. */
-export function pushOfNode(node: NodeProcess): Pusher {
-  return async (group, payload) => ({ code: await node.push(group, TOPIC, payload) });
+/** A node that pushes by itself, and does not wait for the gates. Each push has so many bytes beside its payload. */
+export function pushOfNode(node: NodeProcess, fillBytes = 0): Pusher {
+  const extra = fillBytes > 0 ? { fill: 'x'.repeat(fillBytes) } : undefined;
+  return async (group, payload) => ({
+    code: await node.push(group, TOPIC, extra ? { ...payload, ...extra } : payload),
+  });
 }
 
 /**
@@ -47,6 +50,7 @@ export class PushFlow {
     private readonly group: string,
     private readonly members: readonly LedgerClient[],
     run: string,
+    private readonly restMs: number,
   ) {
     this.ledger = new PushLedger(run, group);
     for (const member of members) {
@@ -57,9 +61,14 @@ export class PushFlow {
   }
 
   /** Has the members, which are in no other flow, join a group of their own, and starts. */
-  static async start(push: Pusher, group: string, members: readonly LedgerClient[]): Promise<PushFlow> {
+  static async start(
+    push: Pusher,
+    group: string,
+    members: readonly LedgerClient[],
+    restMs: number = REST_MS,
+  ): Promise<PushFlow> {
     for (const member of members) await member.call('fan/join', { group });
-    return new PushFlow(push, group, members, (members[0] as LedgerClient).run);
+    return new PushFlow(push, group, members, (members[0] as LedgerClient).run, restMs);
   }
 
   /** Ends it, and waits until everything that was accepted has had its time to arrive. */
@@ -77,7 +86,7 @@ export class PushFlow {
       // An answer that says less than the truth and not that something is missing.
       const isShort = delivered < this.ledger.receiverCount;
       log.settle(payload.seq, code ?? (isShort ? `SHORT_${delivered}` : ACCEPTED));
-      await delay(REST_MS);
+      await delay(this.restMs);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** A worker as `apps/worker` is one, with two more topics: work that leaves a line each time, and strict pushes. */
+/** A worker as `apps/worker` is one, with more topics: work that leaves a line each time, work that fails, and strict pushes. */
 import 'reflect-metadata';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,15 +11,31 @@ import { reportTo } from './node-report.mjs';
 
 const effects = openSync(process.env.FAULTS_EFFECTS, 'a');
 
+/** The effect is written before anything else, and at once: it must be there whatever happens to this process. */
+function leave({ session, seq }) {
+  writeSync(effects, `${JSON.stringify([session, seq, Date.now()])}\n`);
+}
+
 class WorkTopics {
   constructor(gateway) {
     this.gateway = gateway;
   }
 
-  /** The effect is written before anything else, and at once: it must be there whatever happens to this process. */
   async work({ payload, ms }) {
-    writeSync(effects, `${JSON.stringify([payload.session, payload.seq, Date.now()])}\n`);
+    leave(payload);
     await delay(ms);
+    return payload;
+  }
+
+  /** Does not do what is asked of it, in one of the ways in which that can go wrong. */
+  fail({ payload, how, ms }) {
+    leave(payload);
+    const secret = new Error(`a secret of ${payload.session}`);
+    if (how === 'throw') throw secret;
+    if (how === 'reject') return Promise.reject(secret);
+    if (how === 'never') return new Promise(() => {});
+    const end = Date.now() + ms;
+    while (Date.now() < end);
     return payload;
   }
 
@@ -31,6 +47,7 @@ class WorkTopics {
 const { prototype } = WorkTopics;
 for (const [topic, method] of [
   ['work/do', 'work'],
+  ['work/fail', 'fail'],
   ['work/push', 'push'],
 ]) {
   OnTopic(topic)(prototype, method, Object.getOwnPropertyDescriptor(prototype, method));

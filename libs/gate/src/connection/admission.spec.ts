@@ -44,6 +44,17 @@ describe('Admission', () => {
     expect(admission.enter('a')).toMatchObject({ status: 429 });
   });
 
+  it('counts all addresses of an IPv6 network as one, and lets them all go', () => {
+    const admission = create({ maxConnectionsPerIp: 2 });
+    expect(admission.enter('2001:db8:0:7::1')).toBeUndefined();
+    expect(admission.enter('2001:db8:0:7:ffff::2')).toBeUndefined();
+    expect(admission.enter('2001:DB8::7:0:0:0:3')).toMatchObject({ status: 429 });
+    expect(admission.enter('2001:db8:0:8::1')).toBeUndefined();
+    admission.leave('2001:db8:0:7::1');
+    expect(admission.enter('2001:db8:0:7::9')).toBeUndefined();
+    expect(admission.enter('2001:db8:0:7::9')).toMatchObject({ status: 429 });
+  });
+
   it('counts nobody who was refused', () => {
     const admission = create({ maxConnections: 3, maxConnectionsPerIp: 1, maxConnectionRate: 3 });
     for (let i = 0; i < 10; i++) admission.enter('a');

@@ -2,7 +2,7 @@ import type { BlockList } from 'node:net';
 import { Inject, Injectable } from '@nestjs/common';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { clientAddress, compileProxies, isListed } from './client-address.js';
+import { clientAddress, compileProxies, countedBy, isListed } from './client-address.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Why a connection is not admitted, as an HTTP status and a text. */
@@ -43,20 +43,22 @@ export class Admission {
   enter(ip: string): Refusal | undefined {
     const { maxConnections, maxConnectionsPerIp } = this.limits;
     if (maxConnections > 0 && this.total >= maxConnections) return FULL;
-    const fromIp = this.perIp.get(ip) ?? 0;
+    const from = countedBy(ip);
+    const known = this.perIp.get(from) ?? 0;
     // A proxy that names no client speaks for many of them.
     const isCounted = maxConnectionsPerIp > 0 && !isListed(ip, this.proxies);
-    if (isCounted && fromIp >= maxConnectionsPerIp) return TOO_MANY;
+    if (isCounted && known >= maxConnectionsPerIp) return TOO_MANY;
     if (this.rate && !this.rate.take(Date.now())) return TOO_FAST;
     this.total++;
-    this.perIp.set(ip, fromIp + 1);
+    this.perIp.set(from, known + 1);
     return undefined;
   }
 
   leave(ip: string): void {
     this.total--;
-    const left = (this.perIp.get(ip) ?? 1) - 1;
-    if (left > 0) this.perIp.set(ip, left);
-    else this.perIp.delete(ip);
+    const from = countedBy(ip);
+    const left = (this.perIp.get(from) ?? 1) - 1;
+    if (left > 0) this.perIp.set(from, left);
+    else this.perIp.delete(from);
   }
 }

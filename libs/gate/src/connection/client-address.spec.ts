@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { clientAddress, compileProxies } from './client-address.js';
+import { clientAddress, compileProxies, countedBy } from './client-address.js';
 
 const nobody = compileProxies([]);
 const proxies = compileProxies(['10.0.0.0/8', '192.0.2.1', '2001:db8::/32', '::1']);
@@ -65,6 +65,37 @@ describe('clientAddress', () => {
       fc.property(fc.array(anything), fc.oneof(fc.ipV4(), fc.ipV6()), (hops, address) => {
         clientAddress('10.0.0.1', hops.join(','), proxies);
         expect(clientAddress(address, hops.join(','), nobody)).toBe(address.replace(/^::ffff:(?=\d+\.)/, ''));
+      }),
+    );
+  });
+});
+
+describe('countedBy', () => {
+  it.each([
+    ['203.0.113.9', '203.0.113.9'],
+    ['', ''],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:0DB8:0001:0002::1', '2001:db8:1:2::/64'],
+    ['2001:db8::1:2:3:4', '2001:db8:0:0::/64'],
+    ['2001:db8:1::3:4:5:6', '2001:db8:1:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['::', '0:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['64:ff9b::203.0.113.9', '64:ff9b:0:0::/64'],
+    ['1:2:3:4:5:6:203.0.113.9', '1:2:3:4::/64'],
+  ])('is of %j: %j', (address, network) => {
+    expect(countedBy(address)).toBe(network);
+  });
+
+  it('is one for all addresses of a network, however they are written, and another one for the next', () => {
+    const part = fc.nat(0xffff).map(value => value.toString(16));
+    const parts = fc.array(part, { minLength: 4, maxLength: 4 });
+    fc.assert(
+      fc.property(parts, parts, parts, (network, one, other) => {
+        const same = [[...network, ...one].join(':'), [...network, ...other].join(':').toUpperCase()];
+        expect(new Set(same.map(countedBy)).size).toBe(1);
+        const next = [...network.slice(0, 3), ((Number.parseInt(network[3] as string, 16) + 1) % 0x10000).toString(16)];
+        expect(countedBy([...next, ...one].join(':'))).not.toBe(countedBy(same[0] as string));
       }),
     );
   });

@@ -1,6 +1,7 @@
 import { BlockList, isIP } from 'node:net';
 import { GateError } from '@nestgate/protocol';
 
+const IPV6_GROUPS = 8;
 /** More hops than this are not followed. */
 const MAX_HOPS = 16;
 
@@ -44,6 +45,28 @@ export function clientAddress(
     address = hop;
   }
   return address;
+}
+
+/**
+ * What a client is counted by: its address, and of IPv6 the network of 64 bits that it comes from. Whoever has one address there
+ * has 2^64 of them, which would make a limit per address none.
+ */
+export function countedBy(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail = ''] = address.replace(/%.*$/, '').toLowerCase().split('::');
+  const groups = groupsOf(head);
+  if (address.includes('::')) {
+    const rest = groupsOf(tail);
+    while (groups.length + rest.length < IPV6_GROUPS) groups.push('0');
+    groups.push(...rest);
+  }
+  const network = groups.slice(0, IPV6_GROUPS / 2).map(group => group.replace(/^0+(?=.)/, ''));
+  return `${network.join(':')}::/64`;
+}
+
+/** An IPv4 address at the end stands for two groups. */
+function groupsOf(text: string): string[] {
+  return text === '' ? [] : text.split(':').flatMap(group => (group.includes('.') ? ['0', '0'] : group));
 }
 
 /** Whether an address is in a list of addresses and ranges. */

@@ -177,8 +177,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   pingWhenDue(now: number, interval: number): void {
     if (now - this.lastPing < interval) return;
     this.lastPing = now;
-    // A ping behind a full socket would only say what the queue knows already.
-    if (this.connection.writableLength === 0) this.connection.ping();
+    // Behind a full socket too: a client that reads slowly, but reads, answers when it has come so far.
+    this.connection.ping();
   }
 
   // Credit and order.

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { BoundedLog } from '@nestgate/worker';
@@ -119,9 +120,19 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
   /** What Node's parser refuses never becomes a request: it is answered and counted here. */
   private readonly onClientError = (error: Error & { code?: string }, socket: Duplex): void => {
-    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
+    if (this.options.tls && this.ownServer && !this.secured.has(socket)) this.dropInsecure(error, socket as TLSSocket);
+    else if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else this.refuse(socket, { status: STATUS_OF_PARSER[error.code ?? ''] ?? 400, message: 'Malformed request' });
   };
+
+  /** The connections of the acceptor's own TLS server whose TLS handshake is done. */
+  private readonly secured = new WeakSet<Duplex>();
+
+  /** What has failed before that is no HTTP, and gets no answer. A reset is a client that went away. */
+  private dropInsecure(error: Error & { code?: string }, socket: TLSSocket): void {
+    if (error.code !== 'ECONNRESET' || socket.authorizationError) this.counters.add('handshakes_refused', 'tls');
+    socket.destroy();
+  }
 
   private readonly chosen = new WeakMap<IncomingMessage, string>();
 
@@ -199,6 +210,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     const { tls } = this.options;
     if (!tls) return createServer(notFound);
     const server = createHttpsServer({ ...loadTls(tls), handshakeTimeout: this.options.overTime }, notFound);
+    server.on('secureConnection', socket => this.secured.add(socket));
     this.stopReload = reloadOnHangup(tls, server, this.log);
     return server;
   }

@@ -127,7 +127,6 @@ export class WsConnection implements Connection {
   destroy(): void {
     this.ws.terminate();
   }
-
 }
 
 const CONNECTION = Symbol('connection');

@@ -4,7 +4,7 @@ import type { WebSocket } from 'ws';
 import { WS_BINARY, WS_TEXT } from './ws-frame.js';
 
 /** What a receiver does with a chunk. */
-const write = Writable.prototype.write as unknown as (this: Receiver, chunk: Buffer) => boolean;
+const write = Reflect.get(Writable.prototype, 'write') as (this: Receiver, chunk: Buffer) => boolean;
 
 /** Who gets the frames. */
 export interface FrameSink {
@@ -55,7 +55,9 @@ const writeBinary = writeAhead(WS_BINARY);
 /** What stands in for the `write` of a receiver. */
 function writeAhead(opcode: number): Receiver['write'] {
   return function (this: Receiver, chunk: Buffer): boolean {
-    const at = isBetweenFrames(this) ? readFrames(chunk, opcode, this._maxPayload as number, this[SINK] as FrameSink) : 0;
+    const at = isBetweenFrames(this)
+      ? readFrames(chunk, opcode, this._maxPayload as number, this[SINK] as FrameSink)
+      : 0;
     if (at === chunk.length) return true;
     return write.call(this, at === 0 ? chunk : chunk.subarray(at));
   };

@@ -15,6 +15,8 @@ export class HandshakeRequest {
   readonly path: string;
   readonly query: Readonly<Record<string, string>>;
   readonly headers: IncomingHttpHeaders;
+  /** When it came, as `performance.now()`. */
+  readonly arrivedAt: number = performance.now();
 
   constructor(
     /** The request itself. */
@@ -59,6 +61,16 @@ export interface HandshakeResult {
   readonly settings?: Settings;
   /** A W3C `traceparent` to go on with. @defaultValue the request's own, or a new one */
   readonly traceParent?: string;
+  /**
+   * When the credentials expire, in milliseconds since the epoch (`exp` of a JWT times 1000): the client is closed with 1008
+   * then, unless `Session.toExpireAt` says otherwise before. What is over is refused with 401. @defaultValue never
+   */
+  readonly authExpiresAt?: number;
+  /**
+   * When they were issued, in milliseconds since the epoch (`iat` of a JWT times 1000): what was issued before
+   * `GatewayApi.revoke` is refused. @defaultValue when the request came
+   */
+  readonly authIssuedAt?: number;
   /** Kept with the session on this gate. */
   readonly userData?: unknown;
 }

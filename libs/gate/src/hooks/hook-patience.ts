@@ -1,6 +1,6 @@
-import { Logger } from '@nestjs/common';
 import { Deadline, DeadlineWheel } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
+import type { BoundedLog } from '@nestgate/worker';
 
 /** Bounds how long hooks may take: what waits for one that never ends would wait for ever. One timer for all of them. */
 export class HookPatience {
@@ -9,7 +9,7 @@ export class HookPatience {
   /** `hooks`: what they are called in the log. */
   constructor(
     private readonly limitMs: number,
-    private readonly logger: Logger,
+    private readonly log: BoundedLog,
     private readonly hooks: string,
   ) {}
 
@@ -17,7 +17,7 @@ export class HookPatience {
   bound<T>(running: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const end = new HookEnd(() => {
-        this.logger.warn(`${this.hooks} did not end within ${this.limitMs} ms`);
+        this.log.warn(`${this.hooks} did not end within ${this.limitMs} ms`);
         reject(new GateError('TIMEOUT'));
       });
       this.wheel.add(end, Date.now() + this.limitMs);

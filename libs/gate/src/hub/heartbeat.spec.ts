@@ -115,14 +115,12 @@ describe('Heartbeat', () => {
     expect(dead).toHaveLength(1);
   });
 
-  it('does not ping behind a full socket', () => {
+  it('pings behind a full socket too: who reads slowly, but reads, is alive', () => {
     const [, connection] = connect(1);
     connection.writableLength = 1;
     live(connection, 100, 5_000);
-    expect(connection.pings).toEqual([]);
-    connection.writableLength = 0;
-    live(connection, 100, 1_500);
-    expect(connection.pings[0]).toBeGreaterThan(5_000);
+    expect(connection.pings.length).toBeGreaterThan(2);
+    expect(dead).toEqual([]);
   });
 
   it('does not blame a client that the gate itself does not read', () => {

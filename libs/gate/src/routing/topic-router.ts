@@ -239,7 +239,9 @@ export class TopicRouter implements OnApplicationShutdown {
     let module = this.modules.get(topic);
     if (module === undefined) {
       module = moduleOf(topic);
-      if (this.modules.size < MAX_CACHED_TOPICS) this.modules.set(topic, module);
+      // Begun anew when full: what one client makes up must not keep the topics of all others out.
+      if (this.modules.size >= MAX_CACHED_TOPICS) this.modules.clear();
+      this.modules.set(topic, module);
     }
     return module;
   }

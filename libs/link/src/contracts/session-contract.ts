@@ -87,7 +87,7 @@ export const sessionContract = {
    * clients closed.
    */
   revoke: allOp(
-    25,
+    26,
     struct({ uids: names, before: optional(count), forMs: optional(count), except: optional(names) }),
     count,
     sum,

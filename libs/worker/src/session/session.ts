@@ -160,18 +160,14 @@ export class Session {
     this.refresh(await this.gate.load.call({ clientId: this.sessionId }));
   }
 
-  /**
-   * Binds the client to a uid.
-   * @throws {GateError} `BAD_ARGUMENT` for a uid that is not 1–128 bytes of text, `UNAUTHORIZED` for credentials that have
-   * expired or were revoked.
-   */
+  /** Binds the client to a uid, 1–128 bytes of text. @throws {GateError} `UNAUTHORIZED` for revoked or expired credentials. */
   async toBind(userId: string, credentials?: Credentials): Promise<void> {
     this.refresh(await bindCall(this.gate, this.sessionId, userId, credentials));
   }
 
   /**
    * Has the gate close the client with 1008 (`auth expired`) at this moment, in milliseconds since the epoch, unless it is told
-   * otherwise before; `null`: never. A handler that has checked a new token extends the session with it.
+   * otherwise before; `null`: never.
    * @throws {GateError} `BAD_ARGUMENT` for what is no moment.
    */
   async toExpireAt(moment: number | null): Promise<void> {

@@ -1,6 +1,14 @@
 import type { MessageHandler } from '@nestjs/microservices';
 import { MALFORMED_BODY } from '@nestgate/link';
-import { type Body, BodyKind, BodySlice, type ErrorBody, GateError, isDeeperThan, MAX_JSON_DEPTH } from '@nestgate/protocol';
+import {
+  type Body,
+  BodyKind,
+  BodySlice,
+  type ErrorBody,
+  GateError,
+  isDeeperThan,
+  MAX_JSON_DEPTH,
+} from '@nestgate/protocol';
 import { pipelineErrorBody } from './error-mapping.js';
 import type { TopicMetadata } from './on-topic.decorator.js';
 import { plainErrorBody } from './plain-error.js';

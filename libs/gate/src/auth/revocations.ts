@@ -1,0 +1,101 @@
+import { Injectable } from '@nestjs/common';
+import type { RevocationNotice } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
+import { GateCounters } from '../gate-counters.js';
+
+/** The reason with which clients of a revoked uid are closed. */
+export const REVOKED = 'revoked';
+/** Uids that are remembered at most. */
+export const MAX_REVOCATIONS = 50_000;
+
+/** Credentials that were revoked before they were shown. */
+export class RevokedError extends GateError {
+  constructor() {
+    super('UNAUTHORIZED', 'The credentials have been revoked');
+  }
+}
+
+/** What is known of the credentials with which a client is to be bound. */
+export interface ShownCredentials {
+  /** When they were issued, in milliseconds since the epoch. */
+  readonly issuedAt?: number;
+  /** Since when they have been looked at, as `performance.now()`. */
+  readonly since: number;
+}
+
+interface Revocation {
+  readonly before: number;
+  /** When this gate has heard of it, as `performance.now()`. */
+  readonly heardAt: number;
+  /** Until when it is remembered, as `performance.now()`. */
+  readonly until: number;
+}
+
+/**
+ * Whose credentials have been revoked. Closing the clients of a uid is not enough: one may be on its way to be bound, and a
+ * stolen token may be shown again as long as it lives. So each gate remembers for a time what it has heard. When there is no room
+ * for more, the oldest is forgotten, and counted.
+ */
+@Injectable()
+export class Revocations {
+  private readonly entries = new Map<string, Revocation>();
+
+  constructor(private readonly counters: GateCounters) {}
+
+  get size(): number {
+    return this.entries.size;
+  }
+
+  /** Remembers a revocation. False when one that is as late is known already. */
+  add({ userId, before, leftMs }: RevocationNotice): boolean {
+    const now = performance.now();
+    const known = this.live(userId, now);
+    const until = Math.max(now + leftMs, known?.until ?? 0);
+    if (known && known.before >= before) {
+      this.entries.set(userId, { ...known, until });
+      return false;
+    }
+    this.entries.delete(userId);
+    if (this.entries.size >= MAX_REVOCATIONS) this.makeRoom(now);
+    this.entries.set(userId, { before, heardAt: now, until });
+    return true;
+  }
+
+  /**
+   * Credentials are taken unless they were issued before a revocation. Of which it is not known when they were issued, those
+   * that came before the gate heard of it are not.
+   * @throws {RevokedError}
+   */
+  check(userId: string, { issuedAt, since }: ShownCredentials): void {
+    const entry = this.live(userId, performance.now());
+    if (!entry) return;
+    if (issuedAt === undefined ? since > entry.heardAt : issuedAt >= entry.before) return;
+    this.counters.add('binds_refused', REVOKED);
+    throw new RevokedError();
+  }
+
+  /** All that is remembered, for a gate that has not heard of it. */
+  notices(): RevocationNotice[] {
+    const now = performance.now();
+    const notices: RevocationNotice[] = [];
+    for (const [userId, { before, until }] of this.entries) {
+      if (until > now) notices.push({ userId, before, leftMs: until - now });
+    }
+    return notices;
+  }
+
+  private live(userId: string, now: number): Revocation | undefined {
+    const entry = this.entries.get(userId);
+    if (!entry || entry.until > now) return entry;
+    this.entries.delete(userId);
+    return undefined;
+  }
+
+  private makeRoom(now: number): void {
+    for (const [userId, { until }] of this.entries) if (until <= now) this.entries.delete(userId);
+    const [oldest] = this.entries.keys();
+    if (this.entries.size < MAX_REVOCATIONS || oldest === undefined) return;
+    this.entries.delete(oldest);
+    this.counters.add('revocations_forgotten', 'full');
+  }
+}

@@ -1,4 +1,3 @@
-import { Logger } from '@nestjs/common';
 import {
   type ClientMessage,
   createCaller,
@@ -14,6 +13,7 @@ import {
 import { type Body, type ErrorBody, GateError, NO_BODY } from '@nestgate/protocol';
 import { isObservable, type Observable } from 'rxjs';
 import { encodeBody } from '../gateway/message.js';
+import { BoundedLog } from '../log/bounded-log.js';
 import type { ClientLane } from './client-lane.js';
 import type { CurrentClient } from './current-client.js';
 import { GateTrust } from './gate-trust.js';
@@ -31,7 +31,7 @@ import { type TaskOwner, TopicTask } from './topic-task.js';
 export class TopicRunner implements TaskOwner {
   /** Which gates still count on this worker; all of them, unless it is started. */
   readonly trust: GateTrust;
-  private readonly logger = new Logger('GateTransport');
+  private readonly logger = new BoundedLog('GateTransport');
   private readonly lanes: LaneTable<TopicTask>;
   private readonly wheel = new DeadlineWheel();
   private running = 0;

@@ -41,7 +41,9 @@ export function scheduleOf(options) {
   const steps = [];
   for (let round = 1; round <= options.rounds; round++) {
     const label = options.rounds > 1 ? `round ${round} of ${options.rounds}, ` : '';
-    steps.push(...comparisons(options, round, label), ...growths(options, label));
+    steps.push(...comparisons(options, round, label));
+    // A trend over several points shows by itself what is noise: once is enough.
+    if (round === 1) steps.push(...growths(options, label));
   }
   return steps;
 }

@@ -45,6 +45,10 @@ export async function cases(target) {
   let left = 0;
   let done = () => {};
   class Answer extends Pending {
+    get result() {
+      return topicContract.message.result;
+    }
+
     succeed() {
       if (--left === 0) done();
     }

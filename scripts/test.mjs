@@ -33,10 +33,15 @@ function step(name, command, args, env = {}) {
   return ok;
 }
 
+/**
+ * Files at a time. A browser, or several processes with promises about time, share two cores with these tests: one. End-to-end tests
+ * mostly wait, for heartbeats and deadlines: three.
+ */
+const WORKERS = { unit: '2', e2e: '3', faults: '1', browser: '1' };
+
 function jest(project) {
   const report = join(scratch, `${project}.json`);
-  // A browser, or several processes with promises about time, share two cores with these tests: one file at a time.
-  const workers = project === 'browser' || project === 'faults' ? '1' : '2';
+  const workers = WORKERS[project];
   const args = [
     bin('jest'),
     '--selectProjects',

@@ -1,6 +1,7 @@
-import { type ErrorBody, GateError } from '@nestgate/protocol';
+import { GateError } from '@nestgate/protocol';
 import { Dispatcher, type Replier } from './dispatcher.js';
-import { writeFailure, writeRequest, writeResult } from './envelope.js';
+import { writeRequest } from './envelope.js';
+import { Exchange } from './exchange.js';
 import { Inbound } from './inbound.js';
 import type { LinkCounters } from './link-counters.js';
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
@@ -40,6 +41,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   private readonly statuses = new Signal<boolean>();
   private readonly own: OwnQueue;
   private readonly outbound: Outbound;
+  private readonly exchange: Exchange;
   private readonly inbound: Inbound;
   private linkUp = false;
   private opening: Promise<void> | undefined;
@@ -51,9 +53,11 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.peerMap.set(options.self.id, this.me);
     const { requests, dispatcher, counters, gaps } = this;
     const outbound = new Outbound(this.link, this);
-    this.outbound = outbound;
-    this.own = new OwnQueue(this);
+    const own = new OwnQueue(this);
     const reportDefect = (error: unknown): void => this.reportDefect(error);
+    this.outbound = outbound;
+    this.own = own;
+    this.exchange = new Exchange({ requests, own, outbound, reportDefect });
     this.inbound = new Inbound({ requests, dispatcher, counters, gaps, outbound, reportDefect });
   }
 
@@ -183,77 +187,21 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
 
   /** Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
-    const urgent = operation.urgent === true;
-    if (peer.isSelf) {
-      this.requestOwn(operation, args, pending, deadline);
-      return;
-    }
-    const correlation = this.requests.add(pending, peer, deadline);
-    try {
-      const outlet = this.outbound.toPeer(peer, urgent);
-      pending.batch = outlet.number;
-      writeRequest(outlet.writer, operation, correlation, deadline - Date.now(), args);
-    } catch (error) {
-      this.requests.remove(pending);
-      throw error;
-    }
-    this.outbound.wrote(peer, urgent);
-  }
-
-  private requestOwn<A>(operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
-    const correlation = this.requests.add(pending, this.me, deadline);
-    try {
-      this.own.request(operation, correlation, deadline, args);
-    } catch (error) {
-      this.requests.remove(pending);
-      throw error;
-    }
+    this.exchange.request(peer, operation, args, pending, deadline);
   }
 
   /** Sends a request that nobody waits for. */
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
-    if (peer.isSelf) {
-      this.own.request(operation, 0, 0, args);
-      return;
-    }
-    writeRequest(this.outbound.toPeer(peer, false).writer, operation, 0, 0, args);
-    this.outbound.wrote(peer, false);
+    this.exchange.notify(peer, operation, args);
   }
 
   reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void {
-    const urgent = operation.urgent === true;
-    try {
-      if (peer.isSelf) {
-        this.own.reply(correlation, operation, result);
-        return;
-      }
-      writeResult(this.outbound.toPeer(peer, urgent).writer, operation, correlation, result);
-    } catch (error) {
-      if (!(error instanceof GateError)) this.reportDefect(error);
-      this.fail(peer, correlation, error instanceof GateError ? error : new GateError('INTERNAL'), urgent);
-      return;
-    }
-    this.outbound.wrote(peer, urgent);
+    this.exchange.reply(peer, correlation, operation, result);
   }
 
   /** `urgent`: the answer to a question, which does not wait behind what else is on its way. */
   fail(peer: Peer, correlation: number, error: GateError, urgent = false): void {
-    try {
-      this.writeFailure(peer, correlation, error.toBody(), urgent);
-    } catch (defect) {
-      // Details that JSON cannot carry: the error itself must arrive all the same.
-      this.reportDefect(defect);
-      this.writeFailure(peer, correlation, new GateError('INTERNAL').toBody(), urgent);
-    }
-  }
-
-  private writeFailure(peer: Peer, correlation: number, error: ErrorBody, urgent: boolean): void {
-    if (peer.isSelf) {
-      this.own.fail(correlation, error);
-      return;
-    }
-    writeFailure(this.outbound.toPeer(peer, urgent).writer, correlation, error);
-    this.outbound.wrote(peer, urgent);
+    this.exchange.fail(peer, correlation, error, urgent);
   }
 
   reportDefect(error: unknown): void {

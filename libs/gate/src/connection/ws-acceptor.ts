@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import { createServer as createHttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TLSSocket } from 'node:tls';
+import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { BoundedLog } from '@nestgate/worker';
@@ -94,6 +94,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       closeTimeout: CLOSE_HANDSHAKE_MS,
       handleProtocols: (_offered: Set<string>, request: IncomingMessage) => this.chosen.get(request) ?? false,
     } as Parameters<GateWsAdapter['open']>[0]);
+    // The app listens later, and where is not known before.
+    if (!this.ownServer) server.once('listening', this.warnIfOpen);
     await this.listenOnOwnPort(server);
   }
 
@@ -113,10 +115,18 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     this.stopReload?.();
     this.adapter?.release();
     this.server?.off('clientError', this.onClientError);
+    this.server?.off('listening', this.warnIfOpen);
     this.wss?.close();
     const server = this.ownServer;
     if (server) await new Promise<void>(resolve => server.close(() => resolve()));
   }
+
+  /** Who has named proxies has thought of how clients come to them. */
+  private readonly warnIfOpen = (): void => {
+    const address = this.server?.address();
+    if (typeof address !== 'object' || !address || this.options.trustedProxies.length > 0) return;
+    warnOfPlaintext(this.log, 'WebSocket', address.address, this.server instanceof TlsServer);
+  };
 
   /** What Node's parser refuses never becomes a request: it is answered and counted here. */
   private readonly onClientError = (error: Error & { code?: string }, socket: Duplex): void => {

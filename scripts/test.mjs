@@ -50,7 +50,7 @@ function jest(project) {
     `--outputFile=${report}`,
     `--maxWorkers=${workers}`,
     // What modules leave behind in a worker makes everything in it slow after a while: then it is a new one's turn.
-    '--workerIdleMemoryLimit=700MB',
+    '--workerIdleMemoryLimit=500MB',
     '--silent',
   ];
   step(`jest: ${project}`, process.execPath, args, { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' });

@@ -44,6 +44,7 @@ describe('docs/metrics.md', () => {
     const counters = cluster.gate.app.get(GateCounters);
     counters.add('frames_refused', 'NO_ROUTE');
     counters.add('frames_abandoned', 'client_gone');
+    counters.add('reads_paused', 'unanswered');
     counters.add('packs_dropped', 'closed');
     counters.add('answers_dropped', 'client_gone');
     counters.add('handshakes_refused', 400);

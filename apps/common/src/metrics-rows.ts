@@ -77,6 +77,7 @@ export const NODE_ROWS: readonly MetricRow<NodeFigures>[] = [
 const COUNTERS: Readonly<Record<GateCounter, readonly [label: string, help: string]>> = {
   frames_refused: ['code', 'Frames answered with an error, by its code.'],
   frames_abandoned: ['reason', 'Frames that nobody has handled because their client had gone while they waited.'],
+  reads_paused: ['reason', 'Times that the gate has stopped reading a client, by reason.'],
   packs_dropped: ['reason', 'Packs that were not sent to their client, by reason.'],
   answers_dropped: ['reason', 'Answers to requests whose client did not wait any more, by reason.'],
   handshakes_refused: ['status', 'Handshakes refused, by HTTP status, or by reason for TCP clients.'],

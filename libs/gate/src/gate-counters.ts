@@ -11,6 +11,11 @@ export type GateCounter =
   | 'frames_refused'
   /** Frames that nobody has handled because their client had gone while they waited, by reason. */
   | 'frames_abandoned'
+  /**
+   * Times that the gate has stopped reading a client: it has too many frames `unanswered`, or the next one has to be
+   * `waiting`, for a hook or an earlier frame.
+   */
+  | 'reads_paused'
   /** Packs not sent to their client, by reason. */
   | 'packs_dropped'
   /** Clients that were not bound, by reason: `revoked`. */

@@ -166,6 +166,7 @@ describe('ClientAgent: credit and order', () => {
     receive(frame('c'), frame('d'));
     expect(host.routed).toEqual(['a#1', 'b']);
     expect(connection.paused).toBe(true);
+    expect(host.counters.get('reads_paused', 'unanswered')).toBe(1);
     expect(agent.unansweredCount).toBe(2);
     agent.endRequest(0);
     expect(host.routed).toEqual(['a#1', 'b', 'c']);

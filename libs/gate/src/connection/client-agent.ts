@@ -129,7 +129,10 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   // What comes from the client.
 
   onFrame(data: Buffer): void {
-    if (this.state === 'open' && this.credit.admits(data)) this.take(data);
+    if (this.state !== 'open') return;
+    const { isPaused } = this.credit;
+    if (this.credit.admits(data)) this.take(data);
+    else if (!isPaused) this.notePause();
   }
 
   onDrain(): void {
@@ -331,6 +334,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     } else {
       this.host.take(this);
     }
+  }
+
+  private notePause(): void {
+    const isSpent = this.credit.unanswered >= this.host.options.concurrentTasks;
+    this.host.counters.add('reads_paused', isSpent ? 'unanswered' : 'waiting');
   }
 
   private checkRate(): RateVerdict {

@@ -541,7 +541,7 @@ describe('ClientAgent: closing', () => {
     agent.endRequest(1);
     receive(frame('late'));
     expect(host.retired).toEqual(['1001 gone']);
-    expect(host.counters.snapshot()).toEqual({ packs_dropped: { closed: 2 } });
+    expect(host.counters.snapshot()).toMatchObject({ packs_dropped: { closed: 2 } });
     expect(host.routed).toEqual(['a#1']);
     expect(push('z')).toBe(false);
     expect(connection.acts).toEqual(['write']);

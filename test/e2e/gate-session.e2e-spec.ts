@@ -171,7 +171,7 @@ describe.each(SOURCES)('Session, %s', (_where, workers, get) => {
 
   it('userData stays in its process, and with its client', async () => {
     await fresh();
-    const secret = { secret: 'abc', itself: undefined as unknown };
+    const secret = { secret: 'for nobody else', itself: undefined as unknown };
     secret.itself = secret;
     session.userData = secret;
     await session.toSet('a', 1);
@@ -180,7 +180,7 @@ describe.each(SOURCES)('Session, %s', (_where, workers, get) => {
     stage.script.run = own => own;
     const { body } = await client.exchange('script/run');
     expect(body).toMatchObject({ sessionId: client.clientId, settings: { a: 1 } });
-    expect(JSON.stringify([body, session])).not.toContain('abc');
+    expect(JSON.stringify([body, session])).not.toContain('for nobody else');
     await fresh();
     expect(session.userData).toBeUndefined();
   });

@@ -172,9 +172,10 @@ async function gather(
   options?: CallOptions,
 ): Promise<Gathered<unknown>> {
   const asked = [...targets(node, operation, args)];
+  // Now, and not when the answers are there: a gate that comes back meanwhile has not been asked all the same.
+  const missing = new Set<NodeId>(missedGates(node, operation, args));
   const answers = await Promise.allSettled(asked.map(([peer, share]) => ask(node, peer, operation, share, options)));
   let result = operation.empty?.();
-  const missing = new Set<NodeId>(missedGates(node, operation, args));
   for (const [index, answer] of answers.entries()) {
     if (answer.status === 'fulfilled') {
       result = operation.merge ? operation.merge(result, answer.value) : answer.value;

@@ -194,6 +194,28 @@ describe('LinkNode', () => {
     expect(g1.waitingCount).toBe(0);
   });
 
+  it('names a gate that was missing when the others were asked, also when it is back by then', async () => {
+    const link = bus.link();
+    let change: (change: PeerChange) => void = () => undefined;
+    const open = link.open.bind(link);
+    link.open = (self, events) => {
+      change = events.onPeer;
+      return open(self, events);
+    };
+    const g1 = await start('g1', 'gate', link);
+    const g2 = await start('g2');
+    const g3 = await start('g3');
+    let answer: (count: number) => void = () => undefined;
+    g2.dispatcher.serve({ total: contract.total }, { total: () => new Promise<number>(resolve => (answer = resolve)) });
+    change({ type: 'lost', id: 'g3' });
+    const asked = createCaller(g1, contract).total.gather({ by: 2 });
+    await new Promise(resolve => setImmediate(resolve));
+    await new Promise(resolve => setImmediate(resolve));
+    change({ type: 'join', node: g3.info });
+    answer(2);
+    expect(await asked).toEqual({ result: 4, missing: ['g3'] });
+  });
+
   it('ends what waits for others when the link is down: their answers may have been lost', async () => {
     const link = bus.link();
     let setStatus: (isUp: boolean) => void = () => undefined;

@@ -30,6 +30,20 @@ export function examplesOf(sources: string): Map<string, string> {
   );
 }
 
+/** The cells of each row of the table whose head begins with this. */
+export function tableOf(page: string, head: string): string[][] {
+  const rows = new RegExp(`^\\| ${head} .*\\n\\|[ |-]*\\n((?:\\|.*\\n)+)`, 'm').exec(page)?.[1] ?? '';
+  return rows
+    .trimEnd()
+    .split('\n')
+    .map(row =>
+      row
+        .slice(1, -1)
+        .split('|')
+        .map(cell => cell.trim()),
+    );
+}
+
 function withoutLayout(code: string): string {
   return code.replace(/\s+/g, ' ').trim();
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { GatewayApi } from '@nestgate/worker';
-import { examplesOf, fencesOf, read } from './docs-support.js';
+import { examplesOf, fencesOf, read, tableOf } from './docs-support.js';
 import { COST_CALLS, CostMeter, SYMBOLS } from './gateway-cost-support.js';
 import { LINKS, type LinkName, LinkSupply } from './support/links.js';
 
@@ -19,29 +19,17 @@ const GATEWAY = 'libs/worker/src/gateway';
 
 const page = read('docs/gateway-api.md');
 
-/** The rows of the table whose head begins like this, cell by cell, without the marks of code. */
-function table(head: string): string[][] {
-  const rows = new RegExp(`^\\| ${head} .*\\n\\|[ |-]*\\n((?:\\|.*\\n)+)`, 'm').exec(page)?.[1] ?? '';
-  return rows
-    .trimEnd()
-    .split('\n')
-    .map(row =>
-      row
-        .slice(1, -1)
-        .split('|')
-        .map(cell => cell.trim()),
-    );
-}
-
-const rows = table('source').map(([source = '', method = '', does = '', waits = '', messages = '', gates = '']) => ({
-  source: source.replaceAll('`', ''),
-  name: /^`(\w+)\(/.exec(method)?.[1] ?? method,
-  does,
-  waits,
-  messages,
-  gates,
-}));
-const variants = table('call').map(([call = '', messages = '', gates = '']) => ({
+const rows = tableOf(page, 'source').map(
+  ([source = '', method = '', does = '', waits = '', messages = '', gates = '']) => ({
+    source: source.replaceAll('`', ''),
+    name: /^`(\w+)\(/.exec(method)?.[1] ?? method,
+    does,
+    waits,
+    messages,
+    gates,
+  }),
+);
+const variants = tableOf(page, 'call').map(([call = '', messages = '', gates = '']) => ({
   name: call.replaceAll('`', ''),
   messages,
   gates,

@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { resolveGateOptions } from '@nestgate/gate';
-import { read } from './docs-support.js';
+import { read, tableOf } from './docs-support.js';
 
 const page = read('docs/reliability.md');
 const FAULTS = 'test/faults';
@@ -10,27 +10,13 @@ const FAULTS = 'test/faults';
 const PROMISED = ['P1', 'P2', 'P4', 'P5', 'P6', 'P8', 'P9', 'P10', 'P11', 'P13'];
 const NOT_PROMISED = ['P3', 'P7', 'P12', 'P14'];
 
-/** The cells of each row of the table whose head begins with this. */
-function tableOf(head: string): string[][] {
-  const table = new RegExp(`^\\| ${head} .*\\n\\|[ |-]*\\n((?:\\|.*\\n)+)`, 'm').exec(page)?.[1] ?? '';
-  return table
-    .trimEnd()
-    .split('\n')
-    .map(row =>
-      row
-        .slice(1, -1)
-        .split('|')
-        .map(cell => cell.trim()),
-    );
-}
-
 /** What a cell says in code, one by one. */
 const codesIn = (cell = ''): string[] => Array.from(cell.matchAll(/`([^`]+)`/g), ([, code = '']) => code);
 const filesIn = (text: string): string[] => codesIn(text).filter(code => code.startsWith('test/'));
 
 describe('docs/reliability.md', () => {
   it('shows each promise by tests that exist, with a figure', () => {
-    const rows = tableOf('promise');
+    const rows = tableOf(page, 'promise');
     expect(rows.map(([promise]) => promise)).toEqual(PROMISED);
     for (const [promise, what, tests, figure] of rows) {
       expect([promise, what !== '', filesIn(tests ?? '').length > 0, figure !== '']).toEqual([
@@ -50,7 +36,7 @@ describe('docs/reliability.md', () => {
   });
 
   it('names every fault that is tested', () => {
-    const named = new Set(filesIn(tableOf('fault').flat().join(' ')));
+    const named = new Set(filesIn(tableOf(page, 'fault').flat().join(' ')));
     const tested = readdirSync(join(process.cwd(), FAULTS)).filter(file => file.endsWith('.faults-spec.ts'));
     // What checks the ledger is no fault.
     expect(tested.filter(file => !file.startsWith('ledger.') && !named.has(`${FAULTS}/${file}`))).toEqual([]);
@@ -61,7 +47,7 @@ describe('docs/reliability.md', () => {
       Array.from(read('libs/gate/src/gate-counters.ts').matchAll(/^ {2}\| '(\w+)'/gm), ([, name]) => name),
     );
     const defaults = resolveGateOptions() as unknown as Record<string, unknown>;
-    const rows = tableOf('limit');
+    const rows = tableOf(page, 'limit');
     expect(rows.length).toBeGreaterThan(10);
     for (const [limit, option, value, unit, counter] of rows) {
       const [name = ''] = codesIn(option);
@@ -74,7 +60,7 @@ describe('docs/reliability.md', () => {
   });
 
   it('gives what no option changes as it stands in the sources', () => {
-    const rows = tableOf('bound');
+    const rows = tableOf(page, 'bound');
     expect(rows.length).toBeGreaterThan(3);
     for (const [bound, value = '', unit, where] of rows) {
       const [file = '', constant = ''] = (codesIn(where)[0] ?? '').split('#');

@@ -1,20 +1,12 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { resolveGateOptions } from '@nestgate/gate';
-import { read } from './docs-support.js';
+import { read, tableOf } from './docs-support.js';
 
 const page = read('SECURITY.md');
 
 /** The cells of the table of threats. */
-const rows = (/\| threat .*\n\|[ |-]*\n((?:\|.*\n)+)/.exec(page)?.[1] ?? '')
-  .trimEnd()
-  .split('\n')
-  .map(row =>
-    row
-      .slice(1, -1)
-      .split('|')
-      .map(cell => cell.trim()),
-  );
+const rows = tableOf(page, 'threat');
 const namesIn = (text = ''): string[] => Array.from(text.matchAll(/`([^`]+)`/g), match => match[1] as string);
 
 const list = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' });

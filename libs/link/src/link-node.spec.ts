@@ -194,6 +194,31 @@ describe('LinkNode', () => {
     expect(g1.waitingCount).toBe(0);
   });
 
+  it('takes from itself arguments of any size, and no answer that would be too large on a link', async () => {
+    const g1 = await start('g1');
+    const large = 'x'.repeat(9 * 1024 * 1024);
+    const { echo } = createCaller(g1, contract);
+    let came = 0;
+    g1.dispatcher.serve({ echo: contract.echo }, { echo: ({ word }) => ((came = word.length), 'short') });
+    expect(await echo.call({ clientId: 'g1.e1.1', word: large })).toBe('short');
+    expect(came).toBe(large.length);
+    g1.dispatcher.serve({ echo: contract.echo }, { echo: () => large });
+    await expect(echo.call({ clientId: 'g1.e1.1', word: '' })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  });
+
+  it('ends a request of its own whose taker throws at the answer', async () => {
+    const g1 = await start('g1');
+    class Fragile extends PendingCall<unknown, string> {
+      override succeed(): void {
+        throw new Error('a defect of the taker');
+      }
+    }
+    const pending = new Fragile(contract.echo as never);
+    g1.request(g1.me, contract.echo, { clientId: 'g1.e1.1', word: 'a' }, pending, Date.now() + 60_000);
+    await expect(pending.promise).rejects.toMatchObject({ code: 'LINK_CORRUPT' });
+    expect(defects).toEqual([new Error('a defect of the taker')]);
+  });
+
   it('names a gate that was missing when the others were asked, also when it is back by then', async () => {
     const link = bus.link();
     let change: (change: PeerChange) => void = () => undefined;

@@ -41,7 +41,7 @@ export class OwnQueue {
 
   /** @throws {GateError} `LIMIT_EXCEEDED` for an answer that would be too large on any link, and what its codec throws. */
   reply<R>(correlation: number, operation: Operation<unknown, R>, result: R): void {
-    this.add(new OwnAnswer(correlation, this.handOver(operation.result, result), undefined));
+    this.add(new OwnAnswer(correlation, this.handOver(operation.result, result, assertAnswerSize), undefined));
   }
 
   /** @throws when the details are no JSON. */
@@ -87,12 +87,12 @@ export class OwnQueue {
     this.deliver();
   });
 
-  private handOver<T>(codec: Codec<T>, value: T): T {
+  private handOver<T>(codec: Codec<T>, value: T, assertSize?: (bytes: number) => void): T {
     if (codec.own) return codec.own(value);
     const { writer } = this;
     try {
       codec.write(writer, value);
-      assertAnswerSize(writer.length);
+      assertSize?.(writer.length);
     } catch (error) {
       writer.truncate(0);
       throw error;
@@ -124,8 +124,17 @@ class OwnAnswer implements OwnMessage {
 
   deliver({ requests, me, counters }: OwnQueueHost): void {
     const pending = requests.take(this.correlation, me);
-    if (!pending) counters.late++;
-    else if (this.error) pending.fail(this.error);
-    else pending.succeed(this.result);
+    if (!pending) {
+      counters.late++;
+      return;
+    }
+    try {
+      if (this.error) pending.fail(this.error);
+      else pending.succeed(this.result);
+    } catch (error) {
+      // As for an answer that has come over the link: whoever waits hears of the end in any case.
+      pending.fail(error instanceof GateError ? error : new GateError('LINK_CORRUPT'));
+      throw error;
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { copyBytes, GateError } from '@nestgate/protocol';
+import { copyBytes, GateError, readU32, writeU32 } from '@nestgate/protocol';
 
 /** Size of a fresh buffer; most batches of a loop turn fit. */
 const INITIAL_BYTES = 1024;
@@ -7,7 +7,14 @@ const SHORT_TEXT = 24;
 /** A writer remembers how large its last batch was up to this size, so that one burst does not pin memory for good. */
 const MAX_REMEMBERED_BYTES = 64 * 1024;
 
-/** Appends little-endian numbers, strings and bytes to a growing buffer. */
+/** A number, and its bytes. */
+const NUMBER = new DataView(new ArrayBuffer(8));
+const NUMBER_BYTES = new Uint8Array(NUMBER.buffer);
+
+/**
+ * Appends little-endian numbers, strings and bytes to a growing buffer. Byte by byte: V8 does not inline the methods that
+ * `Buffer` has for that, which cost three times as much.
+ */
 export class ByteWriter {
   private buffer: Buffer = Buffer.allocUnsafe(0);
   private nextSize = INITIAL_BYTES;
@@ -21,17 +28,21 @@ export class ByteWriter {
 
   u16(value: number): void {
     this.reserve(2);
-    this.length = this.buffer.writeUInt16LE(value, this.length);
+    this.buffer[this.length++] = value;
+    this.buffer[this.length++] = value >>> 8;
   }
 
   u32(value: number): void {
     this.reserve(4);
-    this.length = this.buffer.writeUInt32LE(value, this.length);
+    this.length = writeU32(this.buffer, this.length, value);
   }
 
   f64(value: number): void {
     this.reserve(8);
-    this.length = this.buffer.writeDoubleLE(value, this.length);
+    NUMBER.setFloat64(0, value, true);
+    const { buffer, length } = this;
+    for (let i = 0; i < 8; i++) buffer[length + i] = NUMBER_BYTES[i] as number;
+    this.length = length + 8;
   }
 
   /** A string as u32 byte length and UTF-8. */
@@ -40,7 +51,7 @@ export class ByteWriter {
     this.reserve(4 + length * 3);
     if (length <= SHORT_TEXT && this.ascii(value)) return;
     const written = this.buffer.write(value, this.length + 4, 'utf8');
-    this.buffer.writeUInt32LE(written, this.length);
+    writeU32(this.buffer, this.length, written);
     this.length += 4 + written;
   }
 
@@ -54,7 +65,7 @@ export class ByteWriter {
       if (unit > 0x7f) return false;
       buffer[start + i] = unit;
     }
-    buffer.writeUInt32LE(length, this.length);
+    writeU32(buffer, this.length, length);
     this.length = start + length;
     return true;
   }
@@ -62,7 +73,7 @@ export class ByteWriter {
   /** Bytes as u32 length and content. */
   bytes(value: Uint8Array): void {
     this.reserve(4 + value.length);
-    this.length = this.buffer.writeUInt32LE(value.length, this.length);
+    this.length = writeU32(this.buffer, this.length, value.length);
     this.buffer.set(value, this.length);
     this.length += value.length;
   }
@@ -70,12 +81,12 @@ export class ByteWriter {
   /** A part of some bytes, as u32 length and content. */
   part(source: Uint8Array, start: number, end: number): void {
     this.reserve(4 + end - start);
-    this.length = copyBytes(source, start, end, this.buffer, this.buffer.writeUInt32LE(end - start, this.length));
+    this.length = copyBytes(source, start, end, this.buffer, writeU32(this.buffer, this.length, end - start));
   }
 
   /** Overwrites the u32 at `at`, a position that was written before. */
   patchU32(at: number, value: number): void {
-    this.buffer.writeUInt32LE(value, at);
+    writeU32(this.buffer, at, value);
   }
 
   /** Forgets what was written after `length`: used when an encoder throws half way. */
@@ -121,15 +132,18 @@ export class ByteReader {
   }
 
   u16(): number {
-    return this.buffer.readUInt16LE(this.advance(2));
+    const start = this.advance(2);
+    return (this.buffer[start] as number) | ((this.buffer[start + 1] as number) << 8);
   }
 
   u32(): number {
-    return this.buffer.readUInt32LE(this.advance(4));
+    return readU32(this.buffer, this.advance(4));
   }
 
   f64(): number {
-    return this.buffer.readDoubleLE(this.advance(8));
+    const start = this.advance(8);
+    for (let i = 0; i < 8; i++) NUMBER_BYTES[i] = this.buffer[start + i] as number;
+    return NUMBER.getFloat64(0, true);
   }
 
   str(): string {

@@ -21,6 +21,7 @@ export const BATCH_HEADER_BYTES = 13;
 const SEQUENCE_AT = 1;
 /** The sequence of a batch that goes to a channel: each gate sees only those of the channels that it has joined. */
 const UNNUMBERED = 0;
+const MAX_U32 = 2 ** 32 - 1;
 /** Longest answer in bytes, so that a batch with it still fits into a frame of any driver. */
 const MAX_RESULT_BYTES = 8 * 1024 * 1024;
 
@@ -65,7 +66,7 @@ export function writeRequest<A>(
   try {
     writer.u16(operation.id);
     writer.u32(correlation);
-    writer.u32(Math.max(0, timeLeftMs));
+    writer.u32(Math.min(Math.max(0, timeLeftMs), MAX_U32));
     operation.args.write(writer, args);
   } catch (error) {
     writer.truncate(start);

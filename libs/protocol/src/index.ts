@@ -14,6 +14,7 @@ export {
   type PackParts,
   readPackParts,
   readU32,
+  writeU32,
 } from './pack-layout.js';
 export { type Body, BodyKind, BodySlice, copyBytes, JsonText, NO_BODY, type Pack } from './pack.js';
 export { formatTraceParent, newTraceSpan, parseTraceParent, type TraceSpan } from './trace-parent.js';

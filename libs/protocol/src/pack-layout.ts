@@ -53,6 +53,15 @@ export function readU32(data: Uint8Array, at: number): number {
   );
 }
 
+/** Writes a u32; returns where the next byte stands. There must be room for it. */
+export function writeU32(data: Uint8Array, at: number, value: number): number {
+  data[at] = value;
+  data[at + 1] = value >>> 8;
+  data[at + 2] = value >>> 16;
+  data[at + 3] = value >>> 24;
+  return at + 4;
+}
+
 /** Whether frames of this kind have an id. */
 export function frameKindHasId(kind: number): boolean {
   return kind === FrameKind.request || kind === FrameKind.reply || kind === FrameKind.error;

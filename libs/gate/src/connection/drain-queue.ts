@@ -1,4 +1,5 @@
 const EMPTY = new Uint8Array(0);
+const NONE: readonly Uint8Array[] = [];
 
 /** Something that writes out what has gathered in it. */
 export interface Drainable {
@@ -11,8 +12,11 @@ export interface Drainable {
  */
 export class DrainQueue {
   private dirty: Drainable[] = [];
+  /** Takes turns with {@link dirty}. */
+  private spare: Drainable[] = [];
   private scheduled = false;
-  private lastFrames: readonly Uint8Array[] = [];
+  private lastFirst: Uint8Array = EMPTY;
+  private lastRest = NONE;
   private lastData: Uint8Array = EMPTY;
 
   add(item: Drainable): void {
@@ -22,29 +26,44 @@ export class DrainQueue {
     queueMicrotask(this.drainAll);
   }
 
-  /** Several frames as one piece. Members of a group get the same ones one after another, and share the piece. */
-  merge(frames: readonly Uint8Array[], bytes: number): Uint8Array {
-    if (!this.areLast(frames)) {
-      this.lastFrames = frames;
-      this.lastData = Buffer.concat(frames, bytes);
+  /** Several frames, of `bytes` together, as one piece. Members of a group get the same ones one after another, and share it. */
+  merge(first: Uint8Array, rest: readonly Uint8Array[], bytes: number): Uint8Array {
+    if (!this.areLast(first, rest)) {
+      this.lastFirst = first;
+      this.lastRest = rest.slice();
+      this.lastData = join(first, rest, bytes);
     }
     return this.lastData;
   }
 
-  private areLast(frames: readonly Uint8Array[]): boolean {
-    const { lastFrames } = this;
-    if (frames.length !== lastFrames.length) return false;
-    for (let i = 0; i < frames.length; i++) if (frames[i] !== lastFrames[i]) return false;
+  private areLast(first: Uint8Array, rest: readonly Uint8Array[]): boolean {
+    const { lastFirst, lastRest } = this;
+    if (first !== lastFirst || rest.length !== lastRest.length) return false;
+    for (let i = 0; i < rest.length; i++) if (rest[i] !== lastRest[i]) return false;
     return true;
   }
 
   private readonly drainAll = (): void => {
     this.scheduled = false;
     const items = this.dirty;
-    this.dirty = [];
+    this.dirty = this.spare;
     for (const item of items) item.drain();
+    items.length = 0;
+    this.spare = items;
     // Kept for one drain only: it would pin what has long been sent.
-    this.lastFrames = [];
+    this.lastFirst = EMPTY;
+    this.lastRest = NONE;
     this.lastData = EMPTY;
   };
+}
+
+function join(first: Uint8Array, rest: readonly Uint8Array[], bytes: number): Uint8Array {
+  const joined = Buffer.allocUnsafe(bytes);
+  joined.set(first);
+  let at = first.length;
+  for (const frame of rest) {
+    joined.set(frame, at);
+    at += frame.length;
+  }
+  return joined;
 }

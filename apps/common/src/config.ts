@@ -1,7 +1,6 @@
 import type { Provider } from '@nestjs/common';
 import { type GateModuleExtras, type GateOptions, StorageHandler } from '@nestgate/gate';
 import { type NodeOptions, urlForLog } from '@nestgate/worker';
-import { RedisStorage } from '@nestgate/gate/redis';
 import { jwtProviders, readJwtVerifier } from './jwt-config.js';
 
 /** What the apps read from the environment. */
@@ -52,7 +51,12 @@ function storageProviders(url: string): Provider[] {
     // Never the URL itself: it may hold a password.
     throw new Error(`NESTGATE_STORAGE=${urlForLog(url)} is not allowed; allowed: memory:, redis://…, rediss://…`);
   }
-  return [{ provide: StorageHandler, useFactory: () => new RedisStorage({ client: url }) }];
+  // Loaded only where it is used.
+  const useFactory = async (): Promise<StorageHandler> => {
+    const { RedisStorage } = await import('@nestgate/gate/redis');
+    return new RedisStorage({ client: url });
+  };
+  return [{ provide: StorageHandler, useFactory }];
 }
 
 function integer(env: NodeJS.ProcessEnv, name: string, max: number): number | undefined {

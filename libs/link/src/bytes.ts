@@ -1,4 +1,5 @@
-import { copyBytes, GateError, readU32, writeU32 } from '@nestgate/protocol';
+import { Buffer } from 'node:buffer';
+import { copyBytes, GateError, readU32, unitAt, writeU32 } from '@nestgate/protocol';
 
 /** Size of a fresh buffer; most batches of a loop turn fit. */
 const INITIAL_BYTES = 1024;
@@ -61,7 +62,7 @@ export class ByteWriter {
     const { length } = value;
     const start = this.length + 4;
     for (let i = 0; i < length; i++) {
-      const unit = value.charCodeAt(i);
+      const unit = unitAt(value, i);
       if (unit > 0x7f) return false;
       buffer[start + i] = unit;
     }
@@ -175,7 +176,7 @@ export class ByteReader {
   private isLastWord(start: number, length: number): boolean {
     const { buffer, lastWord } = this;
     if (length !== lastWord.length || length > SHORT_TEXT) return false;
-    for (let i = 0; i < length; i++) if (buffer[start + i] !== lastWord.charCodeAt(i)) return false;
+    for (let i = 0; i < length; i++) if (buffer[start + i] !== unitAt(lastWord, i)) return false;
     return true;
   }
 

@@ -1,4 +1,4 @@
-import { GateError } from '@nestgate/protocol';
+import { GateError, unitAt } from '@nestgate/protocol';
 
 /** Names a client in the whole cluster: `<gate id>.<boot epoch>.<serial>`, epoch and serial in base 36. */
 export type ClientId = string;
@@ -41,10 +41,10 @@ export function serialWithPrefix(clientId: string, prefix: string): number {
   const { length } = clientId;
   const start = prefix.length;
   if (length === start || length - start > MAX_SERIAL_DIGITS || !clientId.startsWith(prefix)) return 0;
-  if (clientId.charCodeAt(start) === ZERO) return 0;
+  if (unitAt(clientId, start) === ZERO) return 0;
   let serial = 0;
   for (let i = start; i < length; i++) {
-    const unit = clientId.charCodeAt(i);
+    const unit = unitAt(clientId, i);
     const digit = unit >= 0x61 && unit <= 0x7a ? unit - 0x57 : unit >= ZERO && unit <= 0x39 ? unit - ZERO : -1;
     if (digit < 0) return 0;
     serial = serial * 36 + digit;

@@ -19,3 +19,4 @@ export {
 export { type Body, BodyKind, BodySlice, copyBytes, JsonText, NO_BODY, type Pack } from './pack.js';
 export { formatTraceParent, newTraceSpan, parseTraceParent, type TraceSpan } from './trace-parent.js';
 export { GATE_TOPICS, isTopic, MAX_TOPIC_BYTES, moduleOf, RESERVED_TOPIC_PREFIX } from './topic.js';
+export { unitAt } from './text-unit.js';

@@ -1,5 +1,6 @@
 import { isDeeperThan, skipString, skipValue } from './json-scan.js';
 import { BodyKind, type Body, BodySlice, NO_BODY, type Pack } from './pack.js';
+import { unitAt } from './text-unit.js';
 import { GATE_TOPICS, isSegmentByte, isTopic, MAX_TOPIC_BYTES } from './topic.js';
 
 /** Deepest nesting of a JSON frame, the frame's own object included. */
@@ -165,7 +166,7 @@ function startsWith(data: Uint8Array, at: number, prefix: Uint8Array): boolean {
 }
 
 function sameText(data: Uint8Array, start: number, text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (data[start + i] !== text.charCodeAt(i)) return false;
+  for (let i = 0; i < text.length; i++) if (data[start + i] !== unitAt(text, i)) return false;
   return true;
 }
 

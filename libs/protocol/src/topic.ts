@@ -1,3 +1,5 @@
+import { unitAt } from './text-unit.js';
+
 /**
  * Topics: `module/name[/more…]`. The module, what stands before the first `/`, decides which workers may serve a frame.
  * The grammar is strict on purpose: a topic is used as a routing key and in log lines, so nothing in it ever needs
@@ -42,7 +44,7 @@ export function isTopic(value: unknown): value is string {
   if (typeof value !== 'string' || value.length === 0 || value.length > MAX_TOPIC_BYTES) return false;
   let segment = 0;
   for (let i = 0; i < value.length; i++) {
-    const code = value.charCodeAt(i);
+    const code = unitAt(value, i);
     if (code === SLASH) {
       if (segment === 0) return false;
       segment = 0;

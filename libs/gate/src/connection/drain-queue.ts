@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 const EMPTY = new Uint8Array(0);
 const NONE: readonly Uint8Array[] = [];
 

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import {
   type Body,
   BodyKind,
@@ -9,6 +10,7 @@ import {
   GATE_TOPICS,
   JsonFrameDecoder,
   JsonText,
+  unitAt,
 } from '@nestgate/protocol';
 import type { Wire } from './wire.js';
 import { writeWsHeader, WS_TEXT, wsHeaderBytes } from './ws-frame.js';
@@ -84,7 +86,7 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
   writeWsHeader(frame, WS_TEXT, length);
   let at = copy(head, frame, header);
   // Unit by unit: for so short a text a call into the engine costs more than all of it.
-  for (let i = 0; i < middle.length; i++) frame[at++] = middle.charCodeAt(i);
+  for (let i = 0; i < middle.length; i++) frame[at++] = unitAt(middle, i);
   at = copy(tail, frame, at);
   writeBody(body, frame, at);
   frame[frame.length - 1] = 0x7d;

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 /**
  * What two nodes say to each other over one connection. Each message is
  * `u32 length of what follows · u8 type · content`, little-endian.

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { MessageHandler } from '@nestjs/microservices';
 import { MALFORMED_BODY } from '@nestgate/link';
 import {

@@ -31,7 +31,8 @@ export class Exchange implements Replier {
       }
       const outlet = outbound.toPeer(peer, urgent);
       pending.batch = outlet.number;
-      writeRequest(outlet.writer, operation, correlation, deadline - Date.now(), args);
+      // Its time runs from when the batch began, as the receiver takes it to.
+      writeRequest(outlet.writer, operation, correlation, deadline - outlet.begunAt, args);
     } catch (error) {
       requests.remove(pending);
       throw error;

@@ -6,7 +6,7 @@ import type { Pending } from './pending.js';
 /** Requests that may wait at a time. */
 const MAX_SLOTS = 1 << 20;
 /** How often a slot gives another number before it begins again. */
-const MAX_TURNS = 1 << 12;
+const MAX_TURNS = 1 << 11;
 
 /**
  * The requests of a node that wait for an answer. Each leaves the table before it ends, so that it ends once. A correlation

@@ -1,5 +1,6 @@
 import type { Connection } from './connection.js';
 import { FrameHold } from './frame-hold.js';
+import { OpenIds } from './open-ids.js';
 
 /**
  * How many frames of one client may be on their way, and the frames that are beyond that. Past the credit the client's
@@ -14,7 +15,7 @@ export class Credit {
   private onSettled: (() => void) | undefined;
   private hold: FrameHold | undefined;
   /** The ids of unanswered requests; allocated with the first one. */
-  private ids: Set<number> | undefined;
+  private ids: OpenIds | undefined;
 
   constructor(
     private readonly limit: number,
@@ -59,7 +60,7 @@ export class Credit {
   }
 
   begin(id: number): void {
-    if (id > 0) (this.ids ??= new Set()).add(id);
+    if (id > 0) (this.ids ??= new OpenIds()).add(id);
     this.unanswered++;
   }
 

@@ -27,8 +27,9 @@ describe('a worker that has stood still', () => {
   let answer: () => Promise<void>;
 
   beforeEach(async () => {
-    clock = 1_000;
-    jest.spyOn(performance, 'now').mockImplementation(() => clock);
+    clock = 0;
+    const start = Date.now();
+    jest.spyOn(Date, 'now').mockImplementation(() => start + clock);
     bus = new MemoryBus();
     node = new LinkNode({ link: bus.link(), self: { ...NODE, id: 'w1', role: 'worker' } });
     started = [];

@@ -73,14 +73,15 @@ export class TopicRunner implements TaskOwner {
     }
     const task = new TopicTask(this, lane, handler, message, call);
     this.running++;
-    if (!this.trust.has(call.peer)) {
+    const now = Date.now();
+    if (!this.trust.has(call.peer, now)) {
       lane.wait(task);
       this.lanes.hold(lane);
     } else if (handler.concurrent) {
-      if (!this.skipLate(task)) this.start(task);
+      if (!this.skipLate(task, now)) this.start(task);
     } else if (!lane.isFree) {
       lane.wait(task);
-    } else if (!this.skipLate(task)) {
+    } else if (!this.skipLate(task, now)) {
       this.startFirst(lane, task);
     }
   }
@@ -132,8 +133,8 @@ export class TopicRunner implements TaskOwner {
 
   /** Starts the lane's next frame, unless one runs. A loop, because frames that fail at once end within their start. */
   private startNext(lane: ClientLane<TopicTask>): void {
-    if (lane.starting) return;
-    if (!this.trust.has(lane.peer)) {
+    if (lane.starting || lane.waitingCount === 0) return;
+    if (!this.trust.has(lane.peer, Date.now())) {
       this.lanes.hold(lane);
       return;
     }
@@ -141,7 +142,7 @@ export class TopicRunner implements TaskOwner {
     while (!lane.running) {
       const task = lane.next();
       if (!task) break;
-      if (this.skipLate(task)) continue;
+      if (this.skipLate(task, Date.now())) continue;
       lane.running = task;
       this.start(task);
     }
@@ -158,8 +159,8 @@ export class TopicRunner implements TaskOwner {
   }
 
   /** A frame whose time passed while it waited is never started: its client has been told. */
-  private skipLate(task: TopicTask): boolean {
-    if (task.call.deadline > Date.now()) return false;
+  private skipLate(task: TopicTask, now: number): boolean {
+    if (task.call.deadline > now) return false;
     task.done = true;
     this.noteEnd();
     return true;

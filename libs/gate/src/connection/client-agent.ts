@@ -146,7 +146,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   onBroken(code: number, reason: string): void {
     if (this.state !== 'open') return;
-    this.queue.clear('closed');
+    this.queue.drop('closed');
     this.end(code, reason);
   }
 
@@ -161,7 +161,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.farewell?.cancel();
     this.farewell = undefined;
     this.credit.clear();
-    this.queue.clear('closed');
+    this.queue.drop('closed');
     if (!wasOpen) return;
     this.error = { code, reason };
     this.host.retire(this, code, reason);

@@ -29,6 +29,8 @@ export class Outbox implements Drainable {
   private bytes = 0;
   private writtenPacks = 0;
   private listed = false;
+  /** False when the socket has taken all that was written: then it need not be looked at, which for many clients is slow. */
+  private mayHold = false;
   /** How many frames the last `add` has thrown away to make room. */
   dropped = 0;
 
@@ -81,13 +83,17 @@ export class Outbox implements Drainable {
     this.listed = false;
     const { first, rest } = this;
     if (!first) return;
-    if (this.connection.writableLength > 0) {
-      this.connection.awaitDrain();
+    const { connection } = this;
+    // Others write to the socket too.
+    if (connection.writableLength > 0) {
+      this.mayHold = true;
+      connection.awaitDrain();
       return;
     }
     const data = rest && rest.length > 0 ? this.queue.merge(first, rest, this.bytes) : first;
     this.writtenPacks = this.clear();
-    this.connection.write(data);
+    connection.write(data);
+    this.mayHold = connection.writableLength > 0;
   }
 
   /** Forgets what waits, and says how many frames that were. */
@@ -109,7 +115,7 @@ export class Outbox implements Drainable {
 
   /** Whether there is room beside so much in the queue. An empty outbox takes any one frame, however large. */
   private hasRoom(frame: Uint8Array, packs: number, bytes: number): boolean {
-    const { writableLength } = this.connection;
+    const writableLength = this.mayHold ? this.connection.writableLength : 0;
     if (packs === 0 && writableLength === 0) return true;
     const held = writableLength > 0 ? this.writtenPacks : 0;
     const { sendPackBuffNum, sendBuffBytes } = this.limits;

@@ -24,11 +24,13 @@ export interface SendQueueOwner {
   onCaughtUp(): void;
 }
 
-/** Everything that waits to be sent to one client: framed messages in the outbox, and those still being made. */
-export class SendQueue {
+/**
+ * Everything that waits to be sent to one client: framed messages, and those still being made. It is its outbox, and does not
+ * have one: for a push to many clients each object of theirs that has to be looked at counts.
+ */
+export class SendQueue extends Outbox {
   /** Messages queued so far. */
   sentCount = 0;
-  private readonly outbox: Outbox;
   private deferred: DeferredSends | undefined;
 
   constructor(
@@ -36,22 +38,17 @@ export class SendQueue {
     private readonly owner: SendQueueOwner,
     connection: Connection,
   ) {
-    this.outbox = new Outbox(connection, host.drainQueue, host.options);
+    super(connection, host.drainQueue, host.options);
   }
 
   /** True when nothing waits here any more. */
-  get isEmpty(): boolean {
-    return this.outbox.isEmpty && !this.isDeferring;
+  override get isEmpty(): boolean {
+    return super.isEmpty && !this.isDeferring;
   }
 
   /** Messages not yet taken by the operating system, those still being made included. */
-  get pendingPacks(): number {
-    return this.outbox.pendingPacks + (this.deferred?.length ?? 0);
-  }
-
-  /** Framed bytes not yet taken by the operating system. */
-  get pendingBytes(): number {
-    return this.outbox.pendingBytes;
+  override get pendingPacks(): number {
+    return super.pendingPacks + (this.deferred?.length ?? 0);
   }
 
   /** Queues a framed message; false when it was not taken. `undefined` is one that its wire cannot carry. */
@@ -77,14 +74,9 @@ export class SendQueue {
     return true;
   }
 
-  /** Writes what the socket will take. */
-  drain(): void {
-    this.outbox.drain();
-  }
-
   /** Drops what waits. */
-  clear(why: string): void {
-    const dropped = this.outbox.clear() + (this.deferred?.clear() ?? 0);
+  drop(why: string): void {
+    const dropped = this.clear() + (this.deferred?.clear() ?? 0);
     if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
   }
 
@@ -101,13 +93,12 @@ export class SendQueue {
   }
 
   private enqueue(frame: Uint8Array): boolean {
-    const { outbox } = this;
     const { counters, options } = this.host;
-    const result = outbox.add(frame);
+    const result = this.add(frame);
     if (result === 'taken' || result === 'dropped') {
       this.sentCount++;
       counters.packsQueued++;
-      if (outbox.dropped > 0) counters.add('packs_dropped', 'drop-oldest', outbox.dropped);
+      if (this.dropped > 0) counters.add('packs_dropped', 'drop-oldest', this.dropped);
       return true;
     }
     counters.add('packs_dropped', options.slowClientPolicy);
@@ -116,7 +107,7 @@ export class SendQueue {
   }
 
   private overflow(): void {
-    this.clear('disconnect');
+    this.drop('disconnect');
     this.owner.onOverflow();
   }
 }

@@ -98,10 +98,15 @@ function freeze(value: unknown): unknown {
 
 function encodeOnce(topic: string, body: Body): (agent: ClientAgent) => boolean {
   const frames = new Map<Wire, Uint8Array | undefined>();
+  let lastWire: Wire | undefined;
+  let frame: Uint8Array | undefined;
   return agent => {
     const { wire } = agent;
-    let frame = frames.get(wire);
-    if (!frame && !frames.has(wire)) frames.set(wire, (frame = wire.push(topic, body)));
+    if (wire !== lastWire) {
+      if (!frames.has(wire)) frames.set(wire, wire.push(topic, body));
+      frame = frames.get(wire);
+      lastWire = wire;
+    }
     return agent.sendFrame(frame);
   };
 }

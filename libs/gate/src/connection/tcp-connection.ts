@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { CLOSE } from '@nestgate/protocol';
 import type { Connection, ConnectionEvents } from './connection.js';
+import { readDirectly } from './direct-read.js';
 import type { SplitFault, Splitter } from './stream-splitter.js';
 
 /** How long a client may take to close its side, in milliseconds. */
@@ -37,6 +38,7 @@ export class TcpConnection implements Connection {
       if (!error) events.onDrain();
     };
     let fault: SplitFault | undefined;
+    readDirectly(socket);
     socket.on('data', chunk => {
       // Behind a fault nobody knows where a message begins, and the client may take a while to be gone.
       if (this.closing || fault) return;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { CLOSE } from '@nestgate/protocol';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection, ConnectionEvents } from './connection.js';
+import { readDirectly } from './direct-read.js';
 import { TokenBucket } from './token-bucket.js';
 import { PING_FRAME } from './ws-frame.js';
 import { readAhead } from './ws-read-ahead.js';
@@ -56,6 +57,7 @@ export class WsConnection implements Connection {
     this.events = events;
     const ws: OwnedSocket = this.ws;
     ws[CONNECTION] = this;
+    readDirectly(this.socket);
     readAhead(ws, binary, events);
     // Functions that all connections share: most clients are idle, and closures would be a good part of what they cost.
     ws.on('message', binary ? onBinaryClientMessage : onTextClientMessage);

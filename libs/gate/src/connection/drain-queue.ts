@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+
 const EMPTY = new Uint8Array(0);
 const NONE: readonly Uint8Array[] = [];
 
@@ -13,8 +14,8 @@ export interface Drainable {
  */
 export class DrainQueue {
   private dirty: Drainable[] = [];
-  /** Takes turns with {@link dirty}. */
-  private spare: Drainable[] = [];
+  /** Takes turns with {@link dirty}; see `Outbox` for why. */
+  private spare: Drainable[] | undefined = undefined;
   private scheduled = false;
   private lastFirst: Uint8Array = EMPTY;
   private lastRest = NONE;
@@ -47,7 +48,8 @@ export class DrainQueue {
   private readonly drainAll = (): void => {
     this.scheduled = false;
     const items = this.dirty;
-    this.dirty = this.spare;
+    this.dirty = this.spare ?? [];
+    this.spare = undefined;
     for (const item of items) item.drain();
     items.length = 0;
     this.spare = items;

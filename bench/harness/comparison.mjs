@@ -3,8 +3,6 @@ import { figuresOf } from './result.mjs';
 
 /** How long idle connections settle before their memory is read, in milliseconds. */
 const IDLE_SETTLE_MS = 1_500;
-/** A fresh process has compiled what is hot after this long, in milliseconds. */
-const COLD_MS = 1_200;
 
 /** @typedef {import('./result.mjs').Result} Result */
 /** @typedef {import('./workloads.mjs').Workload} Workload */
@@ -15,6 +13,7 @@ const COLD_MS = 1_200;
  * @property {import('./contenders.mjs').Contender} contender
  * @property {readonly Workload[]} workloads one after another
  * @property {import('./bench.mjs').LoadTimes} times
+ * @property {number} coldMs how long a fresh process is under load before its first measurement
  */
 
 /**
@@ -24,9 +23,9 @@ const COLD_MS = 1_200;
  * @param {(workload: Workload) => void} onStart
  * @param {(result: Result) => void} onResult
  */
-export function compare(bench, { contender, workloads, times }, onStart, onResult) {
+export function compare(bench, { contender, workloads, times, coldMs }, onStart, onResult) {
   return bench.withContender(contender, 1, async (stage, endpoints) => {
-    let warmMs = Math.max(times.warmMs, COLD_MS);
+    let warmMs = coldMs;
     for (const workload of workloads) {
       onStart(workload);
       const plan = planOf(contender, endpoints, workload);

@@ -17,6 +17,7 @@ const MAX_SECONDS = 3_600;
  * @property {readonly string[]} peers
  * @property {number} rounds
  * @property {number} measureMs
+ * @property {number} coldMs how long a fresh process is under load first: it compiles what is hot, and not at once
  * @property {number} warmMs
  * @property {number} budgetMs what would start later is left out
  * @property {number} soakSeconds 0 for no soak
@@ -87,6 +88,7 @@ export function readOptions(args) {
     ),
     rounds: Math.ceil(rounds ?? (quick ? 1 : 3)),
     measureMs: (seconds ?? (quick ? 1 : 3)) * 1_000,
+    coldMs: quick ? 1_200 : 4_000,
     warmMs: quick ? 300 : 1_500,
     budgetMs: quick ? QUICK_BUDGET_MS : BUDGET_MS,
     soakSeconds: positive(values.soak, 'soak', MAX_SECONDS) ?? 0,

@@ -49,7 +49,7 @@ export function scheduleOf(options) {
 }
 
 /** @param {BenchOptions} options @param {number} round @param {string} label */
-function comparisons({ quick, parts, peers, measureMs, warmMs }, round, label) {
+function comparisons({ quick, parts, peers, measureMs, warmMs, coldMs }, round, label) {
   const contenders = CONTENDERS.filter(({ name }) => name === REFERENCE || peers.includes(name));
   const workloads = WORKLOADS.filter(({ family }) => parts.has(family)).map(workload =>
     quick && workload.family === 'idle' ? Object.assign({}, workload, { clients: QUICK_IDLE_CLIENTS }) : workload,
@@ -62,7 +62,7 @@ function comparisons({ quick, parts, peers, measureMs, warmMs }, round, label) {
       const fitting = family.filter(
         ({ family: kind, isQuick }) => contender.families.includes(kind) && (!quick || isMain || isQuick),
       );
-      return fitting.length > 0 ? [comparison(contender, fitting, { measureMs, warmMs }, label)] : [];
+      return fitting.length > 0 ? [comparison(contender, fitting, { measureMs, warmMs }, coldMs, label)] : [];
     }),
   );
 }
@@ -82,10 +82,11 @@ function familiesOf(workloads, quick) {
  * @param {import('./contenders.mjs').Contender} contender
  * @param {readonly import('./workloads.mjs').Workload[]} workloads
  * @param {import('./bench.mjs').LoadTimes} times
+ * @param {number} coldMs
  * @param {string} label
  * @returns {Step}
  */
-function comparison(contender, workloads, times, label) {
+function comparison(contender, workloads, times, coldMs, label) {
   const { name } = contender;
   const each = workloads.map(
     ({ family, clients }) => clients * OPEN_MS + (family === 'idle' ? IDLE_MS : times.warmMs + times.measureMs),
@@ -94,11 +95,11 @@ function comparison(contender, workloads, times, label) {
   const done = new Set();
   return {
     name: `${label}${name}`,
-    estimateMs: each.reduce((sum, ms) => sum + ms, START_MS),
+    estimateMs: each.reduce((sum, ms) => sum + ms, START_MS + coldMs),
     run: (bench, { results }, onStart) =>
       compare(
         bench,
-        { contender, workloads, times },
+        { contender, workloads, times, coldMs },
         workload => onStart(workload.name),
         result => {
           done.add(result.workload);

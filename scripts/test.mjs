@@ -1,21 +1,25 @@
 /**
- * All checks and tests, in one command. Each step prints one line and, when it fails, what it said; all steps run, so that
- * one run shows everything. The last line counts the tests.
+ * All checks and tests, in one command. Each step prints one line and, when it fails, what it said, for tests what failed in
+ * them; all steps run, so that one run shows everything. The last lines name the tests that failed, and count.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { ensureTools } from './ensure-tools.mjs';
 
 const bin = name => join('node_modules', '.bin', name);
 const scratch = mkdtempSync(join(tmpdir(), 'nestgate-test-'));
 const totals = { passed: 0, failed: 0 };
+/** The names of the tests that failed. */
+const failures = [];
 let failedSteps = 0;
 /** A step that takes longer hangs. */
 const STEP_MS = 9 * 60_000;
 
-function step(name, command, args, env = {}) {
+/** `shorten` says what failed, from what the step said, where that is shorter. */
+function step(name, command, args, { env = {}, shorten = said => said } = {}) {
   const started = Date.now();
   const result = spawnSync(command, args, {
     encoding: 'utf8',
@@ -28,7 +32,7 @@ function step(name, command, args, env = {}) {
   console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
   if (!ok) {
     failedSteps++;
-    console.log(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`);
+    console.log(shorten(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`));
   }
   return ok;
 }
@@ -53,14 +57,41 @@ function jest(project) {
     '--workerIdleMemoryLimit=500MB',
     '--silent',
   ];
-  step(`jest: ${project}`, process.execPath, args, { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' });
+  step(`jest: ${project}`, process.execPath, args, {
+    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
+    shorten: said => explain(readReport(report)) || said,
+  });
+  const counts = readReport(report);
+  totals.passed += counts?.numPassedTests ?? 0;
+  totals.failed += counts ? counts.numFailedTests + counts.numRuntimeErrorTestSuites : 1;
+}
+
+/** What Jest has written; nothing when it has not come so far. */
+function readReport(file) {
   try {
-    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8'));
-    totals.passed += numPassedTests;
-    totals.failed += numFailedTests + numRuntimeErrorTestSuites;
+    return JSON.parse(readFileSync(file, 'utf8'));
   } catch {
-    totals.failed++;
+    return undefined;
   }
+}
+
+/** What failed, all names first: each test, and each file that could not be run. All else that Jest says is of what passed. */
+function explain(report) {
+  const told = [];
+  for (const { name, status, message, assertionResults } of report?.testResults ?? []) {
+    const failed = assertionResults.filter(test => test.status === 'failed');
+    const file = relative(process.cwd(), name);
+    for (const { fullName, failureMessages } of failed) told.push([`${file}: ${fullName}`, failureMessages.join('\n')]);
+    if (status === 'failed' && failed.length === 0) told.push([file, message]);
+  }
+  const titles = told.map(([title]) => title);
+  failures.push(...titles);
+  return [...titles, ...told.map(([title, message]) => `\n${title}\n${readable(message)}`)].join('\n');
+}
+
+/** A message without colours and without the steps of Jest itself. */
+function readable(message) {
+  return stripVTControlCharacters(message).replace(/^ +at .*node_modules\/jest-.*\n?/gm, '');
 }
 
 try {
@@ -79,5 +110,6 @@ try {
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }
+for (const each of failures) console.log(`failed: ${each}`);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exitCode = failedSteps > 0 || totals.failed > 0 || totals.passed === 0 ? 1 : 0;

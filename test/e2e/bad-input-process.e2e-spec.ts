@@ -167,17 +167,18 @@ describe('a gate in a process of its own, with neighbours that must not notice a
       'a worker with the id of another': ['w1', 'worker', '2'],
       'a worker with the id of the gate': ['g1', 'worker', '2'],
     };
-    const refusals = await Promise.all([
-      ...Object.values(attacks).map(async attack => {
-        const peer = await RawLinkPeer.dial(stage.linkPort, 'guessed');
+    const refusalOf = async (secret: string, attack: (peer: RawLinkPeer) => void | Promise<void>) => {
+      const peer = await RawLinkPeer.dial(stage.linkPort, secret);
+      try {
         await attack(peer);
-        return peer.refusal(6_000);
-      }),
-      ...Object.values(insiders).map(async info => {
-        const peer = await RawLinkPeer.dial(stage.linkPort, SECRET);
-        await peer.prove(nodeInfo(...info));
-        return peer.refusal();
-      }),
+        return await peer.refusal(6_000);
+      } finally {
+        peer.socket.destroy();
+      }
+    };
+    const refusals = await Promise.all([
+      ...Object.values(attacks).map(attack => refusalOf('guessed', attack)),
+      ...Object.values(insiders).map(info => refusalOf(SECRET, peer => peer.prove(nodeInfo(...info)))),
     ]);
     expect(refusals.map(text => text ?? 'closed')).toEqual([
       'A message of an impossible length',

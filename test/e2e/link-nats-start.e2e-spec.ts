@@ -4,6 +4,7 @@ import { freePort, NatsProcess, waitUntil } from '@nestgate/testing';
 import { nkeys } from '@nats-io/transport-node';
 import { hang, jwtWorld, NatsNodes, urlAs } from './link-nats-support.js';
 import { AppProcess } from './support/app-process.js';
+import { DialledSockets } from './support/dialled-sockets.js';
 
 describe('a node that starts on NATS', () => {
   const nodes = new NatsNodes();
@@ -58,15 +59,19 @@ describe('a node that starts on NATS', () => {
   it('waits for a server that takes connections and says nothing', async () => {
     const server = await serve();
     await hang(server);
-    const gate = nodes.make('g1', 'gate', server.url);
-    const opened = gate.open();
-    await waitUntil('the warning', () => gate.warnings.length > 0);
-    expect(gate.warnings[0]).toContain('does not answer');
-    const sockets = () => process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length;
-    server.resume();
-    await opened;
-    // Nothing is left of the attempts of before: it would keep the process from ending.
-    await waitUntil('one connection', () => sockets() === 1);
+    const sockets = new DialledSockets();
+    try {
+      const gate = nodes.make('g1', 'gate', server.url);
+      const opened = gate.open();
+      await waitUntil('the warning', () => gate.warnings.length > 0);
+      expect(gate.warnings[0]).toContain('does not answer');
+      server.resume();
+      await opened;
+      // Nothing is left of the attempts of before: it would keep the process from ending.
+      await waitUntil('one connection', () => sockets.open === 1);
+    } finally {
+      sockets.stop();
+    }
   });
 
   it('waits for a name that nobody knows yet', async () => {

@@ -6,7 +6,7 @@ import { canonical } from './gateway-model-support.js';
 import { LINKS, type LinkName, LinkSupply } from './support/links.js';
 
 /** How long the questions here wait for the gate that does not answer, in milliseconds. */
-const deadlineMs = 60;
+const deadlineMs = 500;
 const ALLOW = { partial: 'allow', deadlineMs } as const;
 const MISSING = ['gate-2'];
 

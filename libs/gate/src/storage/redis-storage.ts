@@ -147,7 +147,10 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
       if (isWrongType(error)) return new Defect(OWNER_FIELD, undefined, 'it is not a hash');
       throw this.unavailable(error);
     }
-    if (typeof fields !== 'object' || fields === null) throw this.unavailable(new Error('HGETALL gave no hash'));
+    // A text would be a buffer: an object too, with an entry for each byte.
+    if (typeof fields !== 'object' || fields === null || Buffer.isBuffer(fields)) {
+      throw this.unavailable(new Error('HGETALL gave no hash'));
+    }
     const entries = Object.entries(fields);
     if (entries.length === 0) return undefined;
     const owner = fields[OWNER_FIELD];

@@ -4,10 +4,13 @@ import { LoadClient } from './load-client.mjs';
 
 /** Clients that may be connecting at the same time. */
 const RAMP = 64;
-/** How long to leave a server alone that takes no more connections for now, in milliseconds. */
-const REFUSED_PAUSE_MS = 50;
+/**
+ * How long to leave a server alone that takes no more connections for now, in milliseconds: as long as its `Retry-After` says.
+ * What clients leave behind that come again at once would be counted as memory of those that stay.
+ */
+const REFUSED_PAUSE_MS = 1_000;
 /** How often one client may be refused for now. */
-const MAX_REFUSALS = 2_000;
+const MAX_REFUSALS = 100;
 /** Clients that come from one address: with more, the system searches long for a free port. */
 const CLIENTS_PER_ADDRESS = 250;
 const ADDRESSES_PER_NET = 250;

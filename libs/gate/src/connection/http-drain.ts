@@ -1,79 +1,94 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
+import { SocketList } from './socket-list.js';
 
-const PLACE = Symbol('place');
-/** The place of a connection that is not to be listed again. */
+const IN_HAND = Symbol('requests in hand');
+/** Of a connection that is none of HTTP's any more: answers that end later do not bring it back. */
 const RELEASED = -1;
 
-/** A connection that knows its place in the list, while it has one. */
-interface Listed extends Socket {
-  [PLACE]?: number | undefined;
+/** A connection that knows how many of its requests are not answered. */
+interface Counting extends Socket {
+  [IN_HAND]?: number;
 }
 
 /**
  * Knows which connections of an HTTP server have no whole request in hand. Node waits for them when the server is closed
- * (until `headersTimeout`), which would let one silent connection hold up the end of the process.
+ * (until `headersTimeout`, or until a TLS handshake is too late), which would let one silent connection hold up the end of the process.
  */
 export class HttpDrain {
-  /**
-   * In no order, and only as far as `count`. A `Set` through which so many sockets pass leaves a table behind each time it is full of
-   * gaps: such tables grow old, and what they held does with them, though it is closed.
-   */
-  private readonly waiting: (Listed | undefined)[] = [];
-  private count = 0;
+  private readonly waiting = new SocketList();
+  /** Of a TLS server, the connections below those that will come out of a TLS handshake, by the client's end. */
+  private readonly unsecured = new Map<string, Socket>();
+  private readonly connected: 'connection' | 'secureConnection';
+  // One for all connections, and none for those that are upgraded: they may be many, and live long.
   private readonly onClose: (this: Socket) => void;
+  private readonly onUnsecuredClose: (this: Socket) => void;
 
   constructor(private readonly server: Server) {
-    const remove = (socket: Socket): void => this.remove(socket);
-    // One for all connections, and none for those that are upgraded: they may be many, and live long.
+    const { waiting, unsecured } = this;
     this.onClose = function () {
-      remove(this);
+      waiting.remove(this);
     };
-    server.on('connection', this.onConnection);
+    this.onUnsecuredClose = function () {
+      unsecured.delete(endOf(this));
+    };
+    const isTls = server instanceof TlsServer;
+    this.connected = isTls ? 'secureConnection' : 'connection';
+    if (isTls) server.on('connection', this.onUnsecured);
+    server.on(this.connected, this.onConnection);
     server.prependListener('request', this.onRequest);
   }
 
-  /** Forgets a connection that has been upgraded, also when the answer to an earlier request ends later. */
-  release(socket: Listed): void {
-    this.remove(socket);
-    socket[PLACE] = RELEASED;
+  /** How many connections would be cut now. */
+  get size(): number {
+    return this.waiting.size + this.unsecured.size;
+  }
+
+  /** Forgets a connection that has been upgraded. */
+  release(socket: Counting): void {
+    this.waiting.remove(socket);
+    socket[IN_HAND] = RELEASED;
     socket.off('close', this.onClose);
   }
 
   /** Cuts the connections that wait for a request. Requests in hand are answered. */
   close(): void {
-    this.server.off('connection', this.onConnection);
+    this.server.off('connection', this.onUnsecured);
+    this.server.off(this.connected, this.onConnection);
     this.server.off('request', this.onRequest);
-    for (const socket of this.waiting.slice(0, this.count)) socket?.destroy();
+    for (const socket of [...this.waiting.all(), ...this.unsecured.values()]) socket.destroy();
   }
 
-  private add(socket: Listed): void {
-    if (socket[PLACE] !== undefined) return;
-    socket[PLACE] = this.count;
-    this.waiting[this.count++] = socket;
-  }
-
-  private remove(socket: Listed): void {
-    const place = socket[PLACE];
-    if (place === undefined || place === RELEASED) return;
-    socket[PLACE] = undefined;
-    const last = this.waiting[--this.count] as Listed;
-    this.waiting[this.count] = undefined;
-    if (last === socket) return;
-    this.waiting[place] = last;
-    last[PLACE] = place;
-  }
+  private readonly onUnsecured = (socket: Socket): void => {
+    this.unsecured.set(endOf(socket), socket);
+    socket.on('close', this.onUnsecuredClose);
+  };
 
   private readonly onConnection = (socket: Socket): void => {
-    this.add(socket);
+    if (this.connected === 'secureConnection') {
+      const end = endOf(socket);
+      this.unsecured.get(end)?.off('close', this.onUnsecuredClose);
+      this.unsecured.delete(end);
+    }
+    this.waiting.add(socket);
     socket.on('close', this.onClose);
   };
 
   private readonly onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    const { socket } = request;
-    this.remove(socket);
+    const socket: Counting = request.socket;
+    this.waiting.remove(socket);
+    socket[IN_HAND] = (socket[IN_HAND] ?? 0) + 1;
     response.once('close', () => {
-      if (!socket.destroyed) this.add(socket);
+      // The next one may have come before this one was answered.
+      const left = (socket[IN_HAND] as number) - 1;
+      socket[IN_HAND] = left;
+      if (left === 0 && !socket.destroyed) this.waiting.add(socket);
     });
   };
+}
+
+/** The client's end of a connection. A socket that has been asked for it once still knows it when it is closed. */
+function endOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

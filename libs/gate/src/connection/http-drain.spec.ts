@@ -114,6 +114,17 @@ describe('connections without a whole request', () => {
     expect(stage.cut()).toEqual([]);
   });
 
+  it('can be known to two of one server', () => {
+    const stage = new Stage();
+    const first = stage.drain;
+    const second = new HttpDrain(stage.server as unknown as Server);
+    const [upgraded, waiting] = [stage.connect(), stage.connect()];
+    for (const drain of [second, first]) drain.release(upgraded as unknown as Socket);
+    expect([first.size, second.size]).toEqual([1, 1]);
+    waiting.destroy();
+    expect([first.size, second.size]).toEqual([0, 0]);
+  });
+
   it('are not those that ended before their answer did', () => {
     const stage = new Stage();
     const socket = stage.connect();

@@ -67,6 +67,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   }
 
   async onApplicationBootstrap(): Promise<void> {
+    // An app with a microservice that is initialized later is bootstrapped with it, and once more by itself.
+    if (this.server) return;
     const server = this.findServer();
     this.server = server;
     // Headers must arrive in time, and Node checks that every 30 s unless told otherwise.

@@ -6,7 +6,7 @@ import { Test } from '@nestjs/testing';
 import { MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { HandlersModule } from '@nestgate-app/handlers';
 import { GateModule } from '@nestgate/gate';
-import { createTestCluster, FakeClient, type TestCluster } from '@nestgate/testing';
+import { createTestCluster, FakeClient, freePort, type TestCluster } from '@nestgate/testing';
 import { GateTransport, OnTopic, WorkerModule } from '@nestgate/worker';
 import { WebSocket } from 'ws';
 
@@ -127,6 +127,28 @@ describe('starting', () => {
     const worker = module.createNestMicroservice({ strategy: module.get(GateTransport), logger: false });
     expect(await messageOf(worker.listen())).toMatch(/FirstTopics\.first.*SecondTopics\.second/);
     await worker.close();
+  });
+
+  it('takes each port once, where Nest bootstraps an app twice', async () => {
+    const [ws, tcp] = [await freePort(), await freePort()];
+    const module = await Test.createTestingModule({
+      imports: [GateModule.forRoot({ ws: { port: ws }, tcp: { port: tcp } })],
+      controllers: [FirstTopics],
+    }).compile();
+    const app = module.createNestApplication({ logger: false });
+    app.connectMicroservice(
+      { strategy: app.get(GateTransport) },
+      { inheritAppConfig: false, deferInitialization: true },
+    );
+    try {
+      await app.startAllMicroservices();
+      await app.listen(0, '127.0.0.1');
+      const client = await FakeClient.connect(`ws://127.0.0.1:${ws}/gate`);
+      expect((await client.exchange('same/topic')).body).toBe(1);
+      await client.close();
+    } finally {
+      await app.close();
+    }
   });
 });
 

@@ -37,7 +37,8 @@ export class TcpAcceptor implements OnApplicationBootstrap {
 
   async onApplicationBootstrap(): Promise<void> {
     const { tcp, tls } = this.options;
-    if (!tcp) return;
+    // See the acceptor of WebSockets: this may be called twice.
+    if (!tcp || this.server) return;
     warnOfPlaintext(this.log, 'TCP', tcp.host, tls !== undefined);
     const codec = this.codecs.streamCodec(tcp.codec);
     const server = tls ? this.createTlsServer(codec) : this.createPlainServer(codec);

@@ -20,7 +20,7 @@ export class StorageHeartbeat {
   ) {}
 
   start(intervalMs: number): void {
-    this.timer = setInterval(() => void this.beat(), intervalMs).unref();
+    this.timer ??= setInterval(() => void this.beat(), intervalMs).unref();
   }
 
   stop(): void {

@@ -63,7 +63,7 @@ describe('a worker that asks for what no worker asks for', () => {
     if (!peer) throw new Error('The insider has lost the gate');
     const operation = { ...sessionContract[name], ...more } as Operation<unknown, unknown>;
     const pending = new PendingCall(operation);
-    insider.request(peer, operation, args, pending, Date.now() + 5_000);
+    insider.request(peer, operation, args, pending, performance.now() + 5_000);
     return pending.promise.then(
       value => `no refusal: ${JSON.stringify(value)}`,
       (error: { code: string }) => error.code,

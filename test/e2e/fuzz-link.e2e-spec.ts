@@ -78,7 +78,7 @@ describe('fuzzed batches of a peer', () => {
     const peer = node.peers.get(id);
     if (!peer) throw new Error(`${id} is no peer`);
     const pending = new PendingCall(sync);
-    node.request(peer, sync, undefined, pending, Date.now() + 30_000);
+    node.request(peer, sync, undefined, pending, performance.now() + 30_000);
     const asked: Asked = { correlation: pending.correlation, outcome: undefined };
     const settle = (outcome: Asked['outcome']) => () => void (asked.outcome = outcome);
     pending.promise.then(settle('answered'), settle('failed'));

@@ -87,10 +87,10 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
 
 /** Resolves with whether the condition has come true in time. */
 async function until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
-  const end = Date.now() + timeoutMs;
+  const end = performance.now() + timeoutMs;
   for (;;) {
     if (condition()) return true;
-    if (Date.now() >= end) return false;
+    if (performance.now() >= end) return false;
     await new Promise(resolve => setTimeout(resolve, POLL_MS));
   }
 }

@@ -221,6 +221,6 @@ function ask(
   options?: CallOptions,
 ): Promise<unknown> {
   const pending = new PendingCall(operation);
-  node.request(peer, operation, args, pending, Date.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS));
+  node.request(peer, operation, args, pending, performance.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS));
   return pending.promise;
 }

@@ -5,7 +5,7 @@ const SLOTS = 1024;
 
 /** Something that ends when its time is over. Linked into a slot by the wheel, without a timer or closure of its own. */
 export abstract class Deadline {
-  /** When it ends, in milliseconds of `Date.now()`. */
+  /** When it ends, in milliseconds of `performance.now()`. */
   deadline = 0;
   /** @internal */ wheelPrev: Deadline | undefined = undefined;
   /** @internal */ wheelNext: Deadline | undefined = undefined;
@@ -31,7 +31,7 @@ export class DeadlineWheel {
   }
 
   add(item: Deadline, deadline: number): void {
-    if (this.size_ === 0) this.cursor = Math.floor(Date.now() / TICK_MS);
+    if (this.size_ === 0) this.cursor = Math.floor(performance.now() / TICK_MS);
     item.deadline = deadline;
     // Rounded up, and never into the past, so that an item is always seen after its deadline.
     const tick = Math.max(Math.ceil(deadline / TICK_MS), this.cursor + 1);
@@ -68,7 +68,7 @@ export class DeadlineWheel {
   }
 
   private turn(): void {
-    const now = Date.now();
+    const now = performance.now();
     const last = Math.floor(now / TICK_MS);
     // After a long stall one full turn sees every slot.
     if (last - this.cursor > SLOTS) this.cursor = last - SLOTS;

@@ -8,7 +8,7 @@ export interface IncomingCall {
   readonly peer: Peer;
   /** 0 when the caller wants no answer. */
   readonly correlation: number;
-  /** When the caller gives up, in milliseconds of this node's `Date.now()`. */
+  /** When the caller gives up, in milliseconds of this node's `performance.now()`. */
   readonly deadline: number;
 }
 

@@ -35,7 +35,7 @@ export class Inbound {
       const header = readBatchHeader(reader);
       const gap = peer.gapBefore(header.sequence);
       if (gap > 0) this.noteGap(peer, gap);
-      const now = Date.now();
+      const now = performance.now();
       // What is left of a request's time was written when the batch began, and has run out further on the way.
       const startedAt = now - peer.transit.delayOf(header.sentAt, now);
       const end = reader.end;

@@ -159,7 +159,7 @@ describe('LinkNode', () => {
     await node.open();
     const foreign = { ...contract.total, id: 999 };
     const pending = new PendingCall<{ by: number }, number>(foreign);
-    g1.request(g1.peers.get('g0') as Peer, foreign, { by: 1 }, pending, Date.now() + 1_000);
+    g1.request(g1.peers.get('g0') as Peer, foreign, { by: 1 }, pending, performance.now() + 1_000);
     await expect(pending.promise).rejects.toMatchObject({ code: 'UNKNOWN_OPERATION' });
   });
 
@@ -214,7 +214,7 @@ describe('LinkNode', () => {
       }
     }
     const pending = new Fragile(contract.echo as never);
-    g1.request(g1.me, contract.echo, { clientId: 'g1.e1.1', word: 'a' }, pending, Date.now() + 60_000);
+    g1.request(g1.me, contract.echo, { clientId: 'g1.e1.1', word: 'a' }, pending, performance.now() + 60_000);
     await expect(pending.promise).rejects.toMatchObject({ code: 'LINK_CORRUPT' });
     expect(defects).toEqual([new Error('a defect of the taker')]);
   });
@@ -254,7 +254,7 @@ describe('LinkNode', () => {
     const hanging = Array.from(['g1', 'g2'], id => {
       const peer = g1.peers.get(id) as Peer;
       const pending = new PendingCall(contract.hang);
-      g1.request(peer, contract.hang, undefined, pending, Date.now() + 60_000);
+      g1.request(peer, contract.hang, undefined, pending, performance.now() + 60_000);
       return pending.promise;
     });
     setStatus(false);

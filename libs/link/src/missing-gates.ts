@@ -25,12 +25,12 @@ export class MissingGates {
   /** The link as a whole has gone down or come back; the others have their time to come back too. */
   noteStatus(isUp: boolean): void {
     this.isUp = isUp;
-    if (isUp) for (const entry of this.lost.values()) entry.until = Date.now() + RETURN_MS;
+    if (isUp) for (const entry of this.lost.values()) entry.until = performance.now() + RETURN_MS;
   }
 
   add({ id, epoch }: NodeInfo): void {
     this.lost.delete(id);
-    this.lost.set(id, { epoch, until: Date.now() + GRACE_MS });
+    this.lost.set(id, { epoch, until: performance.now() + GRACE_MS });
     const [oldest] = this.lost.keys();
     if (this.lost.size > MAX_MISSING) this.lost.delete(oldest as NodeId);
   }
@@ -47,7 +47,7 @@ export class MissingGates {
 
   ids(): NodeId[] {
     if (this.lost.size === 0) return [];
-    const now = Date.now();
+    const now = performance.now();
     if (this.isUp) for (const [id, { until }] of this.lost) if (until < now) this.lost.delete(id);
     return [...this.lost.keys()];
   }

@@ -22,13 +22,13 @@ export class Outlet {
   gathered = 0;
   /** Names the batch that gathers now, or was the last to: no other batch has this number. */
   number = 0;
-  /** When the batch that gathers now began, of `Date.now()`. */
+  /** When the batch that gathers now began, of `performance.now()`. */
   begunAt = 0;
 
   /** Makes room for a batch's header, before its first message. */
   prepare(): void {
     if (this.writer.length > 0) return;
-    this.begunAt = Date.now();
+    this.begunAt = performance.now();
     writeBatchHeader(this.writer, this.begunAt);
     this.number = ++begun;
   }

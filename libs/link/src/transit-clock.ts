@@ -10,7 +10,7 @@ export class TransitClock {
   private shortestBefore = Number.POSITIVE_INFINITY;
   private windowEnd = 0;
 
-  /** The delay of a batch in milliseconds: 0 for the fastest. Both times are of `Date.now()`, each of its own machine. */
+  /** The delay of a batch in milliseconds: 0 for the fastest. Both times are of `performance.now()`, each of its own machine. */
   delayOf(sentAt: number, receivedAt: number): number {
     if (receivedAt >= this.windowEnd) {
       // A long silence says nothing about transits: then only what comes now counts.

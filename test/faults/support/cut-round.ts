@@ -157,7 +157,7 @@ export class CutRound {
     const peer = this.peerOf(this.gate);
     if (!peer) return void this.asks.settle(value.seq, 'NO_PEER');
     const pending = new PendingCall(contract.ask);
-    this.gate.request(peer, contract.ask, value, pending, Date.now() + REQUEST_MS);
+    this.gate.request(peer, contract.ask, value, pending, performance.now() + REQUEST_MS);
     try {
       const reply = await pending.promise;
       if (this.replies.note(reply) === value.seq) this.asks.settle(value.seq, ACCEPTED);

@@ -19,7 +19,7 @@ class Expiry extends Deadline {
 
 /**
  * Closes clients when their credentials expire: with 1008, at most 50 ms late. Only clients with an expiry cost anything, and
- * all of them share one timer. By the wall clock, as tokens are: when that is set, so is what depends on it.
+ * all of them share one timer. The wall clock is read once, when the expiry is set: changing it later moves no expiry.
  */
 @Injectable()
 export class SessionExpiry implements OnApplicationShutdown {
@@ -40,13 +40,14 @@ export class SessionExpiry implements OnApplicationShutdown {
     assertMoment(expiresAt);
     this.forget(agent);
     if (expiresAt === undefined || agent.isClosed) return;
-    if (expiresAt <= Date.now()) {
+    const leftMs = expiresAt - Date.now();
+    if (leftMs <= 0) {
       agent.close(CLOSE.policy.code, AUTH_EXPIRED);
       return;
     }
     const expiry = new Expiry(agent);
     this.expiries.set(agent, expiry);
-    this.wheel.add(expiry, expiresAt);
+    this.wheel.add(expiry, performance.now() + leftMs);
   }
 
   /** The client is gone, or its credentials do not expire. */

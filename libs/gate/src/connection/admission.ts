@@ -31,7 +31,7 @@ export class Admission {
   constructor(@Inject(RESOLVED_GATE_OPTIONS) private readonly limits: Limits) {
     this.proxies = compileProxies(limits.trustedProxies);
     const { maxConnectionRate } = limits;
-    if (maxConnectionRate > 0) this.rate = new TokenBucket(maxConnectionRate, maxConnectionRate, Date.now());
+    if (maxConnectionRate > 0) this.rate = new TokenBucket(maxConnectionRate, maxConnectionRate, performance.now());
   }
 
   /** The client's address, as far as it can be trusted. */
@@ -48,7 +48,7 @@ export class Admission {
     // A proxy that names no client speaks for many of them.
     const isCounted = maxConnectionsPerIp > 0 && !isListed(ip, this.proxies);
     if (isCounted && known >= maxConnectionsPerIp) return TOO_MANY;
-    if (this.rate && !this.rate.take(Date.now())) return TOO_FAST;
+    if (this.rate && !this.rate.take(performance.now())) return TOO_FAST;
     this.total++;
     this.perIp.set(from, known + 1);
     return undefined;

@@ -46,7 +46,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   workerVersion = 0;
   /** Earlier workers, and what they were told. */
   otherWorkers: Map<Peer, number> | undefined;
-  /** Until when frames do not wait for a worker, because one before them has, in vain; of `Date.now()`. */
+  /** Until when frames do not wait for a worker, because one before them has, in vain; of `performance.now()`. */
   waitSpentUntil = 0;
   /** True once the client has been welcomed: its handshake has passed and `SessionLearner.onConnect` is done. */
   isShaked = false;
@@ -62,8 +62,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   private halfClosed = false;
   private badFrames = 0;
   private lastBytes = 0;
-  private lastHeard: number;
-  private lastPing: number;
+  private lastHeard = 0;
+  private lastPing = 0;
   private farewell: { readonly code: number; readonly reason: string; readonly cancel: () => void } | undefined;
 
   constructor(
@@ -74,9 +74,6 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     readonly connection: Connection,
     readonly wire: Wire,
   ) {
-    const now = Date.now();
-    this.lastHeard = now;
-    this.lastPing = now;
     this.queue = new SendQueue(host, this, connection);
     this.credit = new Credit(host.options.concurrentTasks, connection);
   }
@@ -165,6 +162,12 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     if (!wasOpen) return;
     this.error = { code, reason };
     this.host.retire(this, code, reason);
+  }
+
+  /** The client begins to count as heard and pinged. `now` is of the heartbeat's own time, here and in the next two. */
+  startHeartbeat(now: number): void {
+    this.lastHeard = now;
+    this.lastPing = now;
   }
 
   /** How long the client has sent nothing, in milliseconds. A socket that the gate itself does not read is not silent. */
@@ -344,7 +347,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   private checkRate(): RateVerdict {
     const { messageRate } = this.host.options;
     if (messageRate === 0) return 'pass';
-    const now = Date.now();
+    const now = performance.now();
     return (this.rate ??= new MessageRate(messageRate, now)).check(now);
   }
 

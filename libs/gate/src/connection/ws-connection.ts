@@ -73,7 +73,7 @@ export class WsConnection implements Connection {
   }
 
   takePing(): void {
-    const now = Date.now();
+    const now = performance.now();
     if (!(this.pings ??= new TokenBucket(PING_RATE, PING_BURST, now)).take(now)) {
       this.events?.onViolation(CLOSE.policy.code, 'too many pings');
     }

@@ -20,7 +20,7 @@ export class HookPatience {
         this.log.warn(`${this.hooks} did not end within ${this.limitMs} ms`);
         reject(new GateError('TIMEOUT'));
       });
-      this.wheel.add(end, Date.now() + this.limitMs);
+      this.wheel.add(end, performance.now() + this.limitMs);
       const stop = (): void => this.wheel.remove(end);
       running.then(resolve, reject).then(stop, stop);
     });

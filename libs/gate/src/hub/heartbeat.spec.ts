@@ -9,6 +9,8 @@ import { SessionState } from '../session/session-state.js';
 import { Heartbeat } from './heartbeat.js';
 
 const START = 1_000_000;
+/** When the test began, of `performance.now()`. */
+let started = 0;
 /** A client is looked at every fifth of the shorter time: so late may a ping or an end be. */
 const ROUND = 200;
 
@@ -23,7 +25,7 @@ class FakeConnection implements Connection {
   awaitDrain(): void {}
 
   ping(): void {
-    this.pings.push(Date.now() - START);
+    this.pings.push(performance.now() - started);
   }
 
   write(): void {}
@@ -52,9 +54,10 @@ describe('Heartbeat', () => {
 
   beforeEach(() => {
     jest.useFakeTimers({ now: START });
+    started = performance.now();
     dead = [];
     heartbeat = new Heartbeat({ pingInterval: 1_000, heartOverTimer: 3_000 }, agent => {
-      dead.push([agent.serial, Date.now() - START]);
+      dead.push([agent.serial, performance.now() - started]);
       heartbeat.remove(agent);
     });
   });
@@ -160,6 +163,28 @@ describe('Heartbeat', () => {
     expect(dead.map(([serial]) => serial)).toEqual([2]);
   });
 
+  it('closes nobody because the process was stopped for longer than a client may be silent', () => {
+    const [, connection] = connect(1);
+    live(connection, 500, 2_000);
+    const real = performance.now.bind(performance);
+    jest.spyOn(performance, 'now').mockImplementation(() => real() + 3_600_000);
+    jest.advanceTimersByTime(1_000);
+    expect(dead).toEqual([]);
+    jest.advanceTimersByTime(2_500);
+    jest.restoreAllMocks();
+    expect(dead).toHaveLength(1);
+  });
+
+  it.each([3_600_000, -3_600_000])('pings and closes as before when the wall clock is set by %d ms', change => {
+    const [, connection] = connect(1);
+    jest.setSystemTime(Date.now() + change);
+    live(connection, 100, 5_000);
+    expect(dead).toEqual([]);
+    expect(connection.pings.length).toBeGreaterThanOrEqual(4);
+    jest.advanceTimersByTime(3_500);
+    expect(dead).toHaveLength(1);
+  });
+
   it.each([
     { pingInterval: 50, heartOverTimer: 2_000, late: 30 },
     { pingInterval: 3_600_000, heartOverTimer: 100, late: 40 },
@@ -167,7 +192,7 @@ describe('Heartbeat', () => {
   ])('keeps its times with $pingInterval and $heartOverTimer ms', ({ pingInterval, heartOverTimer, late }) => {
     const ends: number[] = [];
     heartbeat = new Heartbeat({ pingInterval, heartOverTimer }, agent => {
-      ends.push(Date.now() - START);
+      ends.push(performance.now() - started);
       heartbeat.remove(agent);
     });
     const [, { pings }] = connect(1);

@@ -1,5 +1,11 @@
 import type { ClientAgent } from '../connection/client-agent.js';
 
+/**
+ * The part of `heartOverTimer` that one tick adds at most to the heartbeat's own time. A process that was stopped did not read
+ * its sockets, so that time says nothing about its clients: what they sent meanwhile is read after the tick.
+ */
+const MAX_STEP = 1 / 4;
+
 /** Clients are looked at in this many groups, so that no tick looks at all of them. */
 const BUCKETS = 16;
 
@@ -11,7 +17,7 @@ export interface HeartbeatTimes {
 
 /**
  * Pings clients, and ends those that have been silent for too long. It reads the socket's byte counter instead of noting
- * each message, so that it costs nothing on the way of a frame.
+ * each message, so that it costs nothing on the way of a frame. Silence is measured in the time that this process has run.
  */
 export class Heartbeat {
   private readonly buckets: Set<ClientAgent>[] = Array.from({ length: BUCKETS }, () => new Set());
@@ -19,6 +25,8 @@ export class Heartbeat {
   private timer: NodeJS.Timeout | undefined;
   private cursor = 0;
   private size = 0;
+  private clock = 0;
+  private tickedAt = 0;
 
   constructor(
     private readonly times: HeartbeatTimes,
@@ -31,7 +39,10 @@ export class Heartbeat {
 
   add(agent: ClientAgent): void {
     this.bucketOf(agent).add(agent);
-    if (this.size++ === 0) this.timer = setInterval(() => this.tick(), this.tickMs).unref();
+    agent.startHeartbeat(this.clock);
+    if (this.size++ > 0) return;
+    this.tickedAt = performance.now();
+    this.timer = setInterval(() => this.tick(), this.tickMs).unref();
   }
 
   remove(agent: ClientAgent): void {
@@ -40,12 +51,20 @@ export class Heartbeat {
   }
 
   private tick(): void {
-    const now = Date.now();
+    const now = this.advance();
     this.cursor = (this.cursor + 1) % BUCKETS;
     for (const agent of this.buckets[this.cursor] as Set<ClientAgent>) {
       if (agent.silentFor(now) >= this.times.heartOverTimer) this.onDead(agent);
       else agent.pingWhenDue(now, this.times.pingInterval);
     }
+  }
+
+  /** The time of the heartbeat, which the agents' times are of too. */
+  private advance(): number {
+    const now = performance.now();
+    this.clock += Math.min(now - this.tickedAt, this.times.heartOverTimer * MAX_STEP);
+    this.tickedAt = now;
+    return this.clock;
   }
 
   private bucketOf(agent: ClientAgent): Set<ClientAgent> {

@@ -65,7 +65,7 @@ export class ClientEvents implements OnApplicationShutdown {
 
   private async tell(agent: ClientAgent, topic: string, body: Body, timeoutMs: number): Promise<void> {
     const pending = new PendingCall<ClientMessage, Body>(topicContract.message);
-    const deadline = Date.now() + timeoutMs;
+    const deadline = performance.now() + timeoutMs;
     const isSent = (): boolean => this.router.routeEvent(agent, topic, body, pending, deadline);
     if (!isSent() && !((await this.workerFor(topic)) && isSent())) throw new GateError('NO_WORKER');
     await pending.promise;

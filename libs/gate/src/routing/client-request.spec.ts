@@ -89,7 +89,7 @@ describe('ClientRequest', () => {
     const message: ClientMessage = { serial: 1, topic: 'a/b', body: NO_BODY, wantsResult: id > 0, session: undefined };
     agent.beginRequest(id);
     const request = new ClientRequest(agent, 'a/b', id);
-    gate.request(gate.peers.get('w1') as Peer, topicContract.message, message, request, Date.now() + 1_000);
+    gate.request(gate.peers.get('w1') as Peer, topicContract.message, message, request, performance.now() + 1_000);
     await turns();
   }
 

@@ -40,7 +40,7 @@ export class PackIntake implements OnApplicationShutdown {
   /** Takes the frame that the agent's wire has just decoded. */
   take(agent: ClientAgent): void {
     const { topic, body, id } = agent.wire.frame;
-    const now = Date.now();
+    const now = performance.now();
     if (!this.hasRecvHook && !this.hasRouteHook) this.router.route(agent, topic, body, id, now);
     else this.runHooks(agent, topic, body, id, now);
   }

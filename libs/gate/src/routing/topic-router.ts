@@ -54,7 +54,7 @@ export class TopicRouter implements OnApplicationShutdown {
     return this.waiting.size;
   }
 
-  /** Routes a client's frame to a worker. `arrivedAt` is when its time began, in milliseconds of `Date.now()`. */
+  /** Routes a client's frame to a worker. `arrivedAt` is when its time began, in milliseconds of `performance.now()`. */
   route(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
     const module = this.moduleOf(topic);
     const worker = this.choose(agent, topic, module);
@@ -194,11 +194,11 @@ export class TopicRouter implements OnApplicationShutdown {
   private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number, arrivedAt: number): void {
     if (!this.directory.isKnown(module)) {
       this.refuse(agent, topic, body, id, 'NO_ROUTE');
-    } else if (agent.waitSpentUntil > Date.now() || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
+    } else if (agent.waitSpentUntil > performance.now() || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
       this.refuse(agent, topic, body, id, 'NO_WORKER');
     } else {
       agent.beginRequest(id);
-      const now = Date.now();
+      const now = performance.now();
       const { requestTimeout, workerWait } = this.options;
       const frame = new WaitingFrame(agent, topic, module, body, id, arrivedAt + requestTimeout, late =>
         this.giveUp(late),
@@ -224,7 +224,7 @@ export class TopicRouter implements OnApplicationShutdown {
     const { agent, topic, body, id } = frame;
     this.waiting.delete(frame);
     this.refuse(agent, topic, body, id, 'NO_WORKER');
-    agent.waitSpentUntil = Date.now() + WAIT_SPENT_MS;
+    agent.waitSpentUntil = performance.now() + WAIT_SPENT_MS;
     agent.endRequest(id);
     agent.unblock();
   }

@@ -13,7 +13,7 @@ export class WaitingFrame extends Deadline {
     readonly module: string,
     readonly body: Body,
     readonly id: number,
-    /** When the whole request ends, in milliseconds of `Date.now()`. */
+    /** When the whole request ends, in milliseconds of `performance.now()`. */
     readonly requestDeadline: number,
     private readonly onExpire: (frame: WaitingFrame) => void,
   ) {

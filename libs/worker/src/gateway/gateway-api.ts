@@ -203,10 +203,10 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
     request: PageRequest,
     options?: QueryOptions,
   ): Promise<Gathered<Page<Record<ClientId, Settings>>>> => {
-    const end = Date.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS);
+    const end = performance.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS);
     const ids = await this.gates.clientIdPage.gather(request, options);
     const { items: clientIds, cursor } = nextPage(ids.result, request.limit);
-    const rest = { deadlineMs: Math.max(1, end - Date.now()) };
+    const rest = { deadlineMs: Math.max(1, end - performance.now()) };
     const { result: items, missing } = await this.gates.sessionsOf.gather({ clientIds }, rest);
     return { result: { items, cursor }, missing: [...new Set([...ids.missing, ...missing])] };
   };

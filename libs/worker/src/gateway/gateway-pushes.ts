@@ -239,7 +239,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
   private noteFailure(error: unknown): void {
     // That a client has gone meanwhile is nothing unusual.
     if ((error as { code?: unknown }).code === 'SESSION_NOT_FOUND') return;
-    const now = Date.now();
+    const now = performance.now();
     if (now < this.quietUntil) return;
     this.quietUntil = now + LOG_EVERY_MS;
     this.log.warn(`A push or change has failed: ${error instanceof Error ? error.message : String(error)}`);

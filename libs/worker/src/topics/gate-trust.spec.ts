@@ -28,8 +28,8 @@ describe('a worker that has stood still', () => {
 
   beforeEach(async () => {
     clock = 0;
-    const start = Date.now();
-    jest.spyOn(Date, 'now').mockImplementation(() => start + clock);
+    const start = performance.now();
+    jest.spyOn(performance, 'now').mockImplementation(() => start + clock);
     bus = new MemoryBus();
     node = new LinkNode({ link: bus.link(), self: { ...NODE, id: 'w1', role: 'worker' } });
     started = [];
@@ -75,7 +75,7 @@ describe('a worker that has stood still', () => {
     const from = gates[gate] as LinkNode;
     const pending = new PendingCall<ClientMessage, Body>(topicContract.message);
     const message = { serial: client, topic, body: encodeBody(text), wantsResult: true, session: undefined };
-    from.request(from.peers.get('w1') as Peer, topicContract.message, message, pending, Date.now() + 30_000);
+    from.request(from.peers.get('w1') as Peer, topicContract.message, message, pending, performance.now() + 30_000);
     return pending.promise.then(
       () => 'done',
       (error: unknown) => (error as GateError).code,
@@ -190,7 +190,7 @@ describe('a worker whose gate is gone', () => {
       const message = { serial: 1, topic: 'a/b', body: encodeBody(text), wantsResult: true, session: undefined };
       const pending = new PendingCall<ClientMessage, Body>(topicContract.message);
       pending.promise.catch(() => undefined);
-      gate.request(gate.peers.get('w1') as Peer, topicContract.message, message, pending, Date.now() + 30_000);
+      gate.request(gate.peers.get('w1') as Peer, topicContract.message, message, pending, performance.now() + 30_000);
     }
     for (let i = 0; i < 4; i++) await new Promise(resolve => setImmediate(resolve));
     runner.forgetPeer('g1');

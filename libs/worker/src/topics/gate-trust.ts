@@ -31,8 +31,8 @@ export class GateTrust {
   ) {}
 
   start(): void {
-    this.lookedAt = Date.now();
-    this.timer = setInterval(() => this.look(Date.now()), LOOK_MS).unref();
+    this.lookedAt = performance.now();
+    this.timer = setInterval(() => this.look(performance.now()), LOOK_MS).unref();
   }
 
   stop(): void {
@@ -41,7 +41,7 @@ export class GateTrust {
   }
 
   /**
-   * Whether frames of a gate can be started at `now`, of `Date.now()`. Looks at the clock itself: a process that goes on may
+   * Whether frames of a gate can be started at `now`, of `performance.now()`. Looks at the clock itself: a process that goes on may
    * come to its sockets, and to the timers of its handlers, before anything else.
    */
   has(gate: Peer, now: number): boolean {
@@ -68,7 +68,7 @@ export class GateTrust {
 
   private async ask(gate: Peer): Promise<void> {
     const pending = new PendingCall(sessionContract.sync);
-    this.node.request(gate, sessionContract.sync, undefined, pending, Date.now() + ANSWER_MS);
+    this.node.request(gate, sessionContract.sync, undefined, pending, performance.now() + ANSWER_MS);
     const counts = await pending.promise.then(
       () => true,
       () => false,

@@ -99,7 +99,7 @@ describe('TopicRunner', () => {
     const { client = 1, deadlineMs = 30_000, wantsResult = true, session = {} } = options;
     const pending = new PendingCall<ClientMessage, Body>(topicContract.message);
     const message = { serial: client, topic, body, wantsResult, session: snapshot(client, session) };
-    gate.request(worker(), topicContract.message, message, pending, Date.now() + deadlineMs);
+    gate.request(worker(), topicContract.message, message, pending, performance.now() + deadlineMs);
     return pending.promise;
   }
 

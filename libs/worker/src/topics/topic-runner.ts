@@ -73,7 +73,7 @@ export class TopicRunner implements TaskOwner {
     }
     const task = new TopicTask(this, lane, handler, message, call);
     this.running++;
-    const now = Date.now();
+    const now = performance.now();
     if (!this.trust.has(call.peer, now)) {
       lane.wait(task);
       this.lanes.hold(lane);
@@ -134,7 +134,7 @@ export class TopicRunner implements TaskOwner {
   /** Starts the lane's next frame, unless one runs. A loop, because frames that fail at once end within their start. */
   private startNext(lane: ClientLane<TopicTask>): void {
     if (lane.starting || lane.waitingCount === 0) return;
-    if (!this.trust.has(lane.peer, Date.now())) {
+    if (!this.trust.has(lane.peer, performance.now())) {
       this.lanes.hold(lane);
       return;
     }
@@ -142,7 +142,7 @@ export class TopicRunner implements TaskOwner {
     while (!lane.running) {
       const task = lane.next();
       if (!task) break;
-      if (this.skipLate(task, Date.now())) continue;
+      if (this.skipLate(task, performance.now())) continue;
       lane.running = task;
       this.start(task);
     }

@@ -141,7 +141,7 @@ describe('a worker that asks for what no worker asks for', () => {
       const peer = await RawLinkPeer.dial(port, SECRET);
       await peer.join(nodeInfo('w8'));
       const before = gateNode().counters.late;
-      const answers = Array.from({ length: 100 }, (_, i) => answerTo(i + (i % 2) * 2 ** 20));
+      const answers = Array.from({ length: 100 }, (_, i) => answerTo(i, i % 2));
       peer.send(WIRE.frame, Buffer.concat([head(), ...answers]));
       await waitUntil('the count', () => gateNode().counters.late === before + answers.length);
       peer.socket.destroy();
@@ -151,17 +151,18 @@ describe('a worker that asks for what no worker asks for', () => {
   /** What a batch begins with. */
   function head(): Buffer {
     const bytes = Buffer.alloc(13);
-    bytes[0] = 1;
+    bytes[0] = 2;
     bytes.writeDoubleLE(Date.now(), 5);
     return bytes;
   }
 
   /** That a request went well, and had no result. */
-  function answerTo(correlation: number): Buffer {
-    const bytes = Buffer.alloc(4 + 1 + 4 + 1 + 1);
+  function answerTo(slot: number, generation: number): Buffer {
+    const bytes = Buffer.alloc(4 + 1 + 2 + 12 + 1 + 1);
     bytes.writeUInt32LE(bytes.length - 4);
     bytes[4] = 2;
-    bytes.writeUInt32LE(correlation, 5);
+    bytes.writeUInt32LE(generation, 11);
+    bytes.writeUInt32LE(slot, 15);
     return bytes;
   }
 });

@@ -150,7 +150,7 @@ describe.each(LINKS)('a GateClientProxy over %s', (name: LinkName) => {
     expect(({} as { admin?: unknown }).admin).toBeUndefined();
     for (const client of [ada, bob]) expect(client.pushes('t/bad')).toEqual([]);
     for (const node of [...nodes(), gates.unwrap()]) {
-      expect(node.counters).toEqual({ gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0 });
+      expect(node.counters).toEqual({ gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0, truncated: 0 });
     }
   });
 

@@ -10,8 +10,8 @@ import { nodeInfo, RawLinkGate, type RawLinkPeer, WIRE } from './support/raw-lin
 const SHARE = 4;
 /** How often a gate that the test plays says that it lives, in milliseconds. */
 const PULSE_MS = 500;
-/** Operation, correlation, time left: what a request has before its arguments. */
-const ARGUMENTS_AT = 10;
+/** Operation, key, time left: what a request has before its arguments. */
+const ARGUMENTS_AT = 18;
 
 /** Whether an insider would rightly reach clients that must not notice anything: it names them, or all there are. */
 function isRightful(bytes: Buffer, ids: readonly string[]): boolean {

@@ -28,13 +28,13 @@ export const OPERATIONS: readonly Operation<unknown, unknown>[] = [
 const VICTIM = '<victim>';
 
 /** The kinds of messages, as they stand on the wire, and one that does not exist. */
-export const KIND = { request: 1, response: 2, mark: 3, taken: 4, unknown: 99 } as const;
+export const KIND = { request: 1, response: 2, mark: 3, taken: 4, missed: 5, unknown: 99 } as const;
 
 /** One message of a batch before it is bytes. */
 interface Message {
   readonly kind: keyof typeof KIND;
   readonly operation: number;
-  readonly correlation: number;
+  readonly key: readonly [series: number, generation: number, slot: number];
   readonly timeLeft: number;
   readonly isOk: boolean;
   readonly position: number;
@@ -107,16 +107,19 @@ const args: fc.Arbitrary<Record<string, unknown>> = fc.record({
   wantsResult: fc.boolean(),
 });
 
+/** Anything that fits into 32 bits. */
+const word = fc.oneof(fc.nat(5), fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.constant(2 ** 20));
+
 const message: fc.Arbitrary<Message> = fc.record({
   kind: fc.oneof(
     { weight: 6, arbitrary: fc.constant<keyof typeof KIND>('request') },
-    { weight: 3, arbitrary: fc.constantFrom<keyof typeof KIND>('response', 'mark', 'taken', 'unknown') },
+    { weight: 3, arbitrary: fc.constantFrom<keyof typeof KIND>('response', 'mark', 'taken', 'missed', 'unknown') },
   ),
   operation: fc.oneof(
     { weight: 12, arbitrary: fc.nat(OPERATIONS.length - 1) },
     { weight: 1, arbitrary: fc.constant(OPERATIONS.length) },
   ),
-  correlation: fc.oneof(fc.nat(5), fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.constant(2 ** 20)),
+  key: fc.tuple(word, word, word),
   timeLeft: fc.constantFrom(0, 1, 5_000, 2 ** 32 - 1),
   isOk: fc.boolean(),
   position: number,
@@ -134,7 +137,7 @@ export const batch: fc.Arbitrary<Batch> = fc.record({
 /** The bytes of a batch, with a client that is connected in the place of the victim. */
 export function bytesOf({ sequence, sentAt, messages, changes }: Batch, victim: string): Buffer {
   const head = new ByteWriter();
-  head.u8(1);
+  head.u8(2);
   head.u32(sequence);
   head.f64(sentAt);
   const content = messages.map(each => {
@@ -146,20 +149,18 @@ export function bytesOf({ sequence, sentAt, messages, changes }: Batch, victim: 
   return mutateAll(Buffer.concat([head.take(), ...content]), changes);
 }
 
-function contentOf(
-  { kind, operation, correlation, timeLeft, isOk, position, args: given }: Message,
-  victim: string,
-): Buffer {
+function contentOf({ kind, operation, key, timeLeft, isOk, position, args: given }: Message, victim: string): Buffer {
   const writer = new ByteWriter();
   writer.u8(KIND[kind]);
+  const asked = OPERATIONS[operation];
   if (kind === 'request') {
-    const asked = OPERATIONS[operation];
     writer.u16(asked?.id ?? 9_999);
-    writer.u32(correlation);
+    for (const part of key) writer.u32(part);
     writer.u32(timeLeft);
     asked?.args.write(writer, put(given, victim));
   } else if (kind === 'response') {
-    writer.u32(correlation);
+    writer.u16(asked?.id ?? 9_999);
+    for (const part of key) writer.u32(part);
     writer.u8(isOk ? 0 : 1);
     for (const text of ['CODE', 'a message', '{"details":1}']) writer.str(text);
   } else {
@@ -192,7 +193,7 @@ export interface Laid {
  */
 export function framing(bytes: Buffer): { readonly laid: readonly Laid[]; readonly isBroken: boolean } {
   const laid: Laid[] = [];
-  if (bytes.length < 13 || bytes[0] !== 1) return { laid, isBroken: true };
+  if (bytes.length < 13 || bytes[0] !== 2) return { laid, isBroken: true };
   let at = 13;
   while (at < bytes.length) {
     if (bytes.length - at < 4) return { laid, isBroken: true };

@@ -17,8 +17,8 @@ const SHARE = 2.6;
 const KNOWN = new Set(OPERATIONS.map(({ id }) => id));
 /** Version, sequence and time: what a batch has before its messages. */
 const HEAD_BYTES = 13;
-/** Operation, correlation, time left: what a request has before its arguments. */
-const REQUEST_BYTES = 10;
+/** Operation, key, time left: what a request has before its arguments. */
+const REQUEST_BYTES = 18;
 
 /** A link without a network: keeps what is sent, and lets a test say what comes. */
 class StillLink implements Link {
@@ -47,7 +47,8 @@ class StillLink implements Link {
 
 /** A request, and how it has ended, which is known a moment later. */
 interface Asked {
-  readonly correlation: number;
+  /** Series, generation and slot, as its answer must name them. */
+  readonly key: readonly [number, number, number];
   outcome: 'answered' | 'failed' | undefined;
 }
 
@@ -79,26 +80,28 @@ describe('fuzzed batches of a peer', () => {
     if (!peer) throw new Error(`${id} is no peer`);
     const pending = new PendingCall(sync);
     node.request(peer, sync, undefined, pending, performance.now() + 30_000);
-    const asked: Asked = { correlation: pending.correlation, outcome: undefined };
+    const { series, generation, slot } = pending;
+    const asked: Asked = { key: [series, generation, slot], outcome: undefined };
     const settle = (outcome: Asked['outcome']) => () => void (asked.outcome = outcome);
     pending.promise.then(settle('answered'), settle('failed'));
     return asked;
   }
 
   /** An answer to a request, in a batch of its own. */
-  function answer(correlation: number): Buffer {
-    const bytes = Buffer.alloc(HEAD_BYTES + 4 + 6);
-    bytes[0] = 1;
+  function answer(key: Asked['key']): Buffer {
+    const bytes = Buffer.alloc(HEAD_BYTES + 4 + 16);
+    bytes[0] = 2;
     bytes.writeDoubleLE(Date.now(), 5);
-    bytes.writeUInt32LE(6, HEAD_BYTES);
+    bytes.writeUInt32LE(16, HEAD_BYTES);
     bytes[HEAD_BYTES + 4] = KIND.response;
-    bytes.writeUInt32LE(correlation, HEAD_BYTES + 5);
+    bytes.writeUInt16LE(sync.id, HEAD_BYTES + 5);
+    for (const [i, part] of key.entries()) bytes.writeUInt32LE(part, HEAD_BYTES + 7 + 4 * i);
     return bytes;
   }
 
   /** What may be passed over in silence: what only a newer neighbour knows, and figures of the flow. */
   function isIgnored({ kind, rest }: Laid): boolean {
-    if (kind === KIND.mark || kind === KIND.taken) return rest.length >= 8;
+    if (kind === KIND.mark || kind === KIND.taken || kind === KIND.missed) return rest.length >= 8;
     if (kind !== KIND.request) return kind !== KIND.response && kind !== -1;
     return rest.length >= REQUEST_BYTES && !KNOWN.has(rest.readUInt16LE(0));
   }
@@ -124,8 +127,8 @@ describe('fuzzed batches of a peer', () => {
     // Nobody else's request has ended by it, nobody else has called, and both peers are still heard.
     expect(foreign.outcome).toBeUndefined();
     expect(calls.other).toBe(other);
-    if (own.outcome === undefined) link.events?.onFrame('hostile', answer(own.correlation));
-    link.events?.onFrame('other', answer(foreign.correlation));
+    if (own.outcome === undefined) link.events?.onFrame('hostile', answer(own.key));
+    link.events?.onFrame('other', answer(foreign.key));
     await Promise.resolve();
     expect([own.outcome !== undefined, foreign.outcome]).toEqual([true, 'answered']);
     node.flush();
@@ -137,7 +140,7 @@ describe('fuzzed batches of a peer', () => {
     for (const { kind, rest } of framing(frame).laid) {
       if (kind !== KIND.mark) continue;
       const taken = Buffer.alloc(HEAD_BYTES + 4 + 9);
-      taken[0] = 1;
+      taken[0] = 2;
       taken.writeDoubleLE(Date.now(), 5);
       taken.writeUInt32LE(9, HEAD_BYTES);
       taken[HEAD_BYTES + 4] = KIND.taken;
@@ -158,7 +161,7 @@ describe('fuzzed batches of a peer', () => {
       fuzz({
         name: 'random batches',
         inputs: fc
-          .tuple(fc.constantFrom('', '01', `01${'00'.repeat(12)}`), randomBytes)
+          .tuple(fc.constantFrom('', '02', `02${'00'.repeat(12)}`), randomBytes)
           .map(([head, bytes]) => Buffer.concat([Buffer.from(head, 'hex'), bytes])),
         share: SHARE / 2,
         minRuns: 200,

@@ -230,7 +230,7 @@ describe('nodes on NATS that die, hang and come back', () => {
     for (let i = 0; i < 3_000; i++) {
       const bytes = randomBytes(i % 80);
       // Half of it looks like messages of this version.
-      if (i % 2 === 0 && bytes.length > 0) bytes[0] = 16 + (i % 8);
+      if (i % 2 === 0 && bytes.length > 0) bytes[0] = 32 + (i % 8);
       stranger.publish(subjects[i % subjects.length] as string, bytes, {
         reply: i % 3 === 0 ? 'nestgate.x' : undefined,
       });

@@ -153,7 +153,7 @@ const EMPTY = {
     peers: {},
     missingGates: 0,
     requestsWaiting: 0,
-    counters: { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0 },
+    counters: { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0, truncated: 0 },
     backlog: [],
   },
   loopDelay: { p50: 0, p99: 0, max: 0 },

@@ -73,7 +73,7 @@ export async function cases(target) {
       new Promise(resolve => {
         left = CLIENTS;
         done = () => resolve(undefined);
-        const deadline = Date.now() + 30_000;
+        const deadline = performance.now() + 30_000;
         for (const message of messages) gate.request(peer, topicContract.message, message, new Answer(), deadline);
       });
     // The session travels once, and again only when it has changed.

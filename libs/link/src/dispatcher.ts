@@ -1,13 +1,14 @@
 import { GateError } from '@nestgate/protocol';
 import type { ByteReader } from './bytes.js';
+import type { RequestKey } from './envelope.js';
 import type { Contract, Operation } from './operation.js';
 import type { Peer } from './peer.js';
 
 /** Where a request came from, for handlers that answer later or need to know their caller. */
-export interface IncomingCall {
+export interface IncomingCall extends RequestKey {
   readonly peer: Peer;
-  /** 0 when the caller wants no answer. */
-  readonly correlation: number;
+  /** The id of the operation. */
+  readonly operationId: number;
   /** When the caller gives up, in milliseconds of this node's `performance.now()`. */
   readonly deadline: number;
 }
@@ -26,8 +27,8 @@ export type Handlers<C extends Contract> = {
 
 /** How answers leave. */
 export interface Replier {
-  reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void;
-  fail(peer: Peer, correlation: number, error: GateError, urgent?: boolean): void;
+  reply<R>(call: IncomingCall, operation: Operation<unknown, R>, result: R): void;
+  fail(call: IncomingCall, error: GateError, urgent?: boolean): void;
   reportDefect(error: unknown): void;
 }
 
@@ -50,20 +51,22 @@ export class Dispatcher {
     }
   }
 
-  dispatch(peer: Peer, operationId: number, correlation: number, deadline: number, reader: ByteReader): void {
-    const entry = this.entries.get(operationId);
-    if (!entry) {
-      if (correlation !== 0) this.node.fail(peer, correlation, new GateError('UNKNOWN_OPERATION'));
-      return;
-    }
-    this.handle(entry, entry.operation.args.read(reader), { peer, correlation, deadline });
+  /** Runs a request of a peer. */
+  dispatch(call: IncomingCall, reader: ByteReader): void {
+    const entry = this.entries.get(call.operationId);
+    if (entry) this.handle(entry, entry.operation.args.read(reader), call);
+    else this.refuseUnknown(call);
   }
 
   /** Runs a request of the node itself. */
-  run(operationId: number, args: unknown, call: IncomingCall): void {
-    const entry = this.entries.get(operationId);
+  run(call: IncomingCall, args: unknown): void {
+    const entry = this.entries.get(call.operationId);
     if (entry) this.handle(entry, args, call);
-    else if (call.correlation !== 0) this.node.fail(call.peer, call.correlation, new GateError('UNKNOWN_OPERATION'));
+    else this.refuseUnknown(call);
+  }
+
+  private refuseUnknown(call: IncomingCall): void {
+    if (call.generation !== 0) this.node.fail(call, new GateError('UNKNOWN_OPERATION'));
   }
 
   private handle({ operation, handle }: Entry, args: unknown, call: IncomingCall): void {
@@ -86,13 +89,13 @@ export class Dispatcher {
   }
 
   private answer(call: IncomingCall, operation: Operation<unknown, unknown>, result: unknown): void {
-    if (call.correlation !== 0) this.node.reply(call.peer, call.correlation, operation, result);
+    if (call.generation !== 0) this.node.reply(call, operation, result);
   }
 
   private refuse(call: IncomingCall, { urgent }: Operation<unknown, unknown>, error: unknown): void {
     const coded = error instanceof GateError ? error : undefined;
     // An error without a code is a defect of a handler or hook: its text stays here, its code travels.
     if (!coded) this.node.reportDefect(error);
-    if (call.correlation !== 0) this.node.fail(call.peer, call.correlation, coded ?? new GateError('INTERNAL'), urgent);
+    if (call.generation !== 0) this.node.fail(call, coded ?? new GateError('INTERNAL'), urgent);
   }
 }

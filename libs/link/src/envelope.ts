@@ -1,4 +1,4 @@
-import { type ErrorBody, GateError } from '@nestgate/protocol';
+import { type BoundedError, GateError } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from './bytes.js';
 import type { Operation } from './operation.js';
 
@@ -7,14 +7,16 @@ import type { Operation } from './operation.js';
  *
  *     batch    = u8 version · u32 sequence · f64 sent at (ms) · message…
  *     message  = u32 length of what follows · u8 kind · …
- *     request  = u16 operation · u32 correlation (0: no answer) · u32 time left (ms) · arguments
- *     response = u32 correlation · u8 status · result, or code · message · details as JSON ('' when there are none)
+ *     request  = u16 operation · key · u32 time left (ms) · arguments
+ *     response = u16 operation · key · u8 status · result, or code · message · details as JSON ('' when there are none)
+ *     key      = u32 series · u32 generation (0: no answer) · u32 slot
  *     mark     = f64 bytes that the sender has sent to this peer so far
  *     taken    = f64 the mark that the receiver has come to
+ *     missed   = u32 first · u32 last: the batches of the receiver with these numbers have not come
  *
  * Numbers are little-endian. A receiver skips kinds it does not know, so that a newer neighbour can send them.
  */
-export const ENVELOPE_VERSION = 1;
+export const ENVELOPE_VERSION = 2;
 export const BATCH_HEADER_BYTES = 13;
 
 /** Where a batch's sequence stands: it is known when the batch leaves, which may be later than when it began. */
@@ -25,8 +27,19 @@ const MAX_U32 = 2 ** 32 - 1;
 /** Longest answer in bytes, so that a batch with it still fits into a frame of any driver. */
 const MAX_RESULT_BYTES = 8 * 1024 * 1024;
 
-export const MessageKind = Object.freeze({ request: 1, response: 2, mark: 3, taken: 4 } as const);
+export const MessageKind = Object.freeze({ request: 1, response: 2, mark: 3, taken: 4, missed: 5 } as const);
 export const Status = Object.freeze({ ok: 0, error: 1 } as const);
+
+/** Names a request, so that its answer finds it: see `RequestTable`. The receiver gives it back as it came. */
+export interface RequestKey {
+  readonly series: number;
+  /** 0 when no answer is wanted. */
+  readonly generation: number;
+  readonly slot: number;
+}
+
+/** The key of what nobody waits for. */
+export const NO_ANSWER: RequestKey = Object.freeze({ series: 0, generation: 0, slot: 0 });
 
 export interface BatchHeader {
   readonly sequence: number;
@@ -51,21 +64,18 @@ export function readBatchHeader(reader: ByteReader): BatchHeader {
   return { sequence: reader.u32(), sentAt: reader.f64() };
 }
 
-/**
- * Writes a request; a `correlation` of 0 wants no answer. What throws leaves nothing behind: half a message would break
- * the whole batch.
- */
+/** Writes a request. What throws leaves nothing behind: half a message would break the whole batch. */
 export function writeRequest<A>(
   writer: ByteWriter,
   operation: Operation<A, unknown>,
-  correlation: number,
+  key: RequestKey,
   timeLeftMs: number,
   args: A,
 ): void {
   const start = beginMessage(writer, MessageKind.request);
   try {
     writer.u16(operation.id);
-    writer.u32(correlation);
+    writeKey(writer, key);
     writer.u32(Math.min(Math.max(0, timeLeftMs), MAX_U32));
     operation.args.write(writer, args);
   } catch (error) {
@@ -79,15 +89,11 @@ export function writeRequest<A>(
  * Writes the answer to a request. What throws leaves nothing behind.
  * @throws {GateError} `LIMIT_EXCEEDED` for an answer that is too large for a frame.
  */
-export function writeResult<R>(
-  writer: ByteWriter,
-  operation: Operation<unknown, R>,
-  correlation: number,
-  result: R,
-): void {
+export function writeResult<R>(writer: ByteWriter, operation: Operation<unknown, R>, key: RequestKey, result: R): void {
   const start = beginMessage(writer, MessageKind.response);
   try {
-    writer.u32(correlation);
+    writer.u16(operation.id);
+    writeKey(writer, key);
     writer.u8(Status.ok);
     operation.result.write(writer, result);
     assertAnswerSize(writer.length - start);
@@ -105,20 +111,22 @@ export function assertAnswerSize(bytes: number): void {
   }
 }
 
-/** Writes that a request has failed. What throws leaves nothing behind. */
-export function writeFailure(writer: ByteWriter, correlation: number, error: ErrorBody): void {
+/** Writes that a request for an operation has failed. */
+export function writeFailure(writer: ByteWriter, operationId: number, key: RequestKey, error: BoundedError): void {
   const start = beginMessage(writer, MessageKind.response);
-  try {
-    writer.u32(correlation);
-    writer.u8(Status.error);
-    writer.str(error.code);
-    writer.str(error.message);
-    writer.str(error.details === undefined ? '' : JSON.stringify(error.details));
-  } catch (defect) {
-    writer.truncate(start);
-    throw defect;
-  }
+  writer.u16(operationId);
+  writeKey(writer, key);
+  writer.u8(Status.error);
+  writer.str(error.code);
+  writer.str(error.message);
+  writer.str(error.details);
   endMessage(writer, start);
+}
+
+function writeKey(writer: ByteWriter, { series, generation, slot }: RequestKey): void {
+  writer.u32(series);
+  writer.u32(generation);
+  writer.u32(slot);
 }
 
 /** A mark, or that one has been reached. */
@@ -127,6 +135,14 @@ export type MarkKind = typeof MessageKind.mark | typeof MessageKind.taken;
 export function writeMark(writer: ByteWriter, kind: MarkKind, mark: number): void {
   const start = beginMessage(writer, kind);
   writer.f64(mark);
+  endMessage(writer, start);
+}
+
+/** Writes that batches of the receiver have not come. */
+export function writeMissed(writer: ByteWriter, first: number, last: number): void {
+  const start = beginMessage(writer, MessageKind.missed);
+  writer.u32(first);
+  writer.u32(last);
   endMessage(writer, start);
 }
 
@@ -146,8 +162,13 @@ export function readError(reader: ByteReader): GateError {
   const message = reader.str();
   const details = reader.str();
   try {
-    return new GateError(code, message, details === '' ? undefined : JSON.parse(details));
+    return new GateError(code, message, readDetails(details));
   } catch {
     throw new GateError('LINK_CORRUPT', 'Malformed error details in a link frame');
   }
+}
+
+/** The details of an error from their text. @throws SyntaxError when it is no JSON. */
+export function readDetails(details: string): unknown {
+  return details === '' ? undefined : JSON.parse(details);
 }

@@ -1,18 +1,18 @@
-import { type ErrorBody, GateError } from '@nestgate/protocol';
-import type { Replier } from './dispatcher.js';
-import { writeFailure, writeRequest, writeResult } from './envelope.js';
+import { type BoundedError, boundError, GateError } from '@nestgate/protocol';
+import type { IncomingCall, Replier } from './dispatcher.js';
+import { NO_ANSWER, writeFailure, writeRequest, writeResult } from './envelope.js';
+import type { LinkCounters } from './link-counters.js';
 import type { Operation } from './operation.js';
 import type { Outbound } from './outbound.js';
 import type { OwnQueue } from './own-queue.js';
 import type { Peer } from './peer.js';
 import type { Pending } from './pending.js';
-import type { RequestTable } from './request-table.js';
 
 /** What an exchange needs of its node. */
 export interface ExchangeHost {
-  readonly requests: RequestTable;
   readonly own: OwnQueue;
   readonly outbound: Outbound;
+  readonly counters: LinkCounters;
   reportDefect(error: unknown): void;
 }
 
@@ -20,22 +20,24 @@ export interface ExchangeHost {
 export class Exchange implements Replier {
   constructor(private readonly host: ExchangeHost) {}
 
+  /** Never throws: callers are sockets and timers, and a request that cannot be sent ends as any other does. */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
-    const { requests, own, outbound } = this.host;
+    const { own, outbound } = this.host;
     const urgent = operation.urgent === true;
-    const correlation = requests.add(pending, peer, deadline);
     try {
+      peer.requests.add(pending, operation.id, deadline);
       if (peer.isSelf) {
-        own.request(operation, correlation, deadline, args);
+        own.request(operation, pending, deadline, args);
         return;
       }
       const outlet = outbound.toPeer(peer, urgent);
-      pending.batch = outlet.number;
       // Its time runs from when the batch began, as the receiver takes it to.
-      writeRequest(outlet.writer, operation, correlation, deadline - outlet.begunAt, args);
+      writeRequest(outlet.writer, operation, pending, deadline - outlet.begunAt, args);
+      outlet.addRequest(pending);
     } catch (error) {
-      requests.remove(pending);
-      throw error;
+      if (pending.table) peer.requests.remove(pending);
+      this.refuse(pending, error);
+      return;
     }
     outbound.wrote(peer, urgent);
   }
@@ -43,51 +45,61 @@ export class Exchange implements Replier {
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {
     const { own, outbound } = this.host;
     if (peer.isSelf) {
-      own.request(operation, 0, 0, args);
+      own.request(operation, NO_ANSWER, 0, args);
       return;
     }
-    writeRequest(outbound.toPeer(peer, false).writer, operation, 0, 0, args);
+    writeRequest(outbound.toPeer(peer, false).writer, operation, NO_ANSWER, 0, args);
     outbound.wrote(peer, false);
   }
 
-  reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void {
+  reply<R>(call: IncomingCall, operation: Operation<unknown, R>, result: R): void {
     const urgent = operation.urgent === true;
     const { own, outbound } = this.host;
+    const { peer } = call;
     try {
       if (peer.isSelf) {
-        own.reply(correlation, operation, result);
+        own.reply(call, operation, result);
         return;
       }
-      writeResult(outbound.toPeer(peer, urgent).writer, operation, correlation, result);
+      writeResult(outbound.toPeer(peer, urgent).writer, operation, call, result);
     } catch (error) {
       if (!(error instanceof GateError)) this.reportDefect(error);
-      this.fail(peer, correlation, error instanceof GateError ? error : new GateError('INTERNAL'), urgent);
+      this.fail(call, error instanceof GateError ? error : new GateError('INTERNAL'), urgent);
       return;
     }
     outbound.wrote(peer, urgent);
   }
 
-  fail(peer: Peer, correlation: number, error: GateError, urgent = false): void {
-    try {
-      this.sendFailure(peer, correlation, error.toBody(), urgent);
-    } catch (defect) {
-      // Details that JSON cannot carry: the error itself must arrive all the same.
-      this.reportDefect(defect);
-      this.sendFailure(peer, correlation, new GateError('INTERNAL').toBody(), urgent);
+  fail(call: IncomingCall, error: GateError, urgent = false): void {
+    const { own, outbound, counters } = this.host;
+    const bounded: BoundedError = boundError(error.toBody());
+    if (bounded.isTruncated) counters.truncated++;
+    const { peer, operationId } = call;
+    if (peer.isSelf) {
+      own.fail(operationId, call, bounded);
+      return;
     }
+    writeFailure(outbound.toPeer(peer, urgent).writer, operationId, call, bounded);
+    outbound.wrote(peer, urgent);
   }
 
   reportDefect(error: unknown): void {
     this.host.reportDefect(error);
   }
 
-  private sendFailure(peer: Peer, correlation: number, error: ErrorBody, urgent: boolean): void {
-    const { own, outbound } = this.host;
-    if (peer.isSelf) {
-      own.fail(correlation, error);
-      return;
-    }
-    writeFailure(outbound.toPeer(peer, urgent).writer, correlation, error);
-    outbound.wrote(peer, urgent);
+  /**
+   * Ends a request that cannot be sent, as soon as the caller is done: whoever asks is not told while it still asks, and a
+   * client with many frames at hand does not go deeper into the stack with each of them.
+   */
+  private refuse(pending: Pending, error: unknown): void {
+    const coded =
+      error instanceof GateError ? error : new GateError('BAD_ARGUMENT', `It cannot be sent: ${String(error)}`);
+    queueMicrotask(() => {
+      try {
+        pending.refuse(coded);
+      } catch (defect) {
+        this.reportDefect(defect);
+      }
+    });
   }
 }

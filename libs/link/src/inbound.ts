@@ -4,15 +4,13 @@ import type { Dispatcher } from './dispatcher.js';
 import { MessageKind, readBatchHeader, readError, Status } from './envelope.js';
 import type { LinkCounters } from './link-counters.js';
 import type { Outbound } from './outbound.js';
-import type { Peer } from './peer.js';
+import { BEGUN_AGAIN, type Peer } from './peer.js';
 import type { Pending } from './pending.js';
-import type { RequestTable } from './request-table.js';
 import type { Signal } from './signal.js';
 
 /** Where what comes in goes. */
 export interface InboundHost {
   readonly dispatcher: Dispatcher;
-  readonly requests: RequestTable;
   readonly outbound: Outbound;
   readonly counters: LinkCounters;
   /** Told of a peer of which batches are missing. */
@@ -30,11 +28,12 @@ export class Inbound {
       this.host.counters.corrupt++;
       return;
     }
+    let gap = 0;
     try {
       const reader = new ByteReader(frame);
       const header = readBatchHeader(reader);
-      const gap = peer.gapBefore(header.sequence);
-      if (gap > 0) this.noteGap(peer, gap);
+      gap = peer.gapBefore(header.sequence);
+      if (gap > 0) this.noteGap(peer, gap, header.sequence);
       const now = performance.now();
       // What is left of a request's time was written when the batch began, and has run out further on the way.
       const startedAt = now - peer.transit.delayOf(header.sentAt, now);
@@ -55,11 +54,25 @@ export class Inbound {
     } catch (error) {
       this.noteCorrupt(error);
     }
+    // Also when it is malformed otherwise.
+    if (gap > 0 || gap === BEGUN_AGAIN) this.endUncertain(peer);
   }
 
-  private noteGap(peer: Peer, batches: number): void {
+  /** Counts a gap, and tells the peer of it: its requests may have been in what is missing. */
+  private noteGap(peer: Peer, batches: number, sequence: number): void {
     this.host.counters.gaps += batches;
+    this.host.outbound.reportMissed(peer, (sequence - batches) >>> 0, (sequence - 1) >>> 0);
     this.host.gaps.emit(peer);
+  }
+
+  /**
+   * Ends what a peer may have answered in batches that are missing, or does not know of any more because it has begun again.
+   * Those are all requests that have been sent: when the missing batches left is not known. What still waits in this process
+   * is not among them, nor what is answered in the batch at hand, which has been read by now. An answer that comes later
+   * all the same is counted as late. The handler has run then: therefore the error says that this is not known.
+   */
+  private endUncertain(peer: Peer): void {
+    peer.requests.abortSent(new GateError('NODE_LOST'));
   }
 
   private noteCorrupt(error: unknown): void {
@@ -70,19 +83,25 @@ export class Inbound {
   private receiveMessage(peer: Peer, reader: ByteReader, startedAt: number): void {
     const kind = reader.u8();
     if (kind === MessageKind.request) {
-      const operation = reader.u16();
-      const correlation = reader.u32();
-      const timeLeft = reader.u32();
-      this.host.dispatcher.dispatch(peer, operation, correlation, startedAt + timeLeft, reader);
+      const operationId = reader.u16();
+      const series = reader.u32();
+      const generation = reader.u32();
+      const slot = reader.u32();
+      const deadline = startedAt + reader.u32();
+      this.host.dispatcher.dispatch({ peer, operationId, series, generation, slot, deadline }, reader);
     } else if (kind === MessageKind.response) {
+      const operationId = reader.u16();
       // A peer may only answer what it was asked.
-      const pending = this.host.requests.take(reader.u32(), peer);
+      const pending = peer.requests.take(reader.u32(), reader.u32(), reader.u32(), operationId);
       if (pending) settle(pending, reader);
       else this.host.counters.late++;
     } else if (kind === MessageKind.mark) {
       this.host.outbound.answerMark(peer, reader.f64());
     } else if (kind === MessageKind.taken) {
       this.host.outbound.noteTaken(peer, reader.f64());
+    } else if (kind === MessageKind.missed) {
+      // Nobody will answer them.
+      peer.requests.abortBatches(reader.u32(), reader.u32(), new GateError('NODE_LOST'));
     }
   }
 }

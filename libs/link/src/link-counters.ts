@@ -10,4 +10,6 @@ export interface LinkCounters {
   uncertain: number;
   /** Answers that came after their request had ended. */
   late: number;
+  /** Errors that were sent with a shorter code or message, or other details, because theirs were too large or no JSON. */
+  truncated: number;
 }

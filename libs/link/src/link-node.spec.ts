@@ -285,7 +285,7 @@ describe('LinkNode', () => {
     };
     for (const sequence of [1, 2, 5, 6]) raw.send('g1', batch(sequence));
     expect(g1.counters.gaps).toBe(2);
-    for (const bytes of [[], [9], [1, 0, 0], [...batch(7), 255, 255, 255, 255], [...batch(8), 1, 0, 0, 0, 1]])
+    for (const bytes of [[], [9], [2, 0, 0], [...batch(7), 255, 255, 255, 255], [...batch(8), 1, 0, 0, 0, 1]])
       raw.send('g1', Buffer.from(bytes));
     expect(g1.counters.corrupt).toBe(5);
     expect(g1.counters.gaps).toBe(2);

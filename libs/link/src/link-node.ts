@@ -1,18 +1,18 @@
 import { GateError } from '@nestgate/protocol';
-import { Dispatcher, type Replier } from './dispatcher.js';
-import { writeRequest } from './envelope.js';
+import { Dispatcher, type IncomingCall, type Replier } from './dispatcher.js';
+import { NO_ANSWER, writeRequest } from './envelope.js';
 import { Exchange } from './exchange.js';
 import { Inbound } from './inbound.js';
 import type { LinkCounters } from './link-counters.js';
 import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
 import { MissingGates } from './missing-gates.js';
 import type { Operation } from './operation.js';
-import type { Batch } from './outlet.js';
+import { type Batch, endRequests } from './outlet.js';
 import { Outbound, type OutboundHost } from './outbound.js';
 import { OwnQueue, type OwnQueueHost } from './own-queue.js';
 import { Peer } from './peer.js';
 import type { Pending } from './pending.js';
-import { RequestTable } from './request-table.js';
+import { RequestPool } from './request-pool.js';
 import { Signal } from './signal.js';
 
 export interface LinkNodeOptions {
@@ -28,13 +28,13 @@ export interface LinkNodeOptions {
  */
 export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   readonly dispatcher = new Dispatcher(this);
-  readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0 };
+  readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0, truncated: 0 };
   /** The node itself as a peer. */
   readonly me: Peer;
   private readonly link: Link;
   private readonly peerMap = new Map<NodeId, Peer>();
   /** @internal */
-  readonly requests = new RequestTable();
+  readonly requests = new RequestPool(error => this.reportDefect(error));
   private readonly missing = new MissingGates();
   private readonly changes = new Signal<PeerChange>();
   private readonly gaps = new Signal<Peer>();
@@ -49,16 +49,16 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
 
   constructor(private readonly options: LinkNodeOptions) {
     this.link = options.link;
-    this.me = new Peer(options.self, true);
+    this.me = new Peer(options.self, true, this.requests);
     this.peerMap.set(options.self.id, this.me);
-    const { requests, dispatcher, counters, gaps } = this;
+    const { dispatcher, counters, gaps } = this;
     const outbound = new Outbound(this.link, this);
     const own = new OwnQueue(this);
     const reportDefect = (error: unknown): void => this.reportDefect(error);
     this.outbound = outbound;
     this.own = own;
-    this.exchange = new Exchange({ requests, own, outbound, reportDefect });
-    this.inbound = new Inbound({ requests, dispatcher, counters, gaps, outbound, reportDefect });
+    this.exchange = new Exchange({ own, outbound, counters, reportDefect });
+    this.inbound = new Inbound({ dispatcher, counters, gaps, outbound, reportDefect });
   }
 
   get info(): NodeInfo {
@@ -122,7 +122,8 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.own.stop();
     this.outbound.stop();
     await this.link.close(options);
-    this.requests.close(new GateError('LINK_CLOSED'));
+    for (const peer of this.peerMap.values()) peer.requests.abort(new GateError('LINK_CLOSED'));
+    this.requests.close();
     this.changeStatus(false);
   }
 
@@ -180,12 +181,15 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
    * congested.
    */
   cast<A>(channel: string, operation: Operation<A, unknown>, args: A): Promise<void> | undefined {
-    writeRequest(this.outbound.toChannel(channel), operation, 0, 0, args);
+    writeRequest(this.outbound.toChannel(channel), operation, NO_ANSWER, 0, args);
     this.outbound.wroteCast();
     return this.outbound.whenDrained();
   }
 
-  /** Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. */
+  /**
+   * Sends a request. `pending` ends once: with the answer, at `deadline`, or when the peer is lost. When it cannot be sent, it
+   * ends after this has returned: with `LIMIT_EXCEEDED` when too many requests wait, or `BAD_ARGUMENT`.
+   */
   request<A>(peer: Peer, operation: Operation<A, unknown>, args: A, pending: Pending, deadline: number): void {
     this.exchange.request(peer, operation, args, pending, deadline);
   }
@@ -195,13 +199,13 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.exchange.notify(peer, operation, args);
   }
 
-  reply<R>(peer: Peer, correlation: number, operation: Operation<unknown, R>, result: R): void {
-    this.exchange.reply(peer, correlation, operation, result);
+  reply<R>(call: IncomingCall, operation: Operation<unknown, R>, result: R): void {
+    this.exchange.reply(call, operation, result);
   }
 
   /** `urgent`: the answer to a question, which does not wait behind what else is on its way. */
-  fail(peer: Peer, correlation: number, error: GateError, urgent = false): void {
-    this.exchange.fail(peer, correlation, error, urgent);
+  fail(call: IncomingCall, error: GateError, urgent = false): void {
+    this.exchange.fail(call, error, urgent);
   }
 
   reportDefect(error: unknown): void {
@@ -220,9 +224,9 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   }
 
   /** @internal Nothing was taken of a batch: its requests have certainly not run, and end now. Those before it may have. */
-  onRefused(peer: Peer, batch: Batch): void {
+  onRefused(batch: Batch): void {
     this.noteRefused(batch.messages);
-    this.requests.abortBatch(peer, batch.number, new GateError('LINK_UNAVAILABLE'));
+    endRequests(batch, new GateError('LINK_UNAVAILABLE'));
   }
 
   private changePeer(change: PeerChange): void {
@@ -240,7 +244,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       if (known && known.info.epoch === change.node.epoch) {
         known.info = change.node;
       } else {
-        this.peerMap.set(change.node.id, new Peer(change.node, false));
+        this.peerMap.set(change.node.id, new Peer(change.node, false, this.requests));
         if (known) {
           this.changes.emit({ type: 'leave', id: known.info.id });
           this.losePeer(known);
@@ -251,7 +255,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   }
 
   private losePeer(peer: Peer): void {
-    this.requests.abortPeer(peer, new GateError('NODE_LOST'));
+    peer.requests.abort(new GateError('NODE_LOST'));
     this.outbound.drop(peer);
   }
 
@@ -261,9 +265,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.missing.noteStatus(isUp);
     if (isUp) this.outbound.restart();
     // An answer that could not be sent meanwhile is not sent later, and nobody can tell whose that was.
-    else
-      for (const peer of this.peerMap.values())
-        if (!peer.isSelf) this.requests.abortPeer(peer, new GateError('NODE_LOST'));
+    else for (const peer of this.peerMap.values()) if (!peer.isSelf) peer.requests.abort(new GateError('NODE_LOST'));
     this.statuses.emit(isUp);
   }
 }

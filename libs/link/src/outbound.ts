@@ -1,9 +1,9 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { ByteWriter } from './bytes.js';
 import { Congestion } from './congestion.js';
-import { type MarkKind, MessageKind, writeMark } from './envelope.js';
+import { type MarkKind, MessageKind, writeMark, writeMissed } from './envelope.js';
 import type { Link, SendResult } from './link.js';
-import { type Batch, Outlet } from './outlet.js';
+import { type Batch, noteSent, Outlet } from './outlet.js';
 import type { Peer } from './peer.js';
 
 /** How often a peer for which something waits is asked again, in milliseconds: a mark, or its answer, may have been lost. */
@@ -15,7 +15,7 @@ export interface OutboundHost {
   /** False while nothing can be sent at all. */
   readonly isUp: boolean;
   /** Nothing was taken of a batch to a peer. */
-  onRefused(peer: Peer, batch: Batch): void;
+  onRefused(batch: Batch): void;
   /** So many messages were not sent, and whoever waits for an answer to one of them is told otherwise. */
   noteRefused(messages: number): void;
 }
@@ -59,7 +59,7 @@ export class Outbound {
 
   /** Where one more message to a channel is written; {@link wroteCast} must follow. */
   toChannel(channel: string): ByteWriter {
-    for (const peer of this.listed) this.flushPeer(peer);
+    this.flushListed();
     if (this.castChannel !== channel) this.flushCasts();
     this.castChannel = channel;
     this.casts.prepare();
@@ -99,16 +99,29 @@ export class Outbound {
     this.pump(peer);
   }
 
-  /** The link has come back: what was under way has arrived, or is lost. */
+  /** Batches of a peer have not come: it is told which. */
+  reportMissed(peer: Peer, first: number, last: number): void {
+    this.control.prepare();
+    writeMissed(this.control.writer, first, last);
+    this.flushControl(peer);
+  }
+
+  /**
+   * The link has come back: what was under way has arrived, or is lost. The peers are sent a mark, by whose number they see
+   * what has not come, and by whose answer this node does: else both would notice with the next message, however late.
+   */
   restart(): void {
     for (const peer of this.host.peers.values()) {
+      if (peer.isSelf) continue;
       peer.window.reset();
+      this.sendMark(peer);
       this.pump(peer);
     }
   }
 
   /** A peer is gone, and with it what waits for it. */
   drop(peer: Peer): void {
+    peer.isLost = true;
     const messages = peer.backlog.clear() + (peer.main.take()?.messages ?? 0) + (peer.urgent.take()?.messages ?? 0);
     this.stalled.delete(peer);
     peer.isDriverFull = false;
@@ -119,8 +132,14 @@ export class Outbound {
   /** Sends all gathered batches now. */
   flush(): void {
     // What has gathered for a channel was written after what has gathered for peers, or that would have been sent.
-    for (const peer of this.listed.splice(0)) this.flushPeer(peer);
+    this.flushListed();
     this.flushCasts();
+  }
+
+  /** Each that is listed is flushed once. Those that are listed by what this brings about come at the next flush. */
+  private flushListed(): void {
+    if (this.listed.length === 0) return;
+    for (const peer of this.listed.splice(0)) this.flushPeer(peer);
   }
 
   stop(): void {
@@ -156,18 +175,18 @@ export class Outbound {
     if (!batch) return;
     if (peer.isFlowing) {
       this.transmit(peer, batch);
-    } else if (this.host.isUp && peer.backlog.push(batch)) {
+    } else if (this.host.isUp && !peer.isLost && peer.backlog.push(batch)) {
       peer.congestion.begin();
       this.watch(peer);
     } else {
-      this.host.onRefused(peer, batch);
+      this.host.onRefused(batch);
     }
   }
 
   private transmit(peer: Peer, batch: Batch): void {
     const result = this.send(peer, batch);
     if (result === 'refused') {
-      this.host.onRefused(peer, batch);
+      this.host.onRefused(batch);
       return;
     }
     if (result === 'congested') {
@@ -185,6 +204,10 @@ export class Outbound {
   private sendControl(peer: Peer, kind: MarkKind, mark: number): void {
     this.control.prepare();
     writeMark(this.control.writer, kind, mark);
+    this.flushControl(peer);
+  }
+
+  private flushControl(peer: Peer): void {
     this.control.gathered++;
     const batch = this.control.take();
     if (batch) this.send(peer, batch);
@@ -194,9 +217,10 @@ export class Outbound {
   private send(peer: Peer, batch: Batch): SendResult {
     const { id } = peer.info;
     if (!this.host.isUp || this.host.peers.get(id) !== peer) return 'refused';
-    peer.number(batch);
+    const number = peer.number(batch);
     const result = this.link.send(id, batch.frame);
     if (result === 'refused') peer.takeBackNumber();
+    else noteSent(batch, number);
     return result;
   }
 

@@ -1,5 +1,7 @@
+import type { GateError } from '@nestgate/protocol';
 import { ByteWriter } from './bytes.js';
 import { BATCH_HEADER_BYTES, writeBatchHeader } from './envelope.js';
+import type { Pending } from './pending.js';
 
 /** A batch this large leaves at once instead of waiting for the end of the turn. */
 const MAX_BATCH_BYTES = 256 * 1024;
@@ -8,29 +10,30 @@ const MAX_BATCH_BYTES = 256 * 1024;
 export interface Batch {
   readonly frame: Buffer;
   readonly messages: number;
-  /** That of the outlet while it gathered. */
-  readonly number: number;
+  /** The last of its requests, from which the others are found. */
+  readonly lastRequest: Pending | undefined;
 }
-
-/** Batches begun in this process. */
-let begun = 0;
 
 /** Where messages gather until the end of the turn. */
 export class Outlet {
   readonly writer = new ByteWriter();
   /** Messages in the batch that gathers now. */
   gathered = 0;
-  /** Names the batch that gathers now, or was the last to: no other batch has this number. */
-  number = 0;
   /** When the batch that gathers now began, of `performance.now()`. */
   begunAt = 0;
+  private lastRequest: Pending | undefined;
 
   /** Makes room for a batch's header, before its first message. */
   prepare(): void {
     if (this.writer.length > 0) return;
     this.begunAt = performance.now();
     writeBatchHeader(this.writer, this.begunAt);
-    this.number = ++begun;
+  }
+
+  /** Notes that the message written last is this request. */
+  addRequest(pending: Pending): void {
+    pending.previousInBatch = this.lastRequest;
+    this.lastRequest = pending;
   }
 
   /** True when the gathered batch should not grow any more. */
@@ -41,8 +44,30 @@ export class Outlet {
   /** The finished batch, or `undefined` when nothing has gathered. */
   take(): Batch | undefined {
     if (this.writer.length <= BATCH_HEADER_BYTES) return undefined;
-    const messages = this.gathered;
+    const { gathered: messages, lastRequest } = this;
     this.gathered = 0;
-    return { frame: this.writer.take(), messages, number: this.number };
+    this.lastRequest = undefined;
+    return { frame: this.writer.take(), messages, lastRequest };
+  }
+}
+
+/** Unlinks the requests of a batch, and gives each of them the batch's number. */
+export function noteSent({ lastRequest }: Batch, number: number): void {
+  for (let pending = lastRequest; pending;) {
+    const before: Pending | undefined = pending.previousInBatch;
+    pending.batch = number;
+    // What has ended long ago must not be kept by one that still waits.
+    pending.previousInBatch = undefined;
+    pending = before;
+  }
+}
+
+/** Ends the requests of a batch that was not sent, in the order in which they were written. */
+export function endRequests({ lastRequest }: Batch, error: GateError): void {
+  const requests: Pending[] = [];
+  for (let pending = lastRequest; pending; pending = pending.previousInBatch) requests.push(pending);
+  for (const pending of requests.toReversed()) {
+    pending.previousInBatch = undefined;
+    pending.table?.end(pending, error);
   }
 }

@@ -1,19 +1,17 @@
 import { AsyncResource } from 'node:async_hooks';
-import { type ErrorBody, GateError } from '@nestgate/protocol';
+import { type BoundedError, GateError } from '@nestgate/protocol';
 import { ByteReader, ByteWriter } from './bytes.js';
 import type { Codec } from './codec.js';
 import type { Dispatcher, IncomingCall } from './dispatcher.js';
-import { assertAnswerSize } from './envelope.js';
+import { assertAnswerSize, readDetails, type RequestKey } from './envelope.js';
 import type { LinkCounters } from './link-counters.js';
 import type { Operation } from './operation.js';
 import type { Peer } from './peer.js';
-import type { RequestTable } from './request-table.js';
 
 /** What the queue needs of its node. */
 export interface OwnQueueHost {
   readonly me: Peer;
   readonly dispatcher: Dispatcher;
-  readonly requests: RequestTable;
   readonly counters: LinkCounters;
   reportDefect(error: unknown): void;
 }
@@ -40,19 +38,17 @@ export class OwnQueue {
   constructor(private readonly host: OwnQueueHost) {}
 
   /** @throws what the arguments' codec throws for what cannot travel. */
-  request<A>(operation: Operation<A, unknown>, correlation: number, deadline: number, args: A): void {
-    this.add(new OwnRequest(this.host.me, correlation, deadline, operation.id, this.handOver(operation.args, args)));
+  request<A>(operation: Operation<A, unknown>, key: RequestKey, deadline: number, args: A): void {
+    this.add(new OwnRequest(this.host.me, operation.id, key, deadline, this.handOver(operation.args, args)));
   }
 
   /** @throws {GateError} `LIMIT_EXCEEDED` for an answer that would be too large on any link, and what its codec throws. */
-  reply<R>(correlation: number, operation: Operation<unknown, R>, result: R): void {
-    this.add(new OwnAnswer(correlation, this.handOver(operation.result, result, assertAnswerSize), undefined));
+  reply<R>(key: RequestKey, operation: Operation<unknown, R>, result: R): void {
+    this.add(new OwnAnswer(operation.id, key, this.handOver(operation.result, result, assertAnswerSize), undefined));
   }
 
-  /** @throws when the details are no JSON. */
-  fail(correlation: number, { code, message, details }: ErrorBody): void {
-    const copy: unknown = details === undefined ? undefined : JSON.parse(JSON.stringify(details));
-    this.add(new OwnAnswer(correlation, undefined, new GateError(code, message, copy)));
+  fail(operationId: number, key: RequestKey, { code, message, details }: BoundedError): void {
+    this.add(new OwnAnswer(operationId, key, undefined, new GateError(code, message, readDetails(details))));
   }
 
   /** Delivers everything now, what that brings about included. */
@@ -111,28 +107,39 @@ export class OwnQueue {
 }
 
 class OwnRequest implements OwnMessage, IncomingCall {
+  readonly series: number;
+  readonly generation: number;
+  readonly slot: number;
+
   constructor(
     readonly peer: Peer,
-    readonly correlation: number,
+    readonly operationId: number,
+    key: RequestKey,
     readonly deadline: number,
-    private readonly operationId: number,
     private readonly args: unknown,
-  ) {}
+  ) {
+    // As they are now: the request may have ended when this is delivered.
+    this.series = key.series;
+    this.generation = key.generation;
+    this.slot = key.slot;
+  }
 
   deliver({ dispatcher }: OwnQueueHost): void {
-    dispatcher.run(this.operationId, this.args, this);
+    dispatcher.run(this, this.args);
   }
 }
 
 class OwnAnswer implements OwnMessage {
   constructor(
-    private readonly correlation: number,
+    private readonly operationId: number,
+    private readonly key: RequestKey,
     private readonly result: unknown,
     private readonly error: GateError | undefined,
   ) {}
 
-  deliver({ requests, me, counters }: OwnQueueHost): void {
-    const pending = requests.take(this.correlation, me);
+  deliver({ me, counters }: OwnQueueHost): void {
+    const { series, generation, slot } = this.key;
+    const pending = me.requests.take(series, generation, slot, this.operationId);
     if (!pending) {
       counters.late++;
       return;

@@ -5,10 +5,15 @@ import { numberBatch } from './envelope.js';
 import { FlowWindow } from './flow-window.js';
 import type { NodeInfo } from './link.js';
 import { type Batch, Outlet } from './outlet.js';
+import type { RequestPool } from './request-pool.js';
+import { RequestTable } from './request-table.js';
 import { TransitClock } from './transit-clock.js';
 
 /** Half of the numbers that batches may have: what is further ahead is behind. */
 const HALF = 2 ** 31;
+
+/** Instead of a number of missing batches: the numbers of the peer have begun again. */
+export const BEGUN_AGAIN = -1;
 
 /** One peer as its node sees it: what it said of itself, and what is on its way to it. */
 export class Peer {
@@ -21,6 +26,10 @@ export class Peer {
   readonly window = new FlowWindow();
   readonly backlog = new Backlog();
   readonly congestion = new Congestion();
+  /** What waits for its answers. */
+  readonly requests: RequestTable;
+  /** True when the node has lost it: nothing is sent to it any more. */
+  isLost = false;
   /** True while the driver itself holds too much for it. */
   isDriverFull = false;
   /** True while the peer is listed for the flush at the end of this turn. */
@@ -34,7 +43,9 @@ export class Peer {
     public info: NodeInfo,
     /** True for the node itself: its frames never leave the process. */
     readonly isSelf: boolean,
+    pool: RequestPool,
   ) {
+    this.requests = new RequestTable(pool);
     this.clientPrefix = clientIdPrefix(info.id, info.epoch);
   }
 
@@ -48,10 +59,11 @@ export class Peer {
     return this.backlog.isEmpty && this.window.isOpen;
   }
 
-  /** Gives a batch its place among those that this peer gets. */
-  number(batch: Batch): void {
+  /** Gives a batch its place among those that this peer gets, and returns it. */
+  number(batch: Batch): number {
     this.sequenceOut = (this.sequenceOut + 1) >>> 0 || 1;
     numberBatch(batch.frame, this.sequenceOut);
+    return this.sequenceOut;
   }
 
   /** The batch that was numbered last was not sent. */
@@ -60,15 +72,15 @@ export class Peer {
   }
 
   /**
-   * How many batches are missing between the last one seen and this one. Casts have no number among them. One side may have
-   * taken the other for lost, and begun anew, without the other having noticed: the first number that is seen, and one that
-   * goes back, are where the numbers begin.
+   * How many batches are missing between the last one seen and this one. Casts have no number among them. The first number
+   * that is seen is where the numbers begin. {@link BEGUN_AGAIN} for one that goes back: the other side has taken this one
+   * for lost and begun again, without this one having noticed.
    */
   gapBefore(sequence: number): number {
     if (sequence === 0) return 0;
     const expected = (this.sequenceIn + 1) >>> 0 || 1;
     const gap = this.sequenceIn === 0 ? 0 : (sequence - expected) >>> 0;
     this.sequenceIn = sequence;
-    return gap < HALF ? gap : 0;
+    return gap < HALF ? gap : BEGUN_AGAIN;
   }
 }

@@ -1,16 +1,27 @@
 import { GateError } from '@nestgate/protocol';
 import type { Codec } from './codec.js';
 import { Deadline } from './deadline-wheel.js';
+import type { RequestKey } from './envelope.js';
 import type { Operation } from './operation.js';
-import type { Peer } from './peer.js';
+import type { RequestTable } from './request-table.js';
 
-/** A request that waits for its answer. Ends exactly once: by an answer, its deadline, or the loss of the peer. */
-export abstract class Pending<R = unknown> extends Deadline {
-  /** 0 when it does not wait (any more). */
-  correlation = 0;
-  peer: Peer | undefined = undefined;
-  /** The number of the batch that it was sent with. */
+/**
+ * A request that waits for its answer. Ends exactly once: by an answer, its deadline, the loss of the peer, or because it
+ * could not be sent.
+ */
+export abstract class Pending<R = unknown> extends Deadline implements RequestKey {
+  /** @internal */ series = 0;
+  /** @internal 0 when it does not wait (any more). */
+  generation = 0;
+  /** @internal */ slot = 0;
+  /** @internal The id of the operation that it asks for: only an answer of this one ends it. */
+  operationId = 0;
+  /** @internal The table in which it waits: that of the peer it was sent to. */
+  table: RequestTable | undefined = undefined;
+  /** @internal The number of the batch that it was sent with; 0 until it has been sent. */
   batch = 0;
+  /** @internal The request before it in a batch that has not left yet. */
+  previousInBatch: Pending | undefined = undefined;
 
   /** How the answer travels. */
   abstract get result(): Codec<R>;
@@ -18,9 +29,14 @@ export abstract class Pending<R = unknown> extends Deadline {
   abstract succeed(result: R): void;
   abstract fail(error: GateError): void;
 
-  /** The node ends what is late, since it must forget it too. */
+  /** It was not sent, because of its arguments or of a limit of this node. */
+  refuse(error: GateError): void {
+    this.fail(error);
+  }
+
+  /** The table ends what is late, since it must forget it too. */
   override expire(): void {
-    this.fail(new GateError('TIMEOUT'));
+    this.table?.end(this, new GateError('TIMEOUT'));
   }
 }
 

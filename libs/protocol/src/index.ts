@@ -1,3 +1,12 @@
+export {
+  boundError,
+  type BoundedError,
+  boundErrorBody,
+  MAX_ERROR_CODE,
+  MAX_ERROR_DETAILS_BYTES,
+  MAX_ERROR_MESSAGE,
+  type TruncatedDetails,
+} from './bounded-error.js';
 export { CLOSE, closeCodeInfo, type CloseCodeInfo } from './close-codes.js';
 export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode } from './errors.js';
 export { type DecodedFrame, type FrameFault, JsonFrameDecoder, MAX_JSON_DEPTH } from './json-decoder.js';

@@ -71,7 +71,7 @@ export class RawLinkPeer {
     if (this.socket.writable) this.socket.write(bytes);
   }
 
-  sayHello(nonce: Uint8Array = this.nonce, version = 1): void {
+  sayHello(nonce: Uint8Array = this.nonce, version = 2): void {
     this.send(WIRE.hello, Buffer.concat([Buffer.of(version), nonce]));
   }
 

@@ -108,9 +108,9 @@ export class CutRound {
 
   private handlersOf(node: LinkNode, direction: 0 | 1): Handlers<typeof contract> {
     return {
-      ask: (value, { peer, correlation }) => {
+      ask: (value, call) => {
         this.askArrivals.note(value);
-        node.reply(peer, correlation, contract.ask, value);
+        node.reply(call, contract.ask, value);
       },
       tell: value => void this.told[direction]?.arrivals.note(value),
     };

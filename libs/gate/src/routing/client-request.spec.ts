@@ -94,11 +94,11 @@ describe('ClientRequest', () => {
   }
 
   function reply(body: Body): void {
-    worker.reply(call.peer, call.correlation, topicContract.message, body);
+    worker.reply(call, topicContract.message, body);
   }
 
   function fail(code: string, message?: string): void {
-    worker.fail(call.peer, call.correlation, new GateError(code, message, { why: 1 }));
+    worker.fail(call, new GateError(code, message, { why: 1 }));
   }
 
   /** The frames that the client was sent, without their headers. */

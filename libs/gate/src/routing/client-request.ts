@@ -37,6 +37,11 @@ export class ClientRequest extends Pending<Body> {
     agent.endRequest(id);
   }
 
+  /** No worker has had it. Only API calls are told of the limits of a node. */
+  override refuse(error: GateError): void {
+    this.fail(new GateError(error.code === 'LIMIT_EXCEEDED' ? 'LINK_UNAVAILABLE' : 'INTERNAL'));
+  }
+
   /** The client has gone before its answer came; one that asked for none misses nothing. */
   private noteDropped(): void {
     if (this.id > 0) this.agent.counters.add('answers_dropped', 'client_gone');

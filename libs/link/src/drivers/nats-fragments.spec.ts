@@ -109,7 +109,7 @@ describe('NatsFragments', () => {
       [16],
       [16, 0, 0, 0, 0, 0, 0, 0, 0, 9],
       [16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255],
-      [32, ...head.subarray(1)],
+      [16, ...head.subarray(1)],
     ]) {
       expect(readPart(Uint8Array.from(bytes))).toBeUndefined();
     }
@@ -121,7 +121,7 @@ describe('NatsFragments', () => {
     const receiver = new NatsFragments();
     for (let i = 0; i < 5_000; i++) {
       const bytes = Uint8Array.from({ length: i % 60 }, () => Math.floor(Math.random() * 256));
-      if (i % 2 === 0) bytes[0] = 16 + (i % 8);
+      if (i % 2 === 0) bytes[0] = 32 + (i % 8);
       const part = readPart(bytes);
       if (part) receiver.add(part);
     }

@@ -5,7 +5,7 @@ export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 /** What must be left of a message for the frame itself, beside its head. */
 const MIN_ROOM_BYTES = 512;
 
-const VERSION = 1 << 4;
+const VERSION = 2 << 4;
 const VERSION_MASK = 0xf0;
 const MORE = 1;
 const PART = 2;

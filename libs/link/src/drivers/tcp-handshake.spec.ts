@@ -78,7 +78,7 @@ describe('TcpHandshake', () => {
     const hello = new TcpHandshake('s', true).hello();
     const other = Buffer.from(hello);
     other[0] = 9;
-    expect(() => new TcpHandshake('s', false).meet(other)).toThrow('Version 1 of the link does not go with version 9');
+    expect(() => new TcpHandshake('s', false).meet(other)).toThrow('Version 2 of the link does not go with version 9');
     for (const bytes of [Buffer.alloc(0), hello.subarray(0, 32), Buffer.concat([hello, hello])]) {
       expect(codeOf(() => new TcpHandshake('s', false).meet(bytes))).toBe('LINK_CORRUPT');
     }

@@ -4,7 +4,7 @@ import type { NodeInfo } from '../link.js';
 import { readNodeInfo } from '../node-info.js';
 
 /** What connections speak. Nodes of another version are refused by name. */
-const VERSION = 1;
+const VERSION = 2;
 const NONCE_BYTES = 32;
 const MAC_BYTES = 32;
 /** What stands for the encryption where there is none. */

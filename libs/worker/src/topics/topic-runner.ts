@@ -68,7 +68,7 @@ export class TopicRunner implements TaskOwner {
     if (!handler) {
       // Nobody else parses this body, and a frame that is none is that first of all.
       const code = isParsable(message.body) ? 'NO_HANDLER' : MALFORMED_BODY;
-      this.node.fail(call.peer, call.correlation, new GateError(code));
+      this.node.fail(call, new GateError(code));
       return;
     }
     const task = new TopicTask(this, lane, handler, message, call);
@@ -153,7 +153,7 @@ export class TopicRunner implements TaskOwner {
   private dropWaiting(lane: ClientLane<TopicTask>, error?: GateError): void {
     for (let task = lane.next(); task; task = lane.next()) {
       task.done = true;
-      if (error) this.node.fail(task.call.peer, task.call.correlation, error);
+      if (error) this.node.fail(task.call, error);
       this.noteEnd();
     }
   }
@@ -238,15 +238,15 @@ export class TopicRunner implements TaskOwner {
       this.fail(task, this.defect(error));
       return;
     }
-    const { peer, correlation } = task.call;
-    this.node.reply(peer, correlation, topicContract.message, body);
+    const { call } = task;
+    this.node.reply(call, topicContract.message, body);
     this.finish(task);
   }
 
   private fail(task: TopicTask, error: ErrorBody): void {
     if (task.done) return;
-    const { peer, correlation } = task.call;
-    this.node.fail(peer, correlation, new GateError(error.code, error.message, error.details));
+    const { call } = task;
+    this.node.fail(call, new GateError(error.code, error.message, error.details));
     this.finish(task);
   }
 

@@ -1,4 +1,5 @@
 export { pushContract, type PushMessage } from './contracts/push-contract.js';
+export { inAsyncScope } from './async-scope.js';
 export { ByteReader, ByteWriter } from './bytes.js';
 export {
   type Caller,
@@ -22,6 +23,7 @@ export {
 export { type Codec, type CodecValue } from './codec.js';
 export { gateContract, type GateContract, type LoginClaim } from './contracts/gate-contract.js';
 export {
+  PRESENCE_MARK_MS,
   presenceContract,
   type PresenceKind,
   type PresenceNotice,
@@ -50,6 +52,7 @@ export { MemoryBus } from './drivers/memory-link.js';
 export { type TcpTlsOptions } from './drivers/tcp-address.js';
 export { TcpLink, type TcpLinkOptions } from './drivers/tcp-link.js';
 export { type TcpLinkCounters } from './drivers/tcp-listener.js';
+export { Fifo } from './fifo.js';
 export { HybridClock } from './hybrid-clock.js';
 export { type LinkCounters } from './link-counters.js';
 export { LinkNode, type LinkNodeOptions } from './link-node.js';

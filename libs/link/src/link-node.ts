@@ -70,6 +70,14 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     return this.peerMap;
   }
 
+  /**
+   * Grows at the end of each turn of the event loop in which messages were gathered: as long as it stays the same, nothing
+   * else has had its turn since messages were sent.
+   */
+  get turn(): number {
+    return this.own.turns + this.outbound.turns;
+  }
+
   /** How many requests of this node wait for an answer. */
   get waitingCount(): number {
     return this.requests.size;

@@ -30,6 +30,8 @@ export class Outbound {
   private readonly casts = new Outlet();
   private readonly control = new Outlet();
   private readonly castCongestion = new Congestion();
+  /** How many turns of the event loop have sent something. */
+  turns = 0;
   private castChannel = '';
   private scheduled = false;
   /** Peers for which something waits. */
@@ -164,6 +166,7 @@ export class Outbound {
   /** In an async context of its own: who has begun a batch is not whom all that comes of it is about. */
   private readonly flushTurn = AsyncResource.bind((): void => {
     this.scheduled = false;
+    this.turns++;
     this.flush();
   });
 

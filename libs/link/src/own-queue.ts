@@ -32,6 +32,8 @@ export class OwnQueue {
    * they have held outlives them until the next full collection.
    */
   private spare: OwnMessage[] | undefined = undefined;
+  /** How many turns of the event loop have delivered something. */
+  turns = 0;
   private scheduled = false;
   private readonly writer = new ByteWriter();
 
@@ -89,6 +91,7 @@ export class OwnQueue {
   /** In an async context of its own: who has begun a turn is not whom all that comes of it is about. */
   private readonly flushTurn = AsyncResource.bind((): void => {
     this.scheduled = false;
+    this.turns++;
     this.deliver();
   });
 

@@ -1,5 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { type Caller, createCaller, flatText, LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
+import {
+  type Caller,
+  createCaller,
+  flatText,
+  inAsyncScope,
+  LinkNode,
+  sessionContract,
+  type SessionContract,
+} from '@nestgate/link';
 import {
   CLOSE,
   type CloseCodeInfo,
@@ -78,7 +86,7 @@ export class ClientLifecycle implements AgentHost {
       { sessionId, serverId: this.gateId, ip, network, connectedAt: Date.now(), traceParent: traceOf(handshake) },
       this.options.maxSettingsBytes,
     );
-    const agent = this.agentCreator.create(this, serial, state, connection, wire);
+    const agent = inAsyncScope(() => this.agentCreator.create(this, serial, state, connection, wire));
     agent.userData = handshake.userData;
     this.hub.add(agent);
     this.heartbeat.add(agent);
@@ -162,12 +170,12 @@ export class ClientLifecycle implements AgentHost {
       // What is revoked while a client is on its way must not let it in: its credentials have been looked at since it came.
       await this.keeper.bind(agent, userId, { issuedAt: authIssuedAt, since: request?.arrivedAt });
     }
-    await this.learner.onConnect(this.sessionOf(agent));
+    await inAsyncScope(() => this.learner.onConnect(this.sessionOf(agent)));
     await this.events.connected(agent, request);
   }
 
   private guarded(hook: () => void | Promise<void>): void {
-    new Promise<void>(resolve => resolve(hook())).catch((error: unknown) => this.log.error(error));
+    new Promise<void>(resolve => resolve(inAsyncScope(hook))).catch((error: unknown) => this.log.error(error));
   }
 }
 

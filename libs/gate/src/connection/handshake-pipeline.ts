@@ -1,5 +1,6 @@
 import { HttpException, Injectable } from '@nestjs/common';
 import { ExternalContextCreator } from '@nestjs/core';
+import { inAsyncScope } from '@nestgate/link';
 import { BoundedLog } from '@nestgate/worker';
 import { HandshakeHandler, type HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
 import type { Refusal } from './admission.js';
@@ -47,10 +48,10 @@ export class HandshakePipeline {
 
   async handshake(request: HandshakeRequest): Promise<HandshakeOutcome> {
     // Made with the first handshake, when all global guards have been registered.
-    this.run ??= this.createRun();
+    const run = (this.run ??= this.createRun());
     const response = new HandshakeResponse();
     try {
-      await this.run(request, response);
+      await inAsyncScope(() => run(request, response));
     } catch (error) {
       return { refused: this.refusalOf(error) };
     }

@@ -1,4 +1,5 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { inAsyncScope } from '@nestgate/link';
 import { type Body, BodyKind, GateError, isTopic } from '@nestgate/protocol';
 import { BoundedLog, clientErrorBody, encodeBody } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
@@ -63,7 +64,7 @@ export class Pusher implements OnApplicationShutdown {
       const encode = (changed: unknown): Uint8Array | undefined =>
         agent.wire.push(topic, changed === shared ? body : encodeBody(changed));
       try {
-        const changed = hook.onSend(session, topic, value);
+        const changed = inAsyncScope(() => hook.onSend(session, topic, value));
         if (!(changed instanceof Promise)) return agent.sendFrame(encode(changed));
         const making = this.patience.bound(changed).then(encode);
         return agent.deferFrame(making.catch((error: unknown) => this.refuse(error)));

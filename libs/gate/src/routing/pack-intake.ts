@@ -1,4 +1,5 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { inAsyncScope } from '@nestgate/link';
 import { type Body, BodyKind, type ErrorBody, NO_BODY } from '@nestgate/protocol';
 import { BoundedLog, clientErrorBody, encodeBody, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
@@ -62,7 +63,7 @@ export class PackIntake implements OnApplicationShutdown {
     const { session } = agent;
     agent.block();
     this.patience
-      .bound(this.ask(session, passage))
+      .bound(inAsyncScope(() => this.ask(session, passage)))
       .catch((error: unknown) => passage.fail(this.errorOf(error)))
       .then(() => {
         if (agent.isClosed) {

@@ -1,5 +1,13 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { type ClientMessage, DeadlineWheel, LinkNode, type Peer, type Pending, topicContract } from '@nestgate/link';
+import {
+  type ClientMessage,
+  DeadlineWheel,
+  inAsyncScope,
+  LinkNode,
+  type Peer,
+  type Pending,
+  topicContract,
+} from '@nestgate/link';
 import { type Body, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
 import { isWellFormed } from '../body-value.js';
@@ -144,7 +152,7 @@ export class TopicRouter implements OnApplicationShutdown {
       current: agent.worker?.info.id,
     };
     try {
-      const chosen = this.workerChoice.choose(question);
+      const chosen = inAsyncScope(() => this.workerChoice.choose(question));
       return workers.find(worker => worker.info.id === chosen);
     } catch (error) {
       this.log.error(error);
@@ -194,7 +202,11 @@ export class TopicRouter implements OnApplicationShutdown {
   private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number, arrivedAt: number): void {
     if (!this.directory.isKnown(module)) {
       this.refuse(agent, topic, body, id, 'NO_ROUTE');
-    } else if (agent.waitSpentUntil > performance.now() || this.options.workerWait === 0 || this.waiting.size >= MAX_WAITING) {
+    } else if (
+      agent.waitSpentUntil > performance.now() ||
+      this.options.workerWait === 0 ||
+      this.waiting.size >= MAX_WAITING
+    ) {
       this.refuse(agent, topic, body, id, 'NO_WORKER');
     } else {
       agent.beginRequest(id);

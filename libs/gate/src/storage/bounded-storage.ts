@@ -1,4 +1,4 @@
-import type { SessionSnapshot } from '@nestgate/link';
+import { inAsyncScope, type SessionSnapshot } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
 import type { GateCounters } from '../gate-counters.js';
@@ -77,7 +77,7 @@ export class BoundedStorage {
 
   private async call<T>(deadline: number, call: () => Promise<T>): Promise<T> {
     try {
-      return await inTime(deadline, call);
+      return await inTime(deadline, () => inAsyncScope(call));
     } catch (error) {
       const code = codeOf(error);
       this.counters.add('storage_failures', code);

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { GateError } from '@nestgate/protocol';
 import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
 
@@ -20,6 +21,7 @@ class MemoryLink implements Link {
   readonly routesChannels = true;
   private self: NodeInfo | undefined;
   private events: LinkEvents | undefined;
+  private readonly scope = new AsyncResource('MemoryLink');
   private readonly known = new Map<NodeId, NodeInfo>();
   private readonly channels = new Set<string>();
 
@@ -97,7 +99,12 @@ class MemoryLink implements Link {
     this.events?.onPeer({ type, node });
   }
 
+  /** In the async context of this node: a batch that is full is sent in the midst of a handler, whose context is its own. */
   private take(from: NodeInfo, frame: Buffer): void {
+    this.scope.runInAsyncScope(this.hand, this, from, frame);
+  }
+
+  private hand(this: MemoryLink, from: NodeInfo, frame: Buffer): void {
     this.events?.onFrame(from.id, frame);
   }
 }

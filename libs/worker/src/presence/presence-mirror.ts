@@ -1,13 +1,16 @@
 import type { ClientId, NodeId, PresenceNotice } from '@nestgate/link';
 import type { PresenceEvent } from './on-presence.decorator.js';
 
+/** What a gate has told, in the order in which it has told it. */
+type Notice = Omit<PresenceNotice, 'number'>;
+
 /** Who is on one gate. */
 class GatePresence {
   readonly uids = new Set<string>();
   /** The uids of the members of each group, by client id. */
   readonly groups = new Map<string, Map<ClientId, string>>();
 
-  apply({ kind, group, clientId, userId }: PresenceNotice): boolean {
+  apply({ kind, group, clientId, userId }: Notice): boolean {
     switch (kind) {
       case 'online':
         return this.uids.size < this.uids.add(userId).size;
@@ -23,14 +26,14 @@ class GatePresence {
   }
 
   /** All that is here, as the notices that would make it so. */
-  *notices(): Iterable<PresenceNotice> {
+  *notices(): Iterable<Notice> {
     for (const userId of this.uids) yield { kind: 'online', group: '', clientId: '', userId };
     for (const [group, members] of this.groups) {
       for (const [clientId, userId] of members) yield { kind: 'join', group, clientId, userId };
     }
   }
 
-  has({ kind, group, clientId, userId }: PresenceNotice): boolean {
+  has({ kind, group, clientId, userId }: Notice): boolean {
     return kind === 'online' ? this.uids.has(userId) : (this.groups.get(group)?.has(clientId) ?? false);
   }
 
@@ -64,7 +67,7 @@ export class PresenceMirror {
 
   constructor(private readonly emit: (event: PresenceEvent) => void) {}
 
-  take(gate: NodeId, notice: PresenceNotice): void {
+  take(gate: NodeId, notice: Notice): void {
     const begun = this.beginning.get(gate);
     if (notice.kind === 'reset') {
       this.beginning.set(gate, new GatePresence());
@@ -93,7 +96,7 @@ export class PresenceMirror {
     for (const notice of present.notices()) if (!known?.has(notice)) this.tell(notice, !known);
   }
 
-  private tell({ kind, group, clientId, userId }: PresenceNotice, isInitial: boolean): void {
+  private tell({ kind, group, clientId, userId }: Notice, isInitial: boolean): void {
     if (kind === 'join' || kind === 'leave') {
       this.emit({ type: kind, group, clientId, userId, isInitial });
     } else if (kind === 'online') {
@@ -112,6 +115,6 @@ export class PresenceMirror {
   }
 }
 
-function opposite(notice: PresenceNotice): PresenceNotice {
+function opposite(notice: Notice): Notice {
   return { ...notice, kind: notice.kind === 'online' ? 'offline' : 'leave' };
 }

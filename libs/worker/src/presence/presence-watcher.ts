@@ -1,12 +1,25 @@
 import { BaseRpcContext, type MessageHandler } from '@nestjs/microservices';
-import { type LinkNode, type NodeId, type Peer, presenceContract, watchContract } from '@nestgate/link';
+import {
+  Fifo,
+  inAsyncScope,
+  type LinkNode,
+  type NodeId,
+  type Peer,
+  PRESENCE_MARK_MS,
+  presenceContract,
+  type PresenceNotice,
+  watchContract,
+} from '@nestgate/link';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { BoundedLog } from '../log/bounded-log.js';
+import { FairTurns, type TurnTaker } from '../topics/fair-turns.js';
 import { type PresenceEvent, presenceTopic } from './on-presence.decorator.js';
 import { PresenceMirror } from './presence-mirror.js';
 
 /** How long a gate that was lost may take to come back with its clients, in milliseconds. */
 const GRACE_MS = 2_000;
+/** A gate of which nothing has come for so long is asked again, in milliseconds: three marks of it are missing. */
+const SILENT_MS = 3.5 * PRESENCE_MARK_MS;
 /** Events of different uids and groups are handled side by side in so many lines. */
 const LINES = 16;
 /** Events that may wait in a line. What comes then is dropped, and the log tells of it. */
@@ -19,22 +32,46 @@ export class PresenceContext extends BaseRpcContext<[]> {
   }
 }
 
+/** Events that are handled one after another. */
+class Line implements TurnTaker {
+  readonly waiting = new Fifo<PresenceEvent>();
+  isBusy = false;
+  isQueued = false;
+
+  get canStart(): boolean {
+    return !this.isBusy && this.waiting.length > 0;
+  }
+}
+
+/** What has come from a gate. */
+interface Watched {
+  /** The number of the next notice; 0 while those that come are of no use, because one before them is missing. */
+  next: number;
+  /** When a useful one has come, or one was asked for; of `performance.now()`. */
+  heardAt: number;
+}
+
 /** Watches all gates, and hands what happens there to the `@OnPresence` methods of the app. */
 export class PresenceWatcher {
   private readonly log = new BoundedLog('OnPresence');
   private readonly mirror = new PresenceMirror(event => this.queue(event));
-  private readonly lines: PresenceEvent[][] = Array.from({ length: LINES }, () => []);
+  private readonly lines = Array.from({ length: LINES }, () => new Line());
+  private readonly turns: FairTurns<Line>;
+  private readonly gates = new Map<Peer, Watched>();
   private readonly running = new Set<Promise<void>>();
   private readonly leaving = new Map<NodeId, NodeJS.Timeout>();
   private readonly context = new PresenceContext();
   private readonly listening: (() => void)[];
+  private readonly timer: NodeJS.Timeout;
   private dropped = 0;
 
   constructor(
     private readonly node: LinkNode,
     private readonly handlers: ReadonlyMap<string, MessageHandler>,
   ) {
-    node.dispatcher.serve(presenceContract, { notice: (notice, { peer }) => this.mirror.take(peer.info.id, notice) });
+    this.turns = new FairTurns(node, line => this.startNext(line));
+    this.timer = setInterval(() => this.askSilent(), PRESENCE_MARK_MS).unref();
+    node.dispatcher.serve(presenceContract, { notice: (notice, { peer }) => this.take(peer, notice) });
     this.listening = [
       node.onPeer(change => {
         if (change.type === 'join') this.watch(node.peers.get(change.node.id));
@@ -62,8 +99,9 @@ export class PresenceWatcher {
   /** Watches no more, and waits for the handlers that run; what waits behind them is dropped. */
   async stop(): Promise<void> {
     for (const stop of this.listening) stop();
+    clearInterval(this.timer);
     for (const timer of this.leaving.values()) clearTimeout(timer);
-    for (const line of this.lines) line.length = Math.min(line.length, 1);
+    for (const line of this.lines) line.waiting.clear();
     for (const peer of this.node.peers.values()) {
       if (peer.info.role === 'gate') this.node.notify(peer, watchContract.watch, { isOn: false });
     }
@@ -74,7 +112,33 @@ export class PresenceWatcher {
     if (peer?.info.role !== 'gate') return;
     clearTimeout(this.leaving.get(peer.info.id));
     this.leaving.delete(peer.info.id);
+    this.gates.set(peer, { next: 0, heardAt: performance.now() });
     this.node.notify(peer, watchContract.watch, { isOn: true });
+  }
+
+  /** A notice has come. When one before it has not, all are asked for again: the gate begins with a `reset`. */
+  private take(peer: Peer, notice: PresenceNotice): void {
+    const watched = this.gates.get(peer);
+    if (!watched) return;
+    if (notice.kind === 'reset') watched.next = notice.number;
+    // Until the `reset` comes that was asked for.
+    if (watched.next === 0) return;
+    if (notice.number !== watched.next) {
+      this.watch(peer);
+      return;
+    }
+    watched.next++;
+    watched.heardAt = performance.now();
+    if (notice.kind !== 'mark') this.mirror.take(peer.info.id, notice);
+  }
+
+  /** The request to be told, or what a gate has told last, may be lost: nothing that comes later shows it then. */
+  private askSilent(): void {
+    const now = performance.now();
+    for (const [peer, { heardAt }] of this.gates) {
+      if (this.node.peers.get(peer.info.id) !== peer) this.gates.delete(peer);
+      else if (now - heardAt > SILENT_MS) this.watch(peer);
+    }
   }
 
   private drop(gate: NodeId): void {
@@ -94,27 +158,36 @@ export class PresenceWatcher {
 
   private queue(event: PresenceEvent): void {
     if (!this.handlers.has(presenceTopic(event.type))) return;
-    const line = this.lines[lineOf('group' in event ? event.group : event.userId)] as PresenceEvent[];
-    if (line.length >= MAX_WAITING) {
+    const line = this.lines[lineOf('group' in event ? event.group : event.userId)] as Line;
+    if (line.waiting.length >= MAX_WAITING) {
       this.noteDropped();
       return;
     }
-    line.push(event);
-    if (line.length > 1) return;
-    const run = this.work(line).finally(() => this.running.delete(run));
+    line.waiting.push(event);
+    if (line.canStart) this.turns.add(line);
+  }
+
+  private startNext(line: Line): void {
+    const event = line.canStart ? line.waiting.shift() : undefined;
+    if (!event) return;
+    line.isBusy = true;
+    const run = this.handle(event).finally(() => {
+      this.running.delete(run);
+      line.isBusy = false;
+      if (line.canStart) this.turns.add(line);
+    });
     this.running.add(run);
   }
 
-  /** The first of a line is the one at work, so that whoever comes finds the line taken. */
-  private async work(line: PresenceEvent[]): Promise<void> {
-    for (let event = line[0]; event; event = line[0]) {
-      try {
-        const result: unknown = await this.handlers.get(presenceTopic(event.type))?.(event, this.context);
+  private async handle(event: PresenceEvent): Promise<void> {
+    try {
+      const handler = this.handlers.get(presenceTopic(event.type));
+      await inAsyncScope(async () => {
+        const result: unknown = await handler?.(event, this.context);
         if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-      } catch (error) {
-        this.log.error(error);
-      }
-      line.shift();
+      });
+    } catch (error) {
+      this.log.error(error);
     }
   }
 

@@ -2,6 +2,7 @@ import {
   type Caller,
   type ClientId,
   clientIdPrefix,
+  Fifo,
   formatClientId,
   type Peer,
   type SessionContract,
@@ -9,15 +10,20 @@ import {
 } from '@nestgate/link';
 import { parseTraceParent, type TraceSpan } from '@nestgate/protocol';
 import { Session, type SessionHome } from '../session/session.js';
+import type { TurnTaker } from './fair-turns.js';
 
 /** One client as a worker sees it: its session's last known state, and its frames, which are handled one by one. */
-export class ClientLane<Task = unknown> implements SessionHome {
+export class ClientLane<Task = unknown> implements SessionHome, TurnTaker {
   userData: unknown;
   /** The frame whose handler runs now. */
   running: Task | undefined;
   /** True while its next frame is being started. */
   starting = false;
-  private waiting: Task[] | undefined;
+  isQueued = false;
+  /** Frames that are handled one by one; `undefined` when there are none, as in most lanes. */
+  private waiting: Fifo<Task> | undefined;
+  /** Frames of concurrent handlers that may not be started yet; `undefined` when there are none. */
+  private concurrent: Fifo<Task> | undefined;
   private snapshot: SessionSnapshot | undefined;
   private span: TraceSpan | undefined;
   private id: ClientId | undefined;
@@ -54,18 +60,32 @@ export class ClientLane<Task = unknown> implements SessionHome {
     return !this.starting && this.running === undefined && this.waiting === undefined;
   }
 
-  /** Frames that wait for the one before. */
+  /** True when a frame waits that need not wait for the one before. */
+  get canStart(): boolean {
+    return this.concurrent !== undefined || (this.waiting !== undefined && !this.running && !this.starting);
+  }
+
+  /** Frames that wait: for the one before, or for their turn. */
   get waitingCount(): number {
-    return this.waiting?.length ?? 0;
+    return (this.waiting?.length ?? 0) + (this.concurrent?.length ?? 0);
   }
 
-  wait(task: Task): void {
-    (this.waiting ??= []).push(task);
+  wait(task: Task, isConcurrent: boolean): void {
+    if (isConcurrent) (this.concurrent ??= new Fifo()).push(task);
+    else (this.waiting ??= new Fifo()).push(task);
   }
 
+  /** Takes the next frame of those that are handled one by one. */
   next(): Task | undefined {
     const task = this.waiting?.shift();
     if (this.waiting?.length === 0) this.waiting = undefined;
+    return task;
+  }
+
+  /** Takes the next frame of a concurrent handler. */
+  nextConcurrent(): Task | undefined {
+    const task = this.concurrent?.shift();
+    if (this.concurrent?.length === 0) this.concurrent = undefined;
     return task;
   }
 }

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import {
@@ -20,6 +21,9 @@ import { TopicRunner } from './topic-runner.js';
 
 type Callback = (payload: unknown, context: TopicContext) => unknown;
 type AskOptions = { client?: number; deadlineMs?: number; wantsResult?: boolean; session?: Partial<SessionSnapshot> };
+
+/** What Nest makes of a handler; not called where the handler is plain. */
+const pipeline = (): Promise<never> => Promise.reject(new Error('The pipeline is not empty'));
 
 const NODE = { epoch: 'e1', modules: [], draining: false };
 
@@ -254,6 +258,136 @@ describe('TopicRunner', () => {
     expect(started).toEqual(['a', 'x', 'y', 'b']);
     release.get('b')?.('b');
     expect(await Promise.all(asked)).toEqual(['a', 'x', 'b', 'y']);
+  });
+
+  describe('shares the event loop', () => {
+    const BUSY_MS = 50;
+    /** What has run, `.` for each turn of the event loop. */
+    let order: string[];
+    let isOver: boolean;
+
+    beforeEach(() => {
+      order = [];
+      isOver = false;
+      const busy: Callback = payload => {
+        order.push(payload as string);
+        jest.advanceTimersByTime(BUSY_MS);
+      };
+      handle('busy', busy);
+      handle('busy-beside', busy, { concurrent: true });
+      handle('busy-later', async payload => {
+        await Promise.resolve();
+        return busy(payload, undefined as never);
+      });
+      const plain = new TopicHandler(pipeline, { topic: 'busy-plain' }, busy);
+      handlers.set('busy-plain', plain);
+    });
+    afterEach(() => {
+      isOver = true;
+    });
+
+    function countTurns(): void {
+      order.push('.');
+      if (!isOver) setImmediate(countTurns);
+    }
+
+    const FRAMES = ['a1', 'a2', 'a3', 'a4', 'a5'];
+
+    it.each(['busy', 'busy-later', 'busy-plain', 'busy-beside'])('between the frames of %s', async topic => {
+      const asked = FRAMES.map(name => ask(topic, name, { client: 1 }));
+      asked.push(ask('busy', 'b1', { client: 2 }), ask('busy', 'c1', { client: 3 }));
+      setImmediate(countTurns);
+      await Promise.all(asked);
+      const ran = order.filter(name => name !== '.');
+      // Those who have come later do not wait for all that the first one has sent at once.
+      expect(ran.indexOf('b1')).toBeLessThanOrEqual(2);
+      expect(ran.indexOf('c1')).toBeLessThanOrEqual(4);
+      expect(ran.filter(name => name.startsWith('a'))).toEqual(FRAMES);
+      // Sockets and timers have their turn: at most one frame of those that wait beside and behind others comes before it.
+      expect(order.join('')).not.toMatch(/[abc]\d[abc]\d[abc]\d/);
+    });
+
+    it('but does not wait while there is time left', async () => {
+      handle('turn', () => order.length);
+      const asked = FRAMES.map((name, client) => ask('turn', name, { client }));
+      setImmediate(countTurns);
+      expect(new Set(await Promise.all(asked)).size).toBe(1);
+    });
+
+    it('and starts nothing that waits for its turn when its gate is lost, or its time is over', async () => {
+      const asked = FRAMES.map(name => ask('busy', name, { client: 1, deadlineMs: 3 * BUSY_MS }));
+      const settled = Promise.allSettled(asked);
+      setImmediate(countTurns);
+      await settled;
+      await turns();
+      expect(order.filter(name => name !== '.').length).toBeLessThan(FRAMES.length);
+      order = [];
+      for (const name of FRAMES) void ask('busy', name, { client: 1 });
+      await new Promise(resolve => setImmediate(() => setImmediate(resolve)));
+      runner.forgetPeer('g1');
+      const before = [...order];
+      await turns();
+      expect(order.filter(name => name !== '.')).toEqual(before.filter(name => name !== '.'));
+      expect(runner.load()).toEqual({ running: 0, waiting: 0, clients: 0 });
+    });
+  });
+
+  describe('runs each frame in an async context of its own', () => {
+    const storage = new AsyncLocalStorage<string>();
+    const look: Callback = () => storage.getStore() ?? 'nothing';
+    const enter: Callback = payload => {
+      storage.enterWith(payload as string);
+      return storage.getStore();
+    };
+
+    beforeEach(() => {
+      handle('look', look);
+      handlers.set('look-plain', new TopicHandler(pipeline, { topic: 'look-plain' }, look));
+    });
+
+    it.each<[string, Callback]>([
+      ['at once', enter],
+      [
+        'later',
+        async payload => {
+          await Promise.resolve();
+          const entered = enter(payload, undefined as never);
+          await new Promise(resolve => setImmediate(resolve));
+          return entered === storage.getStore() ? entered : 'lost';
+        },
+      ],
+      [
+        'in a stream that ends later',
+        payload =>
+          new Observable(subscriber => {
+            enter(payload, undefined as never);
+            setImmediate(() => {
+              subscriber.next(storage.getStore());
+              subscriber.complete();
+            });
+          }),
+      ],
+    ])('when a store is entered %s', async (_when, callback) => {
+      handle('enter', callback);
+      handlers.set(
+        'enter-plain',
+        new TopicHandler(
+          () => undefined,
+          { topic: 'enter-plain' },
+          payload => callback(payload, undefined as never),
+        ),
+      );
+      for (const topic of ['enter', 'enter-plain']) {
+        const asked = [ask(topic, 'mine', { client: 1 })];
+        // Behind it in its lane, and beside it in the same batch.
+        for (const client of [1, 2]) for (const next of ['look', 'look-plain']) asked.push(ask(next, 0, { client }));
+        expect(await Promise.all(asked)).toEqual(['mine', 'nothing', 'nothing', 'nothing', 'nothing']);
+        expect(await Promise.all([ask('look', 0, { client: 2 }), ask('look', 0, { client: 3 })])).toEqual([
+          'nothing',
+          'nothing',
+        ]);
+      }
+    });
   });
 
   describe('at the deadline', () => {

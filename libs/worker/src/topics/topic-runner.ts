@@ -16,6 +16,7 @@ import { encodeBody } from '../gateway/message.js';
 import { BoundedLog } from '../log/bounded-log.js';
 import type { ClientLane } from './client-lane.js';
 import type { CurrentClient } from './current-client.js';
+import { FairTurns } from './fair-turns.js';
 import { GateTrust } from './gate-trust.js';
 import { LaneTable, type TopicLoad } from './lane-table.js';
 import { TopicContext } from './topic-context.js';
@@ -33,6 +34,7 @@ export class TopicRunner implements TaskOwner {
   readonly trust: GateTrust;
   private readonly logger = new BoundedLog('GateTransport');
   private readonly lanes: LaneTable<TopicTask>;
+  private readonly turns: FairTurns<ClientLane<TopicTask>>;
   private readonly wheel = new DeadlineWheel();
   private running = 0;
   private onIdle: (() => void) | undefined;
@@ -44,6 +46,7 @@ export class TopicRunner implements TaskOwner {
     private readonly currentClient?: CurrentClient,
   ) {
     this.lanes = new LaneTable(createCaller(node, sessionContract));
+    this.turns = new FairTurns(node, lane => this.takeTurn(lane));
     this.trust = new GateTrust(node, {
       onTrusted: gate => {
         for (const lane of this.lanes.release(gate)) this.startNext(lane);
@@ -75,13 +78,18 @@ export class TopicRunner implements TaskOwner {
     this.running++;
     const now = performance.now();
     if (!this.trust.has(call.peer, now)) {
-      lane.wait(task);
+      lane.wait(task, handler.concurrent);
       this.lanes.hold(lane);
+    } else if (!handler.concurrent && !lane.isFree) {
+      lane.wait(task, false);
+    } else if (!this.turns.isOpen(now)) {
+      lane.wait(task, handler.concurrent);
+      this.turns.add(lane);
+    } else if (this.skipLate(task, now)) {
+      return;
     } else if (handler.concurrent) {
-      if (!this.skipLate(task, now)) this.start(task);
-    } else if (!lane.isFree) {
-      lane.wait(task);
-    } else if (!this.skipLate(task, now)) {
+      this.start(task);
+    } else {
       this.startFirst(lane, task);
     }
   }
@@ -131,27 +139,47 @@ export class TopicRunner implements TaskOwner {
     if (!lane.isFree) this.startNext(lane);
   }
 
-  /** Starts the lane's next frame, unless one runs. A loop, because frames that fail at once end within their start. */
+  /** Starts what may start in a lane. A loop, because frames that fail at once end within their start. */
   private startNext(lane: ClientLane<TopicTask>): void {
-    if (lane.starting || lane.waitingCount === 0) return;
-    if (!this.trust.has(lane.peer, performance.now())) {
-      this.lanes.hold(lane);
-      return;
+    while (lane.canStart) {
+      const now = performance.now();
+      if (!this.trust.has(lane.peer, now)) {
+        this.lanes.hold(lane);
+        return;
+      }
+      if (!this.turns.isOpen(now)) {
+        this.turns.add(lane);
+        return;
+      }
+      this.startOne(lane, now);
     }
+  }
+
+  /** It is a lane's turn. */
+  private takeTurn(lane: ClientLane<TopicTask>): void {
+    const now = performance.now();
+    if (this.trust.has(lane.peer, now)) this.startOne(lane, now);
+    else if (lane.canStart) this.lanes.hold(lane);
+  }
+
+  /** Starts the next frame of a lane, and the next one of a concurrent handler. Those whose time is over are skipped. */
+  private startOne(lane: ClientLane<TopicTask>, now: number): void {
+    let beside = lane.nextConcurrent();
+    while (beside && this.skipLate(beside, now)) beside = lane.nextConcurrent();
+    if (beside) this.start(beside);
+    if (lane.starting || lane.running) return;
+    let task = lane.next();
+    while (task && this.skipLate(task, now)) task = lane.next();
+    if (!task) return;
     lane.starting = true;
-    while (!lane.running) {
-      const task = lane.next();
-      if (!task) break;
-      if (this.skipLate(task, performance.now())) continue;
-      lane.running = task;
-      this.start(task);
-    }
+    lane.running = task;
+    this.start(task);
     lane.starting = false;
   }
 
   /** Ends what waits in a lane without starting it; with an error, whoever asked is told. */
   private dropWaiting(lane: ClientLane<TopicTask>, error?: GateError): void {
-    for (let task = lane.next(); task; task = lane.next()) {
+    for (let task = next(lane); task; task = next(lane)) {
       task.done = true;
       if (error) this.node.fail(task.call, error);
       this.noteEnd();
@@ -179,7 +207,9 @@ export class TopicRunner implements TaskOwner {
     task.context = context;
     try {
       const isBare = !this.runInTrace && !this.currentClient;
-      const result = isBare ? handler.call(payload, context) : this.within(task, () => handler.call(payload, context));
+      const result = isBare
+        ? task.scope.runInAsyncScope(callHandler, undefined, handler, payload, context)
+        : this.within(task, () => handler.call(payload, context));
       if (result instanceof Promise) this.settleLater(task, result);
       else this.settle(task, result);
     } catch (error) {
@@ -187,12 +217,12 @@ export class TopicRunner implements TaskOwner {
     }
   }
 
-  /** Runs what belongs to a frame in whatever has to be around it: its trace, and its client as the one at hand. */
-  private within<T>({ context, lane }: TopicTask, run: () => T): T {
+  /** Runs what belongs to a frame in its async scope, with its trace, and with its client as the current one. */
+  private within<T>({ scope, context, lane }: TopicTask, run: () => T): T {
     const { runInTrace, currentClient } = this;
     const span = runInTrace && lane.traceSpan;
     const traced = runInTrace && span ? () => runInTrace(span, run) : run;
-    return currentClient && context ? currentClient.run(context, traced) : traced();
+    return scope.runInAsyncScope(() => (currentClient && context ? currentClient.run(context, traced) : traced()));
   }
 
   private settleLater(task: TopicTask, result: Promise<unknown>): void {
@@ -221,7 +251,7 @@ export class TopicRunner implements TaskOwner {
     const subscription = this.within(task, () => stream.subscribe(observer));
     // One that has ended within `subscribe` has nothing left to let go of.
     if (task.done) {
-      subscription.unsubscribe();
+      task.scope.runInAsyncScope(() => subscription.unsubscribe());
       return;
     }
     task.stream = subscription;
@@ -260,7 +290,9 @@ export class TopicRunner implements TaskOwner {
     task.done = true;
     this.wheel.remove(task);
     this.noteEnd();
-    task.stream?.unsubscribe();
+    const { stream } = task;
+    // What the application has to let go of is done in its own scope, however the frame has ended.
+    if (stream) task.scope.runInAsyncScope(() => stream.unsubscribe());
     if (task.lane.running !== task) return;
     task.lane.running = undefined;
     this.startNext(task.lane);
@@ -269,4 +301,14 @@ export class TopicRunner implements TaskOwner {
   private noteEnd(): void {
     if (--this.running === 0) this.onIdle?.();
   }
+}
+
+/** No closure, and no reference to a method without its object, for each frame. */
+function callHandler(handler: TopicHandler, payload: unknown, context: TopicContext): unknown {
+  return handler.call(payload, context);
+}
+
+/** Takes any frame that waits in a lane. */
+function next(lane: ClientLane<TopicTask>): TopicTask | undefined {
+  return lane.nextConcurrent() ?? lane.next();
 }

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type ClientMessage, Deadline, type IncomingCall } from '@nestgate/link';
 import type { ClientLane } from './client-lane.js';
 import type { TopicContext } from './topic-context.js';
@@ -10,6 +11,12 @@ export interface TaskOwner {
 
 /** One frame of a client on its way through its handler. */
 export class TopicTask extends Deadline {
+  /**
+   * The async context of everything that the application does for this frame. It is made where the frame has come in, and
+   * not where it is started, which may be in the context of another frame: a store that a handler enters with
+   * `AsyncLocalStorage.enterWith` must be seen by nothing else.
+   */
+  readonly scope = new AsyncResource('GateFrame');
   /** True once it has ended, so that nothing ends it again. */
   done = false;
   /** What its handler is told of it, once it has started. */

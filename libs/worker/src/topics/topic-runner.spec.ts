@@ -371,11 +371,7 @@ describe('TopicRunner', () => {
       handle('enter', callback);
       handlers.set(
         'enter-plain',
-        new TopicHandler(
-          () => undefined,
-          { topic: 'enter-plain' },
-          payload => callback(payload, undefined as never),
-        ),
+        new TopicHandler(pipeline, { topic: 'enter-plain' }, payload => callback(payload, undefined as never)),
       );
       for (const topic of ['enter', 'enter-plain']) {
         const asked = [ask(topic, 'mine', { client: 1 })];

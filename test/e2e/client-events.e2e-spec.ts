@@ -1,8 +1,20 @@
 import type { Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { Controller, Injectable, UseGuards, type CanActivate, type ExecutionContext, type Type } from '@nestjs/common';
+import {
+  type CanActivate,
+  Controller,
+  type ExecutionContext,
+  type INestMicroservice,
+  Injectable,
+  type Type,
+  UnauthorizedException,
+  UseGuards,
+} from '@nestjs/common';
 import { Payload, RpcException } from '@nestjs/microservices';
-import { Gate, GateCounters } from '@nestgate/gate';
+import { Test } from '@nestjs/testing';
+import { Delegater, Gate, GateCounters } from '@nestgate/gate';
+import { type Link, LinkNode, MemoryBus } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
 import {
   BinaryClient,
   createTestCluster,
@@ -16,8 +28,10 @@ import {
   type DisconnectEvent,
   OnConnect,
   OnDisconnect,
+  GateTransport,
   OnTopic,
   Session,
+  WorkerModule,
 } from '@nestgate/worker';
 import { LINKS, type LinkName, LinkSupply } from './support/links.js';
 
@@ -88,21 +102,40 @@ describe.each(LINKS)('clients that come and go, told to workers over %s', (name:
   let links: LinkSupply;
   let cluster: TestCluster;
   let book: Book;
+  let link: (role: 'gate' | 'worker', index: number) => Link;
+  const added: INestMicroservice[] = [];
 
   beforeAll(async () => {
     links = await LinkSupply.open(name);
   });
   afterAll(() => links.close());
-  afterEach(() => cluster.close());
+  afterEach(async () => {
+    await cluster.close();
+    for (const app of added.splice(0)) await app.close();
+  });
 
   async function start(options: TestClusterOptions = {}, controllers: Type[] = [Events]): Promise<void> {
     book = new Book();
+    const bus = new MemoryBus();
+    link = (await links.forCluster(options.gates ?? 1)) ?? (() => bus.link());
     cluster = await createTestCluster({
       workers: 1,
       handlers: { controllers, providers: [{ provide: Book, useValue: book }] },
-      link: await links.forCluster(options.gates ?? 1),
+      link,
       ...options,
     });
+  }
+
+  /** One more worker, which meets the gate on the cluster's link. */
+  async function addWorker(): Promise<void> {
+    const module = await Test.createTestingModule({
+      controllers: [Events],
+      providers: [{ provide: Book, useValue: book }],
+      imports: [WorkerModule.forRoot({ link: link('worker', 9) })],
+    }).compile();
+    const app = module.createNestMicroservice({ strategy: module.get(GateTransport), logger: false });
+    await app.listen();
+    added.push(app);
   }
 
   const lost = (label: string): number => cluster.gate.app.get(GateCounters).get('events_lost', label);
@@ -167,16 +200,18 @@ describe.each(LINKS)('clients that come and go, told to workers over %s', (name:
   });
 
   it.each([
-    ['FORBIDDEN', 1008],
-    ['UNAUTHORIZED', 1008],
-    ['OTHER', 1011],
-  ])('closes a client whose handler throws %s with %i', async (code, closeCode) => {
+    ['FORBIDDEN', 1008, 'no'],
+    ['UNAUTHORIZED', 1008, 'no'],
+    ['OTHER', 1011, 'internal error'],
+  ])('closes a client whose handler throws %s with %i, and sends it nothing', async (code, closeCode, reason) => {
     await start();
-    book.onConnect = () => {
+    book.onConnect = async session => {
+      await session.toSend('events/early', 1);
       throw new RpcException({ code, message: 'no' });
     };
     const client = await cluster.connect();
-    expect((await client.closed).code).toBe(closeCode);
+    expect(await client.closed).toEqual({ code: closeCode, reason });
+    expect(client.frames).toEqual([]);
     // It has come, and so it goes.
     await waitUntil('the end', () => book.disconnects.length === 1);
   });
@@ -197,17 +232,94 @@ describe.each(LINKS)('clients that come and go, told to workers over %s', (name:
     expect((await client.closed).code).toBe(1011);
   });
 
-  it('goes on without the event when the last listener has gone', async () => {
+  it.each([
+    ['the message of a GateError', () => new GateError('FORBIDDEN', 'Members only'), 1008, 'Members only'],
+    ['no more than a close frame holds', () => new GateError('FORBIDDEN', 'é'.repeat(100)), 1008, 'é'.repeat(61)],
+    ['the message of an HttpException', () => new UnauthorizedException('Log in first'), 1008, 'Log in first'],
+    ['nothing of an error that nobody meant', () => new Error('password=1'), 1011, 'internal error'],
+  ])('tells a refused client %s', async (_what, error, code, reason) => {
+    await start();
+    book.onConnect = () => {
+      throw error();
+    };
+    expect(await (await cluster.connect()).closed).toEqual({ code, reason });
+  });
+
+  it('says hello, and sends what was pushed meanwhile, when the handler has let the client in', async () => {
+    await start();
+    let letIn: () => void = () => undefined;
+    book.onConnect = async session => {
+      await session.toSend('events/early', 1);
+      await new Promise<void>(resolve => (letIn = resolve));
+    };
+    const connecting = cluster.connect();
+    await waitUntil('the client', () => cluster.gate.app.get(Delegater).getAgentNum() === 1);
+    const [agent] = [...cluster.gate.app.get(Delegater).sessions()];
+    await waitUntil('the push', () => (agent?.pendingPacks ?? 0) === 2);
+    expect(agent).toMatchObject({ isShaked: false, sendNum: 0 });
+    letIn();
+    const client = await connecting;
+    await client.push('events/early');
+    expect(client.frames.map(({ topic }) => topic)).toEqual(['$gate/hello', 'events/early']);
+    expect(agent).toMatchObject({ isShaked: true, sendNum: 2, pendingPacks: 0 });
+  });
+
+  it('refuses clients while all listeners are gone, and says why', async () => {
     await start({ gate: { workerWait: 200 } });
     const first = await cluster.connect();
     await waitUntil('the event', () => book.connects.length === 1);
     await cluster.workers[0]?.app.close();
     const second = await cluster.connect();
-    await waitUntil('the wait to be over', () => lost('connect') === 1);
-    expect((await second.exchange('$gate/ping')).body).toBeNull();
+    expect(await second.closed).toEqual({ code: 1013, reason: 'no worker for @OnConnect' });
+    expect(second.frames).toEqual([]);
+    expect(lost('connect')).toBe(1);
     await first.close();
     await waitUntil('the end to be counted', () => lost('disconnect') === 1);
-    expect(second.closedWith).toBeUndefined();
+  });
+
+  it('lets a client wait for a worker that comes in time', async () => {
+    await start({ gate: { workerWait: 5_000 } });
+    await cluster.workers[0]?.app.close();
+    const connecting = cluster.connect();
+    await waitUntil('the client', () => cluster.gate.app.get(Delegater).getAgentNum() === 1);
+    await addWorker();
+    await connecting;
+    expect(book.connects).toHaveLength(1);
+  });
+
+  it('with requireOnConnect lets a client wait for the first worker ever, and refuses it when none comes', async () => {
+    await start({ gate: { workerWait: 300, requireOnConnect: true } }, []);
+    const refused = await cluster.connect();
+    expect(await refused.closed).toEqual({ code: 1013, reason: 'no worker for @OnConnect' });
+    const connecting = cluster.connect();
+    await waitUntil('the client', () => cluster.gate.app.get(Delegater).getAgentNum() === 1);
+    await addWorker();
+    expect((await connecting).pushes('$gate/hello')).toHaveLength(1);
+    expect(book.connects).toHaveLength(1);
+  });
+
+  it('asks another worker when the one that handles the event is lost, once', async () => {
+    await start({ workers: 3, gate: { workerWait: 300 } });
+    const begun: string[] = [];
+    book.onConnect = async session => {
+      begun.push(session.clientId);
+      if (begun.length < 3) await new Promise(() => undefined);
+    };
+    const gate = cluster.gate.app.get(LinkNode);
+    const loseBusy = async (): Promise<void> => {
+      const busy = cluster.workers.find(({ app }) => app.get(GateTransport).load().running > 0);
+      const node = busy?.app.get(LinkNode);
+      await node?.close({ drain: false });
+      await waitUntil('the loss', () => !gate.peers.has(node?.info.id ?? ''));
+    };
+    const first = cluster.connect();
+    await waitUntil('the first worker', () => begun.length === 1);
+    await loseBusy();
+    await waitUntil('the second worker', () => begun.length === 2);
+    await loseBusy();
+    expect(await (await first).closed).toEqual({ code: 1013, reason: 'no worker for @OnConnect' });
+    await cluster.connect();
+    expect(begun).toHaveLength(3);
   });
 
   it('has empty strings and objects for a client without an HTTP request', async () => {

@@ -83,6 +83,11 @@ export interface GateOptions extends NodeOptions {
   readonly requestTimeout?: number;
   /** How long a frame waits when all workers of its module are gone. @defaultValue 3000 */
   readonly workerWait?: number;
+  /**
+   * Refuses clients whose `@OnConnect` no worker handles, also when none has ever announced one: set it where `@OnConnect`
+   * authenticates. @defaultValue false
+   */
+  readonly requireOnConnect?: boolean;
   /** Messages a client may send per second, with a burst of twice as many; 0 is no limit. @defaultValue 100 */
   readonly messageRate?: number;
   /** Connections in all; 0 is no limit. @defaultValue 80 % of the files that the process may open, where that is known */
@@ -122,4 +127,5 @@ export type ResolvedGateOptions = Readonly<Record<NumberOption, number>> &
     readonly login: LoginRule;
     readonly trustedProxies: readonly string[];
     readonly slowClientPolicy: SlowClientPolicy;
+    readonly requireOnConnect: boolean;
   };

@@ -55,6 +55,7 @@ describe('resolveGateOptions', () => {
       nodeId: undefined,
       secret: undefined,
       slowClientPolicy: 'disconnect',
+      requireOnConnect: false,
       login: 'many',
       encryptKey: undefined,
       encryptMode: 'aes-256-gcm',

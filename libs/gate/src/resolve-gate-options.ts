@@ -42,7 +42,7 @@ const POLICIES: readonly SlowClientPolicy[] = ['disconnect', 'drop-oldest', 'dro
 const LOGIN_RULES: readonly LoginRule[] = ['many', 'replace', 'refuse'];
 const ENCRYPT_MODES: readonly EncryptMode[] = ['aes-256-gcm', 'river-cbc'];
 const OTHER_KEYS: ReadonlySet<string> = new Set(
-  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy link nodeId secret currentClient'.split(' '),
+  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy requireOnConnect link nodeId secret currentClient'.split(' '),
 );
 const WS_KEYS: ReadonlySet<string> = new Set(['path', 'port', 'host', 'origins']);
 const TCP_KEYS: ReadonlySet<string> = new Set(['port', 'host', 'codec']);
@@ -70,6 +70,8 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
   oneOf('encryptMode', ENCRYPT_MODES, encryptMode);
   if (encryptKey !== undefined) createPackCipher(encryptKey, encryptMode);
   compileProxies(trustedProxies);
+  const { requireOnConnect = false } = options;
+  if (typeof requireOnConnect !== 'boolean') refuse('requireOnConnect', 'true or false', requireOnConnect);
   return Object.freeze({
     link: options.link,
     nodeId: options.nodeId,
@@ -84,6 +86,7 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     login: oneOf('login', LOGIN_RULES, options.login ?? 'many'),
     trustedProxies: Object.freeze([...trustedProxies]),
     slowClientPolicy: oneOf('slowClientPolicy', POLICIES, options.slowClientPolicy ?? 'disconnect'),
+    requireOnConnect,
   });
 }
 

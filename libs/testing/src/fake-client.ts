@@ -47,7 +47,7 @@ export class FakeClient {
   }
 
   /**
-   * Connects, and waits for the hello.
+   * Connects, and waits for the hello, or for the end of a connection that the gate does not welcome.
    * @throws {UpgradeRefused} when the gate answers with an HTTP error.
    */
   static async connect(url: string, { protocols, ...options }: FakeClientOptions = {}): Promise<FakeClient> {
@@ -61,7 +61,10 @@ export class FakeClient {
       socket.on('error', reject);
       socket.on('open', () => resolve());
     });
-    await client.push('$gate/hello');
+    const hello = client.push('$gate/hello').catch((error: unknown) => {
+      if (!client.closedWith) throw error;
+    });
+    await Promise.race([hello, client.closed]);
     return client;
   }
 

@@ -14,6 +14,12 @@ import type { Wire } from './wire.js';
 /** Malformed frames a connection may send; the one that reaches this number closes it. */
 const MAX_BAD_FRAMES = 10;
 
+/**
+ * How far the welcome of a client has come: `coming` until all connect hooks are done; then `told` when a worker has handled
+ * its `@OnConnect`, `untold` when none listened.
+ */
+export type Arrival = 'coming' | 'told' | 'untold';
+
 /** How a connection has ended. */
 export interface ConnectionEnd {
   /** The close code. */
@@ -48,8 +54,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   otherWorkers: Map<Peer, number> | undefined;
   /** Until when frames do not wait for a worker, because one before them has, in vain; of `performance.now()`. */
   waitSpentUntil = 0;
-  /** True once the client has been welcomed: its handshake has passed and `SessionLearner.onConnect` is done. */
-  isShaked = false;
+  /** @internal Only its gate changes it. */
+  arrival: Arrival = 'coming';
   /** How the connection has ended; `undefined` while it has not. */
   error: ConnectionEnd | undefined;
   /** Messages received so far. */
@@ -86,6 +92,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   /** A copy of the client's session; its `to…` methods change the session itself. */
   get session(): Session {
     return this.host.sessionOf(this);
+  }
+
+  /** True once the client has been welcomed: its handshake has passed, `SessionLearner.onConnect` and `@OnConnect` are done. */
+  get isShaked(): boolean {
+    return this.arrival !== 'coming';
   }
 
   /** True as soon as the connection is being closed. */
@@ -220,6 +231,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   /** Queues a message that is still being made; those after it wait for it. */
   deferFrame(making: Promise<Uint8Array | undefined>): boolean {
     return this.state === 'open' && this.queue.defer(making);
+  }
+
+  /** Drops what waits for the client, counted by this reason. */
+  dropQueued(why: string): void {
+    this.queue.drop(why);
   }
 
   /** Queues a framed message; false when it was not taken. `undefined` is one that this wire cannot carry. */

@@ -16,17 +16,17 @@ import {
   newTraceSpan,
   parseTraceParent,
 } from '@nestgate/protocol';
-import { assertSettings, BoundedLog, Session, type Settings } from '@nestgate/worker';
+import { assertSettings, BoundedLog, clientErrorBody, Session, type Settings } from '@nestgate/worker';
 import { REVOKED, RevokedError } from '../auth/revocations.js';
 import { SessionExpiry } from '../auth/session-expiry.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import type { HandshakeRequest, HandshakeResult } from '../hooks/handshake-handler.js';
-import { SessionLearner } from '../hooks/session-learner.js';
+import { type DisconnectReason, SessionLearner } from '../hooks/session-learner.js';
 import { Heartbeat } from '../hub/heartbeat.js';
 import { Hub } from '../hub/hub.js';
-import { ClientEvents } from '../routing/client-events.js';
+import { ClientEvents, type ConnectOutcome, NO_CONNECT_WORKER } from '../routing/client-events.js';
 import { PackIntake } from '../routing/pack-intake.js';
 import { TopicRouter } from '../routing/topic-router.js';
 import { SessionKeeper } from '../session/session-keeper.js';
@@ -38,7 +38,23 @@ import type { Connection } from './connection.js';
 import { DrainQueue } from './drain-queue.js';
 import type { Wire } from './wire.js';
 
-/** Makes a client of a connection, and sees it off. */
+/** The welcome of one client while it runs: which connect hooks have begun, and what follows when they have settled. */
+class Welcome {
+  /** `SessionLearner.onConnect` has begun. */
+  greeted = false;
+  /** Whether a worker has, or may have, begun its `@OnConnect`. */
+  event: ConnectOutcome = 'untold';
+  /** The disconnect hooks, when the client has left meanwhile. */
+  onSettled: (() => void) | undefined;
+  /** Sends the first frame, or, with `undefined`, nothing. What else is sent meanwhile waits for it. */
+  sayHello!: (hello: Uint8Array | undefined) => void;
+  readonly hello = new Promise<Uint8Array | undefined>(resolve => (this.sayHello = resolve));
+}
+
+/**
+ * Makes a client of a connection, and sees it off. Each disconnect hook runs after the connect hook of its kind has settled, or,
+ * when that one has not begun, not at all.
+ */
 @Injectable()
 export class ClientLifecycle implements AgentHost {
   readonly drainQueue = new DrainQueue();
@@ -46,6 +62,8 @@ export class ClientLifecycle implements AgentHost {
   private readonly heartbeat: Heartbeat;
   private readonly gate: Caller<SessionContract>;
   private readonly gateId: string;
+  /** Clients some connect hook of which still runs. */
+  private readonly welcomes = new Map<ClientAgent, Welcome>();
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) readonly options: ResolvedGateOptions,
@@ -70,8 +88,8 @@ export class ClientLifecycle implements AgentHost {
   }
 
   /**
-   * Takes in a client whose handshake has passed. Its frames wait until `SessionLearner.onConnect`, and `@OnConnect` of a
-   * worker, are done.
+   * Takes in a client whose handshake has passed. Its frames, and what is sent to it, wait until `SessionLearner.onConnect`, and
+   * `@OnConnect` of a worker, are done. A client that is not welcomed gets nothing but the close code and its reason.
    */
   connect(
     connection: Connection,
@@ -88,14 +106,13 @@ export class ClientLifecycle implements AgentHost {
     );
     const agent = inAsyncScope(() => this.agentCreator.create(this, serial, state, connection, wire));
     agent.userData = handshake.userData;
+    const welcome = new Welcome();
+    this.welcomes.set(agent, welcome);
     this.hub.add(agent);
-    this.heartbeat.add(agent);
-    const hello = wire.hello(sessionId, this.options.pingInterval);
-    if (hello) agent.sendFrame(hello);
+    agent.deferFrame(welcome.hello);
     agent.block();
     this.expiry.set(agent, handshake.authExpiresAt);
-    this.guarded(() => this.agentLearner.connect(agent));
-    void this.welcome(agent, handshake, request);
+    void this.welcome(agent, welcome, handshake, request);
     return agent;
   }
 
@@ -108,16 +125,21 @@ export class ClientLifecycle implements AgentHost {
     this.intake.take(agent);
   }
 
+  /** Takes a client out of all indexes at once; its disconnect hooks wait for the connect hooks that still run. */
   retire(agent: ClientAgent, code: number, reason: string): void {
     const session = this.sessionOf(agent);
-    const groups = [...this.hub.groups.namesOf(agent)];
+    const event: DisconnectReason = { code, reason, groups: [...this.hub.groups.namesOf(agent)] };
     this.heartbeat.remove(agent);
-    this.events.disconnected(agent, { code, reason, groups });
-    this.router.forget(agent);
     this.keeper.forget(agent);
     this.hub.remove(agent);
-    this.guarded(() => this.agentLearner.disconnect(agent));
-    this.guarded(() => this.learner.onDisconnect(session, { code, reason, groups }));
+    this.router.abandon(agent);
+    const welcome = this.welcomes.get(agent);
+    if (!agent.isShaked) {
+      agent.dropQueued('not_welcomed');
+      this.events.abandon(agent);
+    }
+    if (welcome) welcome.onSettled = () => this.leave(agent, session, event, welcome);
+    else this.leave(agent, session, event);
   }
 
   afterCloseTimeout(callback: () => void): () => void {
@@ -125,42 +147,70 @@ export class ClientLifecycle implements AgentHost {
     return () => clearTimeout(timer);
   }
 
+  /** Runs the disconnect hooks whose connect hooks have begun. Without a welcome all of them have settled. */
+  private leave(agent: ClientAgent, session: Session, event: DisconnectReason, welcome?: Welcome): void {
+    const { code, reason, groups } = event;
+    const outcome = agent.arrival === 'coming' ? welcome?.event : agent.arrival;
+    this.events.disconnected(agent, { code, reason, groups }, outcome === 'told');
+    this.router.forget(agent);
+    this.guarded(() => this.agentLearner.disconnect(agent));
+    if (!welcome || welcome.greeted) this.guarded(() => this.learner.onDisconnect(session, event));
+  }
+
   private async welcome(
     agent: ClientAgent,
+    welcome: Welcome,
     handshake: HandshakeResult,
     request: HandshakeRequest | undefined,
   ): Promise<void> {
+    const { overTime, pingInterval } = this.options;
+    const deadline = performance.now() + overTime;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(
-        () => reject(new Error('SessionLearner.onConnect or @OnConnect took too long')),
-        this.options.overTime,
+        () => reject(new Error('SessionLearner.onConnect or AgentLearner.connect took too long')),
+        overTime,
       );
     });
+    // It may settle late, and then nobody waits for it.
+    late.catch(() => undefined);
+    const agentHook = this.guarded(() => this.agentLearner.connect(agent));
     try {
-      await Promise.race([this.greet(agent, handshake, request), late]);
-      agent.isShaked = true;
+      await Promise.race([this.greet(agent, welcome, handshake, request), late]);
+      // From here on the link bounds the time: it ends each request at its deadline.
+      await this.events.connected(agent, request, deadline, outcome => (welcome.event = outcome));
+      assertHere(agent);
+      const hello = agent.wire.hello(agent.sessionState.origin.sessionId, pingInterval);
+      agent.arrival = welcome.event;
+      // Not before: a ping is no first frame.
+      this.heartbeat.add(agent);
+      welcome.sayHello(hello);
       agent.unblock();
     } catch (error) {
       const { code, reason } = this.farewellFor(error);
       agent.close(code, reason);
-    } finally {
-      clearTimeout(timer);
     }
+    // Not a part of the welcome, but it has to settle before the end of the client is told of.
+    await Promise.race([agentHook, late]).catch((error: unknown) => this.log.error(error));
+    clearTimeout(timer);
+    this.welcomes.delete(agent);
+    welcome.onSettled?.();
   }
 
   /** Why a client cannot be welcomed. Only what nobody has meant is worth a log line. */
-  private farewellFor(error: unknown): CloseCodeInfo {
+  private farewellFor(error: unknown): Pick<CloseCodeInfo, 'code' | 'reason'> {
     if (error instanceof RevokedError) return { ...CLOSE.policy, reason: REVOKED };
-    const code = error instanceof GateError ? error.code : undefined;
+    const { code, message } = clientErrorBody(error);
+    if (code === 'FORBIDDEN' || code === 'UNAUTHORIZED') return { ...CLOSE.policy, reason: message };
     if (code === 'STORAGE_UNAVAILABLE') return CLOSE.overloaded;
-    if (code === 'FORBIDDEN' || code === 'UNAUTHORIZED') return CLOSE.policy;
+    if (code === 'NO_WORKER') return { ...CLOSE.overloaded, reason: NO_CONNECT_WORKER };
     if (code !== 'SESSION_NOT_FOUND') this.log.error(error);
     return CLOSE.internal;
   }
 
   private async greet(
     agent: ClientAgent,
+    welcome: Welcome,
     { userId, settings, authIssuedAt }: HandshakeResult,
     request: HandshakeRequest | undefined,
   ): Promise<void> {
@@ -170,18 +220,25 @@ export class ClientLifecycle implements AgentHost {
       // What is revoked while a client is on its way must not let it in: its credentials have been looked at since it came.
       await this.keeper.bind(agent, userId, { issuedAt: authIssuedAt, since: request?.arrivedAt });
     }
+    // A client that has left is not welcomed: nobody would be told of its end.
+    assertHere(agent);
+    welcome.greeted = true;
     await inAsyncScope(() => this.learner.onConnect(this.sessionOf(agent)));
-    await this.events.connected(agent, request);
   }
 
-  private guarded(hook: () => void | Promise<void>): void {
-    new Promise<void>(resolve => resolve(inAsyncScope(hook))).catch((error: unknown) => this.log.error(error));
+  private guarded(hook: () => void | Promise<void>): Promise<void> {
+    return new Promise<void>(resolve => resolve(inAsyncScope(hook))).catch((error: unknown) => this.log.error(error));
   }
 }
 
 /** A connection goes on with the trace it brings, when that is one. */
 function traceOf({ traceParent }: HandshakeResult): string {
   return flatText(formatTraceParent(parseTraceParent(traceParent) ?? newTraceSpan()));
+}
+
+/** @throws {GateError} `SESSION_NOT_FOUND` when the client has left. */
+function assertHere(agent: ClientAgent): void {
+  if (agent.isClosed) throw new GateError('SESSION_NOT_FOUND');
 }
 
 function copySettings(settings: Settings): Settings {

@@ -65,12 +65,9 @@ export class SendQueue extends Outbox {
 
   /** Queues a message that is still being made; those after it wait for it. */
   defer(making: Promise<Uint8Array | undefined>): boolean {
-    this.deferred ??= new DeferredSends(
-      frame => this.enqueue(frame),
-      () => this.owner.onCaughtUp(),
-    );
+    const deferred = (this.deferred ??= this.createDeferred());
     if (!this.canDefer()) return false;
-    this.deferred.defer(making);
+    deferred.defer(making);
     return true;
   }
 
@@ -78,6 +75,18 @@ export class SendQueue extends Outbox {
   drop(why: string): void {
     const dropped = this.clear() + (this.deferred?.clear() ?? 0);
     if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
+  }
+
+  /** Let go of when nothing waits: each client has one while it is welcomed, and most never again. */
+  private createDeferred(): DeferredSends {
+    const deferred = new DeferredSends(
+      frame => this.enqueue(frame),
+      () => {
+        if (this.deferred === deferred) this.deferred = undefined;
+        this.owner.onCaughtUp();
+      },
+    );
+    return deferred;
   }
 
   private get isDeferring(): boolean {

@@ -12,7 +12,7 @@ import { readAhead } from './ws-read-ahead.js';
 const PING_RATE = 10;
 const PING_BURST = 30;
 /** A reason has at most 123 bytes in a close frame. */
-const MAX_REASON = 120;
+const MAX_REASON = 123;
 
 /** What `ws` closes with, by its error. Anything else of its receiver is a protocol error. */
 const CLOSE_CODE_OF: Readonly<Record<string, number>> = {

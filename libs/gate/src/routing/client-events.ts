@@ -2,7 +2,7 @@ import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { type ClientMessage, CONNECT_TOPIC, DISCONNECT_TOPIC, PendingCall, topicContract } from '@nestgate/link';
 import { type Body, GateError } from '@nestgate/protocol';
 import { type ConnectEvent, type DisconnectEvent, encodeBody } from '@nestgate/worker';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { Arrival, ClientAgent } from '../connection/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -17,14 +17,23 @@ const LOST: ReadonlySet<string> = new Set([
   'LINK_UNAVAILABLE',
   'LINK_CLOSED',
   'LINK_CORRUPT',
+  'UNKNOWN_OPERATION',
   'NO_WORKER',
 ]);
+
+/** The reason with which a client is refused that no worker can handle the `@OnConnect` of. */
+export const NO_CONNECT_WORKER = 'no worker for @OnConnect';
+/** A handler may be begun on so many workers: the first one, and one more when that is lost. */
+const MAX_TRIES = 2;
+
+/** Whether a worker has, or may have, begun to handle the coming of a client. */
+export type ConnectOutcome = Exclude<Arrival, 'coming'>;
 
 /** Tells the workers that listen of clients that come and go. */
 @Injectable()
 export class ClientEvents implements OnApplicationShutdown {
-  /** Events that wait for a worker; each is told whether there is one. */
-  private readonly waiting = new Set<(isThere: boolean) => void>();
+  /** Clients whose event waits for a worker; each is told whether there is one. */
+  private readonly waiting = new Map<ClientAgent, (isThere: boolean) => void>();
 
   constructor(
     private readonly router: TopicRouter,
@@ -34,23 +43,51 @@ export class ClientEvents implements OnApplicationShutdown {
   ) {}
 
   /**
-   * Resolves when the client may go on: some worker has handled its coming, or there is none that would.
-   * @throws {GateError} what the handler has thrown, or `TIMEOUT`.
+   * Resolves when the client may go on: some worker has handled its coming, or none is known to listen. A worker that is not there
+   * is waited for (`workerWait`, until `deadline` at most); one that is lost meanwhile is replaced by another one, once. `note` is
+   * called with each change of what workers have been told. Times are of `performance.now()`.
+   * @throws {GateError} what the handler has thrown, `TIMEOUT`, `NO_WORKER`, or `SESSION_NOT_FOUND` when the client has left before
+   * any worker was told.
    */
-  async connected(agent: ClientAgent, request: HandshakeRequest | undefined): Promise<void> {
-    if (!this.directory.isKnown(CONNECT_TOPIC)) return;
-    try {
-      await this.tell(agent, CONNECT_TOPIC, encodeBody(connectEvent(request)), this.options.overTime);
-    } catch (error) {
-      if (!(error instanceof GateError) || !LOST.has(error.code)) throw error;
-      this.counters.add('events_lost', 'connect');
+  async connected(
+    agent: ClientAgent,
+    request: HandshakeRequest | undefined,
+    deadline: number,
+    note: (outcome: ConnectOutcome) => void,
+  ): Promise<void> {
+    if (!this.options.requireOnConnect && !this.directory.isKnown(CONNECT_TOPIC)) return;
+    const body = encodeBody(connectEvent(request));
+    let mayHaveRun = false;
+    for (let tries = 1; ; tries++) {
+      try {
+        const ended = await this.send(agent, CONNECT_TOPIC, body, deadline);
+        note('told');
+        return await ended.answer;
+      } catch (error) {
+        if (!(error instanceof GateError) || !LOST.has(error.code)) throw error;
+        mayHaveRun ||= error.code !== 'NO_WORKER' && error.code !== 'LINK_UNAVAILABLE';
+        if (!mayHaveRun) note('untold');
+        if (agent.isClosed) throw new GateError('SESSION_NOT_FOUND');
+        if (error.code !== 'NO_WORKER' && tries < MAX_TRIES) continue;
+        this.counters.add('events_lost', 'connect');
+        throw new GateError('NO_WORKER');
+      }
     }
   }
 
-  /** The client is gone: the worker that listens is told after the client's last frame there. */
-  disconnected(agent: ClientAgent, event: DisconnectEvent): void {
+  /** The client has left: what waits for a worker to be told of its coming is not told any more. */
+  abandon(agent: ClientAgent): void {
+    this.waiting.get(agent)?.(false);
+  }
+
+  /**
+   * The client is gone: the worker that listens is told after the client's last frame there. `wasTold`: whether a worker has been
+   * told of its coming. Where that has a handler, nothing is told of the end of a client whose coming nobody has heard of.
+   */
+  disconnected(agent: ClientAgent, event: DisconnectEvent, wasTold: boolean): void {
     if (!this.directory.isKnown(DISCONNECT_TOPIC)) return;
-    this.tell(agent, DISCONNECT_TOPIC, encodeBody(event), this.options.requestTimeout)
+    if (!wasTold && this.directory.isKnown(CONNECT_TOPIC)) return;
+    this.tellEnd(agent, event)
       .catch((error: unknown) => {
         if (!(error instanceof GateError) || LOST.has(error.code) || error.code === 'TIMEOUT')
           this.counters.add('events_lost', 'disconnect');
@@ -60,32 +97,54 @@ export class ClientEvents implements OnApplicationShutdown {
   }
 
   onApplicationShutdown(): void {
-    for (const wake of this.waiting) wake(false);
+    for (const wake of this.waiting.values()) wake(false);
   }
 
-  private async tell(agent: ClientAgent, topic: string, body: Body, timeoutMs: number): Promise<void> {
+  private async tellEnd(agent: ClientAgent, event: DisconnectEvent): Promise<void> {
+    const deadline = performance.now() + this.options.requestTimeout;
+    const { answer } = await this.send(agent, DISCONNECT_TOPIC, encodeBody(event), deadline);
+    await answer;
+  }
+
+  /**
+   * Sends an event to a worker, at once when one listens; resolves with what the answer will be, in an object: it is not waited for.
+   * @throws {GateError} `NO_WORKER`, or `SESSION_NOT_FOUND` when the client has left before its coming could be told.
+   */
+  private async send(
+    agent: ClientAgent,
+    topic: string,
+    body: Body,
+    deadline: number,
+  ): Promise<{ readonly answer: Promise<void> }> {
     const pending = new PendingCall<ClientMessage, Body>(topicContract.message);
-    const deadline = performance.now() + timeoutMs;
-    const isSent = (): boolean => this.router.routeEvent(agent, topic, body, pending, deadline);
-    if (!isSent() && !((await this.workerFor(topic)) && isSent())) throw new GateError('NO_WORKER');
-    await pending.promise;
+    const isSent = (): boolean => {
+      if (topic === CONNECT_TOPIC && agent.isClosed) throw new GateError('SESSION_NOT_FOUND');
+      return this.router.routeEvent(agent, topic, body, pending, deadline);
+    };
+    const isThere = isSent() || ((await this.workerFor(agent, topic, deadline)) && isSent());
+    if (!isThere) throw new GateError(topic === CONNECT_TOPIC && agent.isClosed ? 'SESSION_NOT_FOUND' : 'NO_WORKER');
+    const answer = pending.promise.then(() => undefined);
+    // Whoever waits for it is told; it may end before anybody does.
+    answer.catch(() => undefined);
+    return { answer };
   }
 
   /** Waits for a worker that serves the topic, as frames do. */
-  private async workerFor(topic: string): Promise<boolean> {
-    if (this.waiting.size >= MAX_WAITING || this.options.workerWait === 0) return false;
+  private async workerFor(agent: ClientAgent, topic: string, deadline: number): Promise<boolean> {
+    const waitMs = Math.min(this.options.workerWait, deadline - performance.now());
+    if (this.waiting.size >= MAX_WAITING || this.waiting.has(agent) || waitMs <= 0) return false;
     return new Promise(resolve => {
       const wake = (isThere: boolean): void => {
         clearTimeout(timer);
         stop();
-        this.waiting.delete(wake);
+        this.waiting.delete(agent);
         resolve(isThere);
       };
-      const timer = setTimeout(wake, this.options.workerWait, false);
+      const timer = setTimeout(wake, waitMs, false);
       const stop = this.directory.onChange(() => {
         if (this.directory.workersOf(topic).length > 0) wake(true);
       });
-      this.waiting.add(wake);
+      this.waiting.set(agent, wake);
     });
   }
 }

@@ -3,6 +3,7 @@ import {
   type ClientMessage,
   DeadlineWheel,
   inAsyncScope,
+  type JsonValue,
   LinkNode,
   type Peer,
   type Pending,
@@ -19,6 +20,11 @@ import { ClientRequest } from './client-request.js';
 import { MAX_WAITING, WaitingFrame } from './waiting-room.js';
 import { WorkerDirectory } from './worker-directory.js';
 
+/**
+ * The setting that pins a session to workers: an object of worker ids by module. Reserved, so that no setting that happens to have
+ * the name of a module decides where frames go.
+ */
+const WORKER_PINS = '$workers';
 /** Topics whose module is remembered. */
 const MAX_CACHED_TOPICS = 4_096;
 /**
@@ -28,7 +34,7 @@ const MAX_CACHED_TOPICS = 4_096;
 const WAIT_SPENT_MS = 100;
 
 /**
- * Sends client frames to workers. Which one: the one that a `WorkerChoice` of the application names, else the session's pinned server for the module (a setting of that name), else the
+ * Sends client frames to workers. Which one: the one that a `WorkerChoice` of the application names, else the one that the session is pinned to (setting `$workers`), else the
  * worker this client used last, so that its frames stay in order across modules too, else the one with the fewest clients.
  */
 @Injectable()
@@ -36,7 +42,8 @@ export class TopicRouter implements OnApplicationShutdown {
   private readonly log = new BoundedLog(TopicRouter.name);
   private readonly modules = new Map<string, string>();
   private readonly hasChoice: boolean;
-  private readonly waiting = new Set<WaitingFrame>();
+  /** The frame of a client that waits for a worker: those behind it are held back, so that it is one at most. */
+  private readonly waiting = new Map<ClientAgent, WaitingFrame>();
   private readonly wheel = new DeadlineWheel();
   /** Filled anew for each frame: its fields are written to the link before the next one comes. */
   private readonly message: ClientMessage = {
@@ -89,23 +96,27 @@ export class TopicRouter implements OnApplicationShutdown {
   /** The session has changed: its worker is told, before it gets the answer to what it may have asked. */
   tell(agent: ClientAgent): void {
     const { worker, sessionState: session } = agent;
-    if (!worker || agent.workerVersion === session.version) return;
+    if (!worker || !this.isPresent(worker) || agent.workerVersion === session.version) return;
     agent.workerVersion = session.version;
     this.node.notify(worker, topicContract.update, { serial: agent.serial, session: session.snapshot() });
   }
 
-  /** The client is gone: so is what waits for it, and its workers drop their copies of the session. */
+  /** The client is gone: so is its frame that waits for a worker. */
+  abandon(agent: ClientAgent): void {
+    const frame = this.waiting.get(agent);
+    if (!frame) return;
+    this.waiting.delete(agent);
+    this.wheel.remove(frame);
+    agent.counters.add('frames_abandoned', 'client_gone');
+  }
+
+  /** The client is gone: its workers drop their copies of the session. What waits for it has been {@link abandon}ed. */
   forget(agent: ClientAgent): void {
-    for (const frame of this.waiting) {
-      if (frame.agent !== agent) continue;
-      this.waiting.delete(frame);
-      this.wheel.remove(frame);
-      agent.counters.add('frames_abandoned', 'client_gone');
-    }
     if (!agent.worker) return;
     const args = { serial: agent.serial };
-    this.node.notify(agent.worker, topicContract.forget, args);
-    for (const worker of agent.otherWorkers?.keys() ?? []) this.node.notify(worker, topicContract.forget, args);
+    for (const worker of [agent.worker, ...(agent.otherWorkers?.keys() ?? [])]) {
+      if (this.isPresent(worker)) this.node.notify(worker, topicContract.forget, args);
+    }
     this.directory.noteMove(agent.worker, undefined);
     agent.worker = undefined;
     agent.otherWorkers = undefined;
@@ -122,10 +133,10 @@ export class TopicRouter implements OnApplicationShutdown {
     if (length === 0) return undefined;
     const chosen = this.hasChoice ? this.askChoice(agent, topic, module, workers) : undefined;
     if (chosen) return chosen;
-    const pinned = agent.sessionState.get(module);
-    if (pinned !== undefined) {
-      const server = workers.find(worker => worker.info.id === pinned);
-      if (server) return server;
+    const pins = agent.sessionState.get(WORKER_PINS);
+    if (pins !== undefined) {
+      const pinned = workers.find(worker => worker.info.id === pinOf(pins, module));
+      if (pinned) return pinned;
     }
     if (agent.worker && workers.includes(agent.worker)) return agent.worker;
     return length === 1 ? workers[0] : this.directory.leastLoaded(workers);
@@ -136,8 +147,7 @@ export class TopicRouter implements OnApplicationShutdown {
    * beside those, or before them.
    */
   private mayBeBusy({ worker, otherWorkers }: ClientAgent, module: string): boolean {
-    const has = (peer: Peer) =>
-      this.node.peers.get(peer.info.id) === peer && (peer.info.draining || peer.info.modules.includes(module));
+    const has = (peer: Peer) => this.isPresent(peer) && (peer.info.draining || peer.info.modules.includes(module));
     if (worker && has(worker)) return true;
     for (const other of otherWorkers?.keys() ?? []) if (has(other)) return true;
     return false;
@@ -187,7 +197,7 @@ export class TopicRouter implements OnApplicationShutdown {
   private newsFor(agent: ClientAgent, worker: Peer): boolean {
     const { version } = agent.sessionState;
     if (agent.worker !== worker) {
-      if (agent.worker) (agent.otherWorkers ??= new Map()).set(agent.worker, agent.workerVersion);
+      this.noteLeft(agent);
       this.directory.noteMove(agent.worker, worker);
       agent.worker = worker;
       agent.workerVersion = agent.otherWorkers?.get(worker) ?? 0;
@@ -198,15 +208,24 @@ export class TopicRouter implements OnApplicationShutdown {
     return true;
   }
 
+  /** The client leaves its worker for another one: it is remembered, and those that are gone are not any more. */
+  private noteLeft(agent: ClientAgent): void {
+    const { worker, otherWorkers } = agent;
+    for (const other of otherWorkers?.keys() ?? []) if (!this.isPresent(other)) otherWorkers?.delete(other);
+    if (worker && this.isPresent(worker)) (agent.otherWorkers ??= new Map()).set(worker, agent.workerVersion);
+    else if (otherWorkers?.size === 0) agent.otherWorkers = undefined;
+  }
+
+  /** Whether it is the peer of now, and not one that has been lost, or has started again. */
+  private isPresent(peer: Peer): boolean {
+    return this.node.peers.get(peer.info.id) === peer;
+  }
+
   /** Nobody serves the module now: wait for a worker, unless there never was one. */
   private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number, arrivedAt: number): void {
     if (!this.directory.isKnown(module)) {
       this.refuse(agent, topic, body, id, 'NO_ROUTE');
-    } else if (
-      agent.waitSpentUntil > performance.now() ||
-      this.options.workerWait === 0 ||
-      this.waiting.size >= MAX_WAITING
-    ) {
+    } else if (agent.waitSpentUntil > performance.now() || this.options.workerWait === 0 || this.isFull(agent)) {
       this.refuse(agent, topic, body, id, 'NO_WORKER');
     } else {
       agent.beginRequest(id);
@@ -215,17 +234,21 @@ export class TopicRouter implements OnApplicationShutdown {
       const frame = new WaitingFrame(agent, topic, module, body, id, arrivedAt + requestTimeout, late =>
         this.giveUp(late),
       );
-      this.waiting.add(frame);
+      this.waiting.set(agent, frame);
       this.wheel.add(frame, Math.min(now + workerWait, arrivedAt + requestTimeout));
       agent.block();
     }
   }
 
+  private isFull(agent: ClientAgent): boolean {
+    return this.waiting.size >= MAX_WAITING || this.waiting.has(agent);
+  }
+
   private retryWaiting(): void {
-    for (const frame of this.waiting) {
+    for (const frame of this.waiting.values()) {
       const worker = this.choose(frame.agent, frame.topic, frame.module);
       if (!worker) continue;
-      this.waiting.delete(frame);
+      this.waiting.delete(frame.agent);
       this.wheel.remove(frame);
       this.send(frame.agent, worker, frame.topic, frame.body, frame.id, frame.requestDeadline);
       frame.agent.unblock();
@@ -234,7 +257,7 @@ export class TopicRouter implements OnApplicationShutdown {
 
   private giveUp(frame: WaitingFrame): void {
     const { agent, topic, body, id } = frame;
-    this.waiting.delete(frame);
+    this.waiting.delete(agent);
     this.refuse(agent, topic, body, id, 'NO_WORKER');
     agent.waitSpentUntil = performance.now() + WAIT_SPENT_MS;
     agent.endRequest(id);
@@ -257,6 +280,13 @@ export class TopicRouter implements OnApplicationShutdown {
     }
     return module;
   }
+}
+
+/** The id of the worker that a session names for a module. Settings are the application's, and may be anything. */
+function pinOf(pins: JsonValue, module: string): JsonValue | undefined {
+  if (typeof pins !== 'object' || pins === null || Array.isArray(pins) || !Object.hasOwn(pins, module))
+    return undefined;
+  return (pins as { readonly [module: string]: JsonValue })[module];
 }
 
 function errorBody(code: ErrorCode): ErrorBody {

@@ -20,6 +20,7 @@ import {
   createTestCluster,
   type TestCluster,
   type TestClusterOptions,
+  type TestWorker,
   waitUntil,
 } from '@nestgate/testing';
 import {
@@ -307,8 +308,9 @@ describe.each(LINKS)('clients that come and go, told to workers over %s', (name:
     };
     const gate = cluster.gate.app.get(LinkNode);
     const loseBusy = async (): Promise<void> => {
-      const busy = cluster.workers.find(({ app }) => app.get(GateTransport).load().running > 0);
-      const node = busy?.app.get(LinkNode);
+      const isBusy = ({ app }: TestWorker): boolean =>
+        app.get(GateTransport).load().running > 0 && gate.peers.has(app.get(LinkNode).info.id);
+      const node = cluster.workers.find(isBusy)?.app.get(LinkNode);
       await node?.close({ drain: false });
       await waitUntil('the loss', () => !gate.peers.has(node?.info.id ?? ''));
     };

@@ -63,7 +63,7 @@ describe('fuzzed connections to the port of a gate', () => {
                 fc
                   .tuple(fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.boolean(), wire)
                   .map(([nonce, proves, rest]) => {
-                    const hello = wireMessage(WIRE.hello, Buffer.concat([Buffer.of(1), nonce]));
+                    const hello = wireMessage(WIRE.hello, Buffer.concat([Buffer.of(2), nonce]));
                     const info = Buffer.from(JSON.stringify(nodeInfo('w9')));
                     return Buffer.concat([
                       hello,

@@ -173,7 +173,7 @@ function jwt(name: string, type: string, subject: string, issuer: nkeys.KeyPair)
 /** A message between nodes, as whoever can publish may make it up. */
 export function forgedFrame({ id, epoch }: Pick<NodeInfo, 'id' | 'epoch'>, tag: number, text: string): Buffer {
   const head = Buffer.alloc(9);
-  head[0] = 1 << 4;
+  head[0] = 2 << 4;
   head.writeUInt32LE(tag, 1);
   // A later connection than any that the node has had: what comes by an earlier one would not be looked at.
   head.writeUInt32LE(1_000, 5);

@@ -43,7 +43,7 @@ const ATTACKS: readonly Attack[] = [
     },
     BAD_LENGTH,
   ),
-  corrupt('a hello that is too short', stranger => stranger.send(WIRE.hello, Buffer.alloc(20, 1)), NOT_A_NODE),
+  corrupt('a hello that is too short', stranger => stranger.send(WIRE.hello, Buffer.alloc(20, 2)), NOT_A_NODE),
   corrupt(
     'two hellos',
     stranger => {
@@ -55,7 +55,7 @@ const ATTACKS: readonly Attack[] = [
   {
     name: 'another version',
     run: stranger => stranger.sayHello(undefined, 7),
-    told: 'Version 1 of the link does not go with version 7',
+    told: 'Version 2 of the link does not go with version 7',
     counted: 'refused',
   },
   ...early.map(type => corrupt(`the type ${type} first`, stranger => stranger.send(type, 'xx'), NOT_A_NODE)),

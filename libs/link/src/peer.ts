@@ -72,14 +72,14 @@ export class Peer {
   }
 
   /**
-   * How many batches are missing between the last one seen and this one. Casts have no number among them. The first number
-   * that is seen is where the numbers begin. {@link BEGUN_AGAIN} for one that goes back: the other side has taken this one
-   * for lost and begun again, without this one having noticed.
+   * How many batches are missing before this one: numbers begin with 1 when two nodes meet, and casts have none.
+   * {@link BEGUN_AGAIN} when the number goes back: the other side has taken this one for lost and begun again, without this
+   * one having noticed.
    */
   gapBefore(sequence: number): number {
     if (sequence === 0) return 0;
     const expected = (this.sequenceIn + 1) >>> 0 || 1;
-    const gap = this.sequenceIn === 0 ? 0 : (sequence - expected) >>> 0;
+    const gap = (sequence - expected) >>> 0;
     this.sequenceIn = sequence;
     return gap < HALF ? gap : BEGUN_AGAIN;
   }

@@ -6,6 +6,7 @@ export {
   type ReceivedFrame,
   UpgradeRefused,
 } from './fake-client.js';
+export { type DelayedRelay, type DelayedRelayOptions, startDelayedRelay } from './delayed-relay.js';
 export { freePort } from './free-port.js';
 export { NatsProcess } from './nats-process.js';
 export { linkConformance, type LinkDriver, type TestRunner } from './link-conformance.js';

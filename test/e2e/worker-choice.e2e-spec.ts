@@ -99,10 +99,22 @@ describe('a choice of workers', () => {
     const ids = cluster.workers.map(({ app }) => app.get(LinkNode).info.id);
     const client = await cluster.connect();
     for (const id of [...ids, ...ids]) {
-      await cluster.api.updateSession(client.clientId, { where: id });
+      await cluster.api.updateSession(client.clientId, { $workers: { where: id } });
       expect(await whereIs(client)).toBe(id);
     }
-    await cluster.api.updateSession(client.clientId, { where: 'gone' });
-    expect(await whereIs(client)).toBe(ids[2]);
+    for (const pins of ['gone', 7, null, [ids[0]], { where: 'gone' }, { where: [ids[0]] }, { other: ids[0] }]) {
+      await cluster.api.updateSession(client.clientId, { $workers: pins as never });
+      expect(await whereIs(client)).toBe(ids[2]);
+    }
+  });
+
+  it('is not pinned by a setting that has the name of a module, whatever it is', async () => {
+    cluster = await createTestCluster({ workers: 3, handlers: { controllers: [Where] } });
+    const client = await cluster.connect();
+    const first = await whereIs(client);
+    for (const { app } of cluster.workers) {
+      await cluster.api.updateSession(client.clientId, { where: app.get(LinkNode).info.id });
+      expect(await whereIs(client)).toBe(first);
+    }
   });
 });

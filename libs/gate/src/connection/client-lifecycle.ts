@@ -153,8 +153,8 @@ export class ClientLifecycle implements AgentHost {
     const outcome = agent.arrival === 'coming' ? welcome?.event : agent.arrival;
     this.events.disconnected(agent, { code, reason, groups }, outcome === 'told');
     this.router.forget(agent);
-    this.guarded(() => this.agentLearner.disconnect(agent));
-    if (!welcome || welcome.greeted) this.guarded(() => this.learner.onDisconnect(session, event));
+    void this.guarded(() => this.agentLearner.disconnect(agent));
+    if (!welcome || welcome.greeted) void this.guarded(() => this.learner.onDisconnect(session, event));
   }
 
   private async welcome(

@@ -1,15 +1,22 @@
 import { Server as HttpServer, type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WsAdapter } from '@nestjs/platform-ws';
-import type { ServerOptions, WebSocketServer } from 'ws';
+import { type ServerOptions, WebSocketServer } from 'ws';
 import type { Refusal } from './admission.js';
+import { assertWsVersion } from './ws-version.js';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
+type Emit = (event: string, ...args: unknown[]) => boolean;
+
 /**
- * Puts the gate's endpoint on an HTTP server beside whatever listens for upgrades there: `@WebSocketGateway`s of the
- * application, on `ws` or socket.io. Their adapters destroy or time out sockets on paths they do not know, so this one
- * stands before them, and hands on every upgrade that is not the gate's.
+ * Puts the gate's endpoint on an HTTP server beside other listeners for upgrades: `@WebSocketGateway`s of the application, on
+ * `ws` or socket.io, and servers of its own. They may be added before or after the gate starts.
+ *
+ * Such listeners destroy, answer or time out sockets on paths they do not know, so that the gate's upgrades must not reach
+ * them. The adapter therefore takes the server's `upgrade` event itself: an upgrade on the gate's path goes to the gate only,
+ * every other one to the listeners that the server has at that moment, unchanged.
  */
 export class GateWsAdapter extends WsAdapter {
   constructor(
@@ -18,33 +25,81 @@ export class GateWsAdapter extends WsAdapter {
     private readonly onUpgrade: UpgradeHandler,
     /** Answers an upgrade on a path where nobody is. */
     private readonly onStray: (socket: Duplex) => void,
+    /** Called before an upgrade is handed to the other listeners. */
+    private readonly onForeign: (socket: Duplex) => void = () => undefined,
+    /** How long the other listeners may take to answer an upgrade, in milliseconds; then it is a stray one. */
+    private readonly answerMs: number = 10_000,
   ) {
     super(server);
   }
 
-  /** Takes the endpoint's place on the server, and makes the WebSocket server that will speak there. */
+  /**
+   * Takes the endpoint's place on the server, and makes the WebSocket server that will speak there.
+   * @throws {Error} when the installed `ws` is too old.
+   */
   open(options: ServerOptions): WebSocketServer {
-    return this.create(0, { ...options, path: this.path }) as WebSocketServer;
+    assertWsVersion();
+    this.takeUpgrades();
+    return this.create(0, options);
   }
 
-  protected override ensureHttpServerExists(): HttpServer {
-    const others = this.server.listeners('upgrade') as UpgradeHandler[];
-    this.server.removeAllListeners('upgrade');
-    const dispatch: UpgradeHandler = (request, socket, head) => {
-      if (pathOf(request.url) === this.path) this.onUpgrade(request, socket, head);
-      else if (others.length > 0) for (const other of others) other.call(this.server, request, socket, head);
-      else this.onStray(socket);
-    };
-    this.server.on('upgrade', dispatch);
-    this.release = () => {
-      this.server.off('upgrade', dispatch);
-      for (const other of others) this.server.on('upgrade', other);
-    };
-    return this.server;
+  /** Makes a server of the gate's own `ws`: the one that the base class would make is of the older `ws` that it pins. */
+  override create(_port: number, options: ServerOptions = {}): WebSocketServer {
+    const server = new WebSocketServer({ ...options, noServer: true });
+    this.bindErrorHandler(server);
+    return server;
   }
 
-  /** Gives the server back to the others. */
+  /** Gives the upgrades of the server back. */
   release: () => void = () => undefined;
+
+  private takeUpgrades(): void {
+    const { server } = this;
+    const emitter = server as { emit: Emit };
+    const wasOwn = Object.hasOwn(server, 'emit');
+    const before = emitter.emit;
+    let isReleased = false;
+    const emit: Emit = (event, ...args) => {
+      if (event !== 'upgrade' || isReleased) return Reflect.apply(before, server, [event, ...args]);
+      const [request, socket, head] = args as Parameters<UpgradeHandler>;
+      if (pathOf(request.url) === this.path) this.onUpgrade(request, socket, head);
+      else if (this.hasOthers()) this.handOn(socket as Socket, () => Reflect.apply(before, server, [event, ...args]));
+      else this.onStray(socket);
+      return true;
+    };
+    emitter.emit = emit;
+    // Node treats an upgrade as a plain request while nobody listens for it.
+    server.on('upgrade', this.marker);
+    this.release = () => {
+      isReleased = true;
+      server.off('upgrade', this.marker);
+      // What has been put around it meanwhile stays, and calls through.
+      if (emitter.emit !== emit) return;
+      if (wasOwn) emitter.emit = before;
+      else Reflect.deleteProperty(server, 'emit');
+    };
+  }
+
+  private readonly marker = (): void => undefined;
+
+  private hasOthers(): boolean {
+    return this.server.listeners('upgrade').some(listener => listener !== this.marker);
+  }
+
+  /** A listener may answer later, or leave the upgrade to another one: which it is shows by whether it is answered in time. */
+  private handOn(socket: Socket, emit: () => void): void {
+    const { bytesWritten } = socket;
+    const isAnswered = (): boolean => socket.destroyed || !socket.writable || socket.bytesWritten !== bytesWritten;
+    this.onForeign(socket);
+    emit();
+    if (isAnswered()) return;
+    // Node has taken its own listener off: a reset would end the process.
+    socket.on('error', () => socket.destroy());
+    const timer = setTimeout(() => {
+      if (!isAnswered()) this.onStray(socket);
+    }, this.answerMs);
+    socket.once('close', () => clearTimeout(timer));
+  }
 }
 
 /** How long a client whose upgrade was refused may take to close its side, in milliseconds. */

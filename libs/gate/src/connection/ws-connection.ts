@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
-import { CLOSE } from '@nestgate/protocol';
+import { CLOSE, closeReason } from '@nestgate/protocol';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { readDirectly } from './direct-read.js';
@@ -11,8 +11,6 @@ import { readAhead } from './ws-read-ahead.js';
 /** Pings a client may send per second, and at once. Browsers send none, libraries one in some seconds. */
 const PING_RATE = 10;
 const PING_BURST = 30;
-/** A reason has at most 123 bytes in a close frame. */
-const MAX_REASON = 123;
 
 /** What `ws` closes with, by its error. Anything else of its receiver is a protocol error. */
 const CLOSE_CODE_OF: Readonly<Record<string, number>> = {
@@ -117,13 +115,7 @@ export class WsConnection implements Connection {
   }
 
   close(code: number, reason: string): void {
-    this.ws.close(
-      code,
-      Buffer.from(reason)
-        .subarray(0, MAX_REASON)
-        .toString()
-        .replace(/\uFFFD+$/, ''),
-    );
+    this.ws.close(code, closeReason(reason));
   }
 
   destroy(): void {

@@ -34,3 +34,26 @@ const BY_CODE: ReadonlyMap<number, CloseCodeInfo> = new Map(Object.values(CLOSE)
 export function closeCodeInfo(code: number): CloseCodeInfo | undefined {
   return BY_CODE.get(code);
 }
+
+/** Bytes of UTF-8 that a close frame has room for, beside its code. */
+export const MAX_CLOSE_REASON_BYTES = 123;
+
+/**
+ * Whether a close code can be sent: those that RFC 6455 and its registry define for endpoints, and the ranges of libraries
+ * and applications. 1004, 1005, 1006 and 1015 never stand in a frame.
+ */
+export function isSendableCloseCode(code: unknown): code is number {
+  if (typeof code !== 'number' || !Number.isInteger(code)) return false;
+  if (code >= 3000) return code <= 4999;
+  return code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
+}
+
+/** A close reason as it is sent: well-formed, and cut after at most {@link MAX_CLOSE_REASON_BYTES} bytes of UTF-8. */
+export function closeReason(text: string): string {
+  // Each unit of UTF-16 takes at least one byte. `encode` replaces halves of characters.
+  const bytes = new TextEncoder().encode(text.slice(0, MAX_CLOSE_REASON_BYTES));
+  let end = Math.min(bytes.length, MAX_CLOSE_REASON_BYTES);
+  // Not within a character: its later bytes are 10xxxxxx.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, end));
+}

@@ -7,7 +7,7 @@ export {
   MAX_ERROR_MESSAGE,
   type TruncatedDetails,
 } from './bounded-error.js';
-export { CLOSE, closeCodeInfo, type CloseCodeInfo } from './close-codes.js';
+export { CLOSE, closeCodeInfo, type CloseCodeInfo, closeReason, isSendableCloseCode } from './close-codes.js';
 export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode } from './errors.js';
 export { type DecodedFrame, type FrameFault, JsonFrameDecoder, MAX_JSON_DEPTH } from './json-decoder.js';
 export { isDeeperThan } from './json-scan.js';

@@ -583,6 +583,28 @@ describe('ClientAgent: closing', () => {
     expect(connection.acts).toEqual(['write']);
   });
 
+  it.each([1004, 1005, 1006, 1015, 999, 2999, 5000, 4000.5, NaN, '4000', null])(
+    'refuses the close code %s before anything changes',
+    async code => {
+      const { host, agent, connection, stick, push } = connect();
+      await stick();
+      push('a');
+      expect(() => agent.close(code as number, 'bye')).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+      expect(() => agent.destroy(code as number, 'bye')).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+      expect(() => agent.close(4000, 7 as never)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+      expect([agent.isClosed, agent.error, host.retired, connection.acts]).toEqual([false, undefined, [], ['write']]);
+      agent.close(4000, 'bye');
+      expect(host.retired).toEqual(['4000 bye']);
+    },
+  );
+
+  it('cuts a reason that a close frame has no room for', () => {
+    const { host, agent, connection } = connect();
+    agent.close(4000, 'ä'.repeat(100));
+    expect(connection.acts).toEqual([`close 4000 ${'ä'.repeat(61)}`]);
+    expect(host.retired).toEqual([`4000 ${'ä'.repeat(61)}`]);
+  });
+
   it('closes on a violation of the connection', () => {
     const { agent, connection } = connect();
     agent.onViolation(1003, 'text frames only');

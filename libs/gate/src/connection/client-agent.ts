@@ -1,5 +1,13 @@
 import type { Peer } from '@nestgate/link';
-import { type Body, CLOSE, type ErrorBody, GateError } from '@nestgate/protocol';
+import {
+  type Body,
+  CLOSE,
+  closeReason,
+  type ErrorBody,
+  GateError,
+  isSendableCloseCode,
+  logText,
+} from '@nestgate/protocol';
 import { encodeMessage, type Session } from '@nestgate/worker';
 import { isWellFormed } from '../body-value.js';
 import type { GateCounters } from '../gate-counters.js';
@@ -149,7 +157,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   }
 
   onViolation(code: number, reason: string): void {
-    this.close(code, reason);
+    // A connection of the application's own may say anything.
+    this.close(isSendableCloseCode(code) ? code : CLOSE.policy.code, reason);
   }
 
   onBroken(code: number, reason: string): void {
@@ -279,9 +288,18 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   // Its end.
 
-  /** Closes the connection, after what is queued has been sent or `closeTimeout` is over. */
+  /**
+   * Closes the connection, after what is queued has been sent or `closeTimeout` is over. Of the reason, what is beyond 123
+   * bytes of UTF-8 is cut.
+   * @throws {GateError} `BAD_ARGUMENT` for a code that no close frame may carry (allowed: 1000–1003, 1007–1014, 3000–4999), on
+   * TCP too, and for a reason that is no string. Nothing has changed then.
+   */
   close(code: number = CLOSE.kicked.code, reason: string = CLOSE.kicked.reason): void {
-    if (this.state !== 'open') return;
+    assertClose(code, reason);
+    if (this.state === 'open') this.sendAway(code, closeReason(reason));
+  }
+
+  private sendAway(code: number, reason: string): void {
     this.end(code, reason);
     this.queue.drain();
     const cancel = this.host.afterCloseTimeout(() => this.connection.destroy());
@@ -289,9 +307,13 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.sayFarewellWhenSent();
   }
 
-  /** Cuts the connection at once; what is queued is dropped. */
+  /**
+   * Cuts the connection at once; what is queued is dropped. Code and reason are not sent: `onDisconnect` is told them.
+   * @throws {GateError} `BAD_ARGUMENT` as {@link close} does.
+   */
   destroy(code: number, reason: string): void {
-    if (this.state === 'open') this.end(code, reason);
+    assertClose(code, reason);
+    if (this.state === 'open') this.end(code, closeReason(reason));
     this.connection.destroy();
   }
 
@@ -372,6 +394,16 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     if (isWellFormed(this.wire.frame.body)) this.sendError(id, DUPLICATE_ID, topic);
     else this.refuseBadFrame();
   }
+}
+
+function assertClose(code: unknown, reason: unknown): void {
+  if (!isSendableCloseCode(code)) {
+    throw new GateError(
+      'BAD_ARGUMENT',
+      `The close code ${logText(code)} cannot be sent; allowed: 1000–1003, 1007–1014, 3000–4999`,
+    );
+  }
+  if (typeof reason !== 'string') throw new GateError('BAD_ARGUMENT', 'A close reason must be a string');
 }
 
 const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();

@@ -12,6 +12,9 @@ const times = {
   connectMs: 4_000,
   minRetryMs: 20,
   maxRetryMs: 200,
+  recentRetryMs: 200,
+  recentMs: 60_000,
+  stableMs: 500,
   twinRetryMs: 15_000,
 };
 const notFound = Object.assign(new Error('not found'), { code: 'ENOTFOUND' });

@@ -18,6 +18,7 @@ const NODE_DEFAULTS: Record<keyof NodeOptions, string> = {
   link: "`'memory:'`",
   secret: '–',
   nodeId: 'generated',
+  gateWait: '`3000`',
   currentClient: 'where it is used',
 };
 const TOPIC_DEFAULTS: Record<keyof OnTopicOptions, string> = {

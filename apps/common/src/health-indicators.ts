@@ -48,9 +48,9 @@ export class GateLinkHealthIndicator {
   check() {
     const indicator = this.indicators.check('link');
     const { isUp, peers } = this.node.link();
-    if (!isUp) return indicator.down('the link is down');
-    if (this.node.role !== 'gate' && peers.gate === 0) return indicator.down('no gate is in reach');
-    return indicator.up({ peers });
+    if (isUp) return indicator.up({ peers });
+    const isAlone = this.node.role !== 'gate' && peers.gate === 0;
+    return indicator.down(isAlone ? 'no gate is in reach' : 'the link is down');
   }
 }
 

@@ -45,7 +45,7 @@ export interface TlsOptions {
 export type LoginRule = 'many' | 'replace' | 'refuse';
 
 /** The options of a gate. Times are in milliseconds, sizes in bytes. */
-export interface GateOptions extends NodeOptions {
+export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
   readonly ws?: WsOptions;
   /** TCP clients; off unless given. */
   readonly tcp?: TcpOptions;

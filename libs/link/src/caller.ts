@@ -22,13 +22,16 @@ export interface Gathered<R> {
 
 /**
  * Sends an operation and does not wait for its outcome. Returns what to wait for when the link is congested, else
- * `undefined`. Rejects with `LINK_UNAVAILABLE` while the link as a whole is down; then only clients of this node get it.
+ * `undefined`. Rejects with `LINK_UNAVAILABLE` while no gate is in reach or the link as a whole is down; then only clients
+ * of this node get it. What misses a gate that is out of reach is counted as refused, once for each such gate; what misses
+ * a client because the boot of the gate that owns it was lost, once for each such client.
  */
 type Cast<O> = (args: ArgsOf<O>) => Promise<void> | undefined;
 
 /**
- * Sends an operation and waits. Rejects with the gate's coded error, `SESSION_NOT_FOUND` when the owner of the client is
- * gone, `LINK_UNAVAILABLE` when it is out of reach, `TIMEOUT` after the deadline, or `PARTIAL_RESULT` (details `{result, missing}`) when some gates did not answer.
+ * Sends an operation and waits; right after the start, for the first gate too. Rejects with the gate's coded error,
+ * `SESSION_NOT_FOUND` when the owner of the client is gone, `LINK_UNAVAILABLE` when it, or every gate, is out of reach,
+ * `TIMEOUT` after the deadline, or `PARTIAL_RESULT` (details `{result, missing}`) when some gates did not answer.
  */
 type Call<O> = (args: ArgsOf<O>, options?: CallOptions) => Promise<ResultOf<O>>;
 
@@ -99,12 +102,15 @@ function* targets(node: LinkNode, operation: AnyOperation, args: unknown): Itera
 function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<void> | undefined {
   const channel = operation.to === 'all-gates' && node.castsChannels ? operation.channel?.(args) : undefined;
   let congested: Promise<void> | undefined;
+  let missed = 0;
   const only = operation.to === 'owners' ? soleTarget(args) : undefined;
   if (only !== undefined) {
     const peer = ownerOf(node, only);
     if (peer) {
       node.notify(peer, operation, args);
       congested = peer.whenDrained();
+    } else if (isOutOfReach(node, only)) {
+      missed = 1;
     }
   } else if (channel === undefined) {
     for (const [peer, share] of targets(node, operation, args)) {
@@ -112,16 +118,19 @@ function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<v
       const drained = peer.whenDrained();
       if (drained) congested = congested ? Promise.all([congested, drained]).then(() => undefined) : drained;
     }
+    missed = operation.to === 'owners' ? countOutOfReach(node, args) : node.gatesOutOfReach;
   } else {
     congested = node.cast(channel, operation, args);
     if (node.info.role === 'gate') node.notify(node.me, operation, args);
+    missed = node.gatesOutOfReach;
   }
-  if (!node.hasMissingGates && node.isUp) return congested;
-  const missed = missedGates(node, operation, args).length;
-  if (missed === 0 && node.isUp) return congested;
+  if (node.isUp) {
+    // The rest of the cluster goes on without a gate that is out of reach.
+    if (missed > 0) node.noteRefused(missed);
+    return congested;
+  }
   node.noteRefused(Math.max(1, missed));
-  // The rest of a cluster goes on without a gate that was lost; without the link there is nobody left to send to.
-  return node.isUp ? congested : Promise.reject(new GateError('LINK_UNAVAILABLE'));
+  return Promise.reject(new GateError('LINK_UNAVAILABLE'));
 }
 
 /** The one client that most pushes are for: nothing has to be shared out then. */
@@ -130,12 +139,31 @@ function soleTarget(args: unknown): string | undefined {
   return clientIds.length === 1 ? clientIds[0] : undefined;
 }
 
-/** The gates that this is for and that are out of reach. */
-function missedGates(node: LinkNode, operation: AnyOperation, args: unknown): readonly NodeId[] {
-  const { missingGates } = node;
-  if (missingGates.length === 0 || operation.to !== 'owners') return missingGates;
-  const owners = (args as { clientIds: readonly string[] }).clientIds.map(parseClientId);
-  return missingGates.filter(id => owners.some(owner => owner?.gate === id && node.isMissing(id, owner.epoch)));
+/** Whether a client has an owner that was lost, or may have one that was never reached: it may be there, and is missed. */
+function isOutOfReach(node: LinkNode, clientId: string): boolean {
+  const owner = parseClientId(clientId);
+  return owner !== undefined && node.fateOf(owner.gate, owner.epoch) !== 'gone';
+}
+
+function countOutOfReach(node: LinkNode, args: unknown): number {
+  let count = 0;
+  for (const clientId of (args as { clientIds: readonly string[] }).clientIds) {
+    if (!ownerOf(node, clientId) && isOutOfReach(node, clientId)) count++;
+  }
+  return count;
+}
+
+/** The gates that this is for and whose answers are missing. */
+function missingGates(node: LinkNode, operation: AnyOperation, args: unknown): readonly NodeId[] {
+  if (operation.to !== 'owners') return node.missingGates;
+  const missing = new Set<NodeId>();
+  for (const clientId of (args as { clientIds: readonly string[] }).clientIds) {
+    const owner = ownerOf(node, clientId) ? undefined : parseClientId(clientId);
+    if (!owner || node.fateOf(owner.gate, owner.epoch) !== 'missing') continue;
+    if (node.isMissing(owner.gate, owner.epoch)) missing.add(owner.gate);
+    else for (const name of node.neverReachedGates) missing.add(name);
+  }
+  return [...missing];
 }
 
 async function call(node: LinkNode, operation: AnyOperation, args: unknown, options?: CallOptions): Promise<unknown> {
@@ -152,13 +180,16 @@ async function callOwner(
   args: { clientId: string },
   options?: CallOptions,
 ): Promise<unknown> {
+  const deadline = deadlineOf(options);
+  if (!node.hasMetGates) await node.untilGates(deadline - performance.now());
   const peer = ownerOf(node, args.clientId);
   if (!peer) {
     const owner = parseClientId(args.clientId);
-    throw new GateError(owner && node.isMissing(owner.gate, owner.epoch) ? 'LINK_UNAVAILABLE' : 'SESSION_NOT_FOUND');
+    const isMissing = owner && node.fateOf(owner.gate, owner.epoch) === 'missing';
+    throw new GateError(isMissing ? 'LINK_UNAVAILABLE' : 'SESSION_NOT_FOUND');
   }
   try {
-    return await ask(node, peer, operation, args, options);
+    return await ask(node, peer, operation, args, deadline);
   } catch (error) {
     if (!(error instanceof GateError) || error.code !== 'NODE_LOST') throw error;
     throw new GateError(isStillThere(node, peer.info) ? 'LINK_UNAVAILABLE' : 'SESSION_NOT_FOUND');
@@ -171,10 +202,13 @@ async function gather(
   args: unknown,
   options?: CallOptions,
 ): Promise<Gathered<unknown>> {
+  const deadline = deadlineOf(options);
+  if (!node.hasMetGates) await node.untilGates(deadline - performance.now());
+  if (operation.to === 'all-gates' && !node.hasGates) throw new GateError('LINK_UNAVAILABLE', 'No gate is in reach');
   const asked = [...targets(node, operation, args)];
   // Now, and not when the answers are there: a gate that comes back meanwhile has not been asked all the same.
-  const missing = new Set<NodeId>(missedGates(node, operation, args));
-  const answers = await Promise.allSettled(asked.map(([peer, share]) => ask(node, peer, operation, share, options)));
+  const missing = new Set<NodeId>(missingGates(node, operation, args));
+  const answers = await Promise.allSettled(asked.map(([peer, share]) => ask(node, peer, operation, share, deadline)));
   let result = operation.empty?.();
   for (const [index, answer] of answers.entries()) {
     if (answer.status === 'fulfilled') {
@@ -213,14 +247,12 @@ const SILENCE: ReadonlySet<string> = new Set([
   'UNKNOWN_OPERATION',
 ]);
 
-function ask(
-  node: LinkNode,
-  peer: Peer,
-  operation: AnyOperation,
-  args: unknown,
-  options?: CallOptions,
-): Promise<unknown> {
+function ask(node: LinkNode, peer: Peer, operation: AnyOperation, args: unknown, deadline: number): Promise<unknown> {
   const pending = new PendingCall(operation);
-  node.request(peer, operation, args, pending, performance.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS));
+  node.request(peer, operation, args, pending, deadline);
   return pending.promise;
+}
+
+function deadlineOf(options: CallOptions | undefined): number {
+  return performance.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS);
 }

@@ -6,7 +6,10 @@ export interface LinkCounters {
   corrupt: number;
   /** Messages that were not taken, because the link or their peer was out of reach or full. */
   refused: number;
-  /** Batches that were under way when the link broke or their peer was lost, and may not have arrived. */
+  /**
+   * Messages that were under way when the link broke or their peer was lost, and may not have arrived; over NATS the
+   * batches that they were in.
+   */
   uncertain: number;
   /** Answers that came after their request had ended. */
   late: number;

@@ -1,13 +1,13 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { GateError } from '@nestgate/protocol';
 import { ByteWriter } from './bytes.js';
 import { createCaller } from './caller.js';
-import { count, nothing, struct, text } from './codec.js';
+import { count, list, nothing, struct, text } from './codec.js';
 import { MemoryBus } from './drivers/memory-link.js';
 import { numberBatch, writeBatchHeader } from './envelope.js';
 import { LinkNode } from './link-node.js';
-import type { Link, NodeRole, PeerChange } from './link.js';
-import { castOp, ownerOp, queryOp, sum } from './operation.js';
+import type { Link, NodeRole, PeerChange, UnreachedGate } from './link.js';
+import { castOp, ownerOp, ownersOp, queryOp, sum } from './operation.js';
 import type { Peer } from './peer.js';
 import { PendingCall } from './pending.js';
 
@@ -92,9 +92,142 @@ describe('LinkNode', () => {
     expect(await createCaller(api, contract).total.call({ by: 2 })).toBe(6);
   });
 
-  it('answers at once when there is no gate', async () => {
+  it('waits for the first gate, and joins the link for that', async () => {
+    const api = new LinkNode({
+      link: bus.link(),
+      self: { id: 'a1', role: 'api', epoch: 'e', modules: [], draining: false },
+    });
+    nodes.push(api);
+    const caller = createCaller(api, contract);
+    const asked = [caller.total.call({ by: 2 }), caller.echo.call({ clientId: 'g1.e1.1', word: 'a' })];
+    expect(api.isUp).toBe(false);
+    await start('g1');
+    expect(await Promise.all(asked)).toEqual([2, 'g1:a']);
+    expect(api.isUp).toBe(true);
+  });
+
+  it('rejects calls once the time for the first gate is over, and pushes at once', async () => {
+    const self = { id: 'a1', role: 'api', epoch: 'e', modules: [], draining: false } as const;
+    const api = new LinkNode({ link: bus.link(), self, gateWait: 100 });
+    nodes.push(api);
+    await api.open();
+    expect(api.isUp).toBe(false);
+    const caller = createCaller(api, contract);
+    const unavailable = { code: 'LINK_UNAVAILABLE' };
+    await expect(caller.poke.cast({ word: 'a' })).rejects.toMatchObject(unavailable);
+    expect(api.counters.refused).toBe(1);
+    const calls = () => [
+      caller.total.call({ by: 2 }),
+      caller.total.gather({ by: 2 }),
+      caller.poke.call({ word: 'a' }),
+      caller.echo.call({ clientId: 'g1.e1.1', word: 'a' }),
+    ];
+    const beganAt = performance.now();
+    for (const call of calls()) await expect(call).rejects.toMatchObject(unavailable);
+    expect(performance.now() - beganAt).toBeGreaterThan(50);
+    const waits = jest.spyOn(globalThis, 'setTimeout');
+    for (const call of calls()) await expect(call).rejects.toMatchObject(unavailable);
+    expect(waits).not.toHaveBeenCalled();
+    waits.mockRestore();
+    await start('g1');
+    expect(await caller.total.call({ by: 2 })).toBe(2);
+  });
+
+  it('says as its status whether a gate can work with what it is sent', async () => {
     const api = await start('a1', 'api');
-    expect(await createCaller(api, contract).total.call({ by: 2 })).toBe(0);
+    const told: boolean[] = [];
+    api.onStatus(isUp => told.push(isUp));
+    const gate = await start('g1');
+    await start('w1', 'worker');
+    await gate.close();
+    expect(told).toEqual([true, false]);
+    await expect(createCaller(api, contract).total.call({ by: 2 })).rejects.toMatchObject({ code: 'LINK_UNAVAILABLE' });
+  });
+
+  describe('with a configured list of gates', () => {
+    let change: (change: PeerChange) => void;
+    let setUnreached: (gates: UnreachedGate[]) => void;
+    let api: LinkNode;
+
+    async function startApi(): Promise<void> {
+      const link = bus.link();
+      const open = link.open.bind(link);
+      link.open = (self, events) => {
+        change = events.onPeer;
+        setUnreached = gates => events.onUnreached?.(gates);
+        return open(self, events);
+      };
+      api = await start('a1', 'api', link);
+      await start('g1');
+    }
+
+    it('names those that were never reached, and counts pushes that miss them', async () => {
+      await startApi();
+      setUnreached([{ name: 'far:1', wasReached: false, reason: 'ECONNREFUSED' }]);
+      const { total, poke, echo } = createCaller(api, contract);
+      const partial = { code: 'PARTIAL_RESULT', details: { result: 2, missing: ['far:1'] } };
+      await expect(total.call({ by: 2 })).rejects.toMatchObject(partial);
+      expect(await total.gather({ by: 2 })).toEqual(partial.details);
+      await poke.cast({ word: 'a' });
+      expect(api.counters.refused).toBe(1);
+      // It may be the one with this client, but not with one of an earlier boot of a gate that is here.
+      await expect(echo.call({ clientId: 'g2.e.1', word: 'a' })).rejects.toMatchObject({ code: 'LINK_UNAVAILABLE' });
+      await expect(echo.call({ clientId: 'g1.e0.1', word: 'a' })).rejects.toMatchObject({ code: 'SESSION_NOT_FOUND' });
+      setUnreached([]);
+      expect(await total.call({ by: 2 })).toBe(2);
+      await poke.cast({ word: 'a' });
+      expect(api.counters.refused).toBe(1);
+    });
+
+    it('counts pushes that miss one that was reached before, and takes its clients for gone', async () => {
+      await startApi();
+      const g2 = await start('g2');
+      const { total, poke } = createCaller(api, contract);
+      setUnreached([{ name: 'g2', wasReached: true, reason: 'ECONNREFUSED' }]);
+      await g2.close();
+      expect(await total.call({ by: 2 })).toBe(2);
+      await poke.cast({ word: 'a' });
+      expect(api.counters.refused).toBe(1);
+      await new Promise(resolve => setImmediate(resolve));
+      // Lost a moment ago, and out of reach: one gate.
+      change({ type: 'lost', id: 'g1' });
+      setUnreached([{ name: 'g1', wasReached: true, reason: undefined }]);
+      await expect(poke.cast({ word: 'a' })).rejects.toMatchObject({ code: 'LINK_UNAVAILABLE' });
+      expect(api.counters.refused).toBe(2);
+    });
+  });
+
+  it('counts pushes to clients whose gate was lost, also when it is taken for dead, and to no others', async () => {
+    const link = bus.link();
+    let change: (change: PeerChange) => void = () => undefined;
+    const open = link.open.bind(link);
+    link.open = (self, events) => {
+      change = events.onPeer;
+      return open(self, events);
+    };
+    const api = await start('a1', 'api', link);
+    await start('g1');
+    const g2 = await start('g2');
+    const { tell } = createCaller(api, { tell: ownersOp(9, struct({ clientIds: list(text) }), count, sum) });
+    change({ type: 'lost', id: 'g2' });
+    const [here, lost, gone] = ['g1.e1.1', 'g2.e1.1', 'g3.e1.1'] as [string, string, string];
+    await tell.cast({ clientIds: [lost] });
+    expect(api.counters.refused).toBe(1);
+    const clock = jest.spyOn(performance, 'now').mockReturnValue(performance.now() + 60_000);
+    await tell.cast({ clientIds: [lost] });
+    await tell.cast({ clientIds: [here, lost, lost, gone] });
+    await tell.cast({ clientIds: [here] });
+    await tell.cast({ clientIds: [gone] });
+    clock.mockRestore();
+    expect(api.counters.refused).toBe(4);
+    change({ type: 'join', node: { ...g2.info, epoch: 'e2' } });
+    await tell.cast({ clientIds: [lost] });
+    expect(api.counters.refused).toBe(5);
+    change({ type: 'lost', id: 'g2' });
+    change({ type: 'join', node: g2.info });
+    change({ type: 'leave', id: 'g2' });
+    await tell.cast({ clientIds: [lost] });
+    expect(api.counters.refused).toBe(5);
   });
 
   it('names the gates that did not answer', async () => {

@@ -2,10 +2,11 @@ import { GateError } from '@nestgate/protocol';
 import { Dispatcher, type IncomingCall, type Replier } from './dispatcher.js';
 import { NO_ANSWER, writeRequest } from './envelope.js';
 import { Exchange } from './exchange.js';
+import { FirstGate, GATE_WAIT_MS } from './first-gate.js';
 import { Inbound } from './inbound.js';
 import type { LinkCounters } from './link-counters.js';
-import type { Link, NodeId, NodeInfo, PeerChange } from './link.js';
-import { MissingGates } from './missing-gates.js';
+import type { Link, NodeId, NodeInfo, PeerChange, UnreachedGate } from './link.js';
+import { type GateFate, MissingGates } from './missing-gates.js';
 import type { Operation } from './operation.js';
 import { type Batch, endRequests } from './outlet.js';
 import { Outbound, type OutboundHost } from './outbound.js';
@@ -18,6 +19,11 @@ import { Signal } from './signal.js';
 export interface LinkNodeOptions {
   readonly link: Link;
   readonly self: NodeInfo;
+  /**
+   * How long calls wait for the first gate, in milliseconds from the start of the node; 0: not at all.
+   * @defaultValue 3000
+   */
+  readonly gateWait?: number;
   /** Told of errors that a handler threw without a code: defects that nobody else would see. */
   readonly onDefect?: (error: unknown) => void;
 }
@@ -36,6 +42,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   /** @internal */
   readonly requests = new RequestPool(error => this.reportDefect(error));
   private readonly missing = new MissingGates();
+  private readonly firstGate: FirstGate;
   private readonly changes = new Signal<PeerChange>();
   private readonly gaps = new Signal<Peer>();
   private readonly statuses = new Signal<boolean>();
@@ -44,6 +51,12 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   private readonly exchange: Exchange;
   private readonly inbound: Inbound;
   private linkUp = false;
+  /** What the listeners of the status were last told. */
+  private toldUp = false;
+  /** Gates on the link, this node included. */
+  private gates = 0;
+  private isOpened = false;
+  private unreached: readonly UnreachedGate[] = [];
   private opening: Promise<void> | undefined;
   private state: 'new' | 'open' | 'closed' = 'new';
 
@@ -51,6 +64,8 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.link = options.link;
     this.me = new Peer(options.self, true, this.requests);
     this.peerMap.set(options.self.id, this.me);
+    this.firstGate = new FirstGate(options.gateWait ?? GATE_WAIT_MS);
+    this.countGates();
     const { dispatcher, counters, gaps } = this;
     const outbound = new Outbound(this.link, this);
     const own = new OwnQueue(this);
@@ -83,24 +98,67 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     return this.requests.size;
   }
 
-  /** False before the link is open, after it is closed, and while it is down as a whole. */
+  /**
+   * Whether there is a gate that can work with what it is sent. False before the link is open, after it is closed, and while
+   * it is down as a whole.
+   */
   get isUp(): boolean {
-    return this.linkUp && this.state === 'open';
+    return this.linkUp && this.state === 'open' && this.gates > 0;
   }
 
-  /** The gates that went without a goodbye a moment ago, and may come back. */
+  /** Whether all nodes of the link are known when it is open, as its driver says. */
+  get knowsAllAtOpen(): boolean {
+    return this.link.knowsAllAtOpen === true;
+  }
+
+  /** The configured gates that are out of reach now, and why; empty on links without such a list. */
+  get unreachedGates(): readonly UnreachedGate[] {
+    return this.unreached;
+  }
+
+  /** Whether there is a gate on the link, this node included. */
+  get hasGates(): boolean {
+    return this.gates > 0;
+  }
+
+  /** Whether the link is open and has had a gate; else calls need {@link untilGates} first. A gate always has itself. */
+  get hasMetGates(): boolean {
+    return this.firstGate.hasCome && (this.isOpened || this.info.role === 'gate');
+  }
+
+  /**
+   * Joins the link, unless that has been done, and waits for the first gate, within the time that a process has for that
+   * at its start. Waits for `waitMs` at most.
+   * @throws {GateError} `LINK_UNAVAILABLE` when there was no gate by then, and what {@link open} rejects with.
+   */
+  async untilGates(waitMs: number): Promise<void> {
+    if (this.state !== 'closed') await this.firstGate.wait(this.open(), waitMs);
+    if (!this.firstGate.hasCome) throw new GateError('LINK_UNAVAILABLE', 'No gate is in reach');
+  }
+
+  /** The gates whose answers are missing: lost a moment ago, or configured and never reached. */
   get missingGates(): readonly NodeId[] {
     return this.missing.ids();
   }
 
-  /** Whether any gate may be missing; quick to say, and said for every push. */
-  get hasMissingGates(): boolean {
-    return this.missing.isNotEmpty;
+  /** Those of {@link missingGates} that were never reached, by address. */
+  get neverReachedGates(): readonly NodeId[] {
+    return this.missing.neverReached();
   }
 
-  /** Whether this boot of a gate is one of {@link missingGates}. */
+  /** How many gates a push to all of them misses; quick to say where it is none. */
+  get gatesOutOfReach(): number {
+    return this.missing.gaps;
+  }
+
+  /** Whether this boot of a gate was lost a moment ago, and may come back. */
   isMissing(id: NodeId, epoch: string): boolean {
     return this.missing.has(id, epoch);
+  }
+
+  /** What became of a boot of a gate that is not on the link. */
+  fateOf(id: NodeId, epoch: string): GateFate {
+    return this.missing.fateOf(id, epoch, this.peerMap.has(id));
   }
 
   /** Joins the cluster. Asked several times, all wait for the one joining. */
@@ -111,6 +169,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   private async openLink(): Promise<void> {
     if (this.state !== 'new') return;
     this.state = 'open';
+    this.firstGate.begin();
     // The driver itself says what it cannot send yet.
     this.changeStatus(true);
     await this.link.open(this.me.info, {
@@ -118,8 +177,13 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       onPeer: change => this.changePeer(change),
       onDrain: id => this.outbound.noteDrain(id),
       onStatus: isUp => this.changeStatus(isUp),
-      onUncertain: frames => (this.counters.uncertain += frames),
+      onUncertain: messages => (this.counters.uncertain += messages),
+      onUnreached: gates => {
+        this.unreached = gates;
+        this.missing.noteUnreached(gates);
+      },
     });
+    this.isOpened = true;
   }
 
   /** Leaves the cluster. Requests still waiting fail with `LINK_CLOSED`. */
@@ -147,7 +211,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     return this.changes.on(listener);
   }
 
-  /** Listens to the link as a whole going down and coming back. Returns how to stop. */
+  /** Listens to {@link isUp} changing: the link as a whole, or the last gate, going and coming back. Returns how to stop. */
   onStatus(listener: (isUp: boolean) => void): () => void {
     return this.statuses.on(listener);
   }
@@ -241,18 +305,20 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     if ('id' in change) {
       const peer = this.peerMap.get(change.id);
       this.peerMap.delete(change.id);
+      this.countGates();
       if (change.type === 'lost' && peer?.info.role === 'gate') this.missing.add(peer.info);
       // Told first: whoever hears of the end of a request may send the next one at once, and not to this peer again.
       this.changes.emit(change);
       if (peer) this.losePeer(peer);
     } else {
-      this.missing.delete(change.node.id);
+      this.missing.noteBack(change.node);
       const known = this.peerMap.get(change.node.id);
       // A new boot of a known node is another peer: whatever the old one owed is lost.
       if (known && known.info.epoch === change.node.epoch) {
         known.info = change.node;
       } else {
         this.peerMap.set(change.node.id, new Peer(change.node, false, this.requests));
+        this.countGates();
         if (known) {
           this.changes.emit({ type: 'leave', id: known.info.id });
           this.losePeer(known);
@@ -260,6 +326,13 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       }
       this.changes.emit(change);
     }
+    this.tellStatus();
+  }
+
+  private countGates(): void {
+    this.gates = 0;
+    for (const { info } of this.peerMap.values()) if (info.role === 'gate') this.gates++;
+    if (this.gates > 0) this.firstGate.note();
   }
 
   private losePeer(peer: Peer): void {
@@ -274,6 +347,13 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     if (isUp) this.outbound.restart();
     // An answer that could not be sent meanwhile is not sent later, and nobody can tell whose that was.
     else for (const peer of this.peerMap.values()) if (!peer.isSelf) peer.requests.abort(new GateError('NODE_LOST'));
+    this.tellStatus();
+  }
+
+  private tellStatus(): void {
+    const { isUp } = this;
+    if (this.toldUp === isUp) return;
+    this.toldUp = isUp;
     this.statuses.emit(isUp);
   }
 }

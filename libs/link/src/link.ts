@@ -30,6 +30,16 @@ export type PeerChange =
  */
 export type SendResult = 'sent' | 'congested' | 'refused';
 
+/** A gate that a link is configured to reach, and does not. */
+export interface UnreachedGate {
+  /** Its id when it was reached before, else its address as `host:port`. */
+  readonly name: NodeId;
+  /** Whether it was a peer before. */
+  readonly wasReached: boolean;
+  /** Why it was not reached, for people; `undefined` before the first attempt has ended. */
+  readonly reason: string | undefined;
+}
+
 /** What a link tells its node. */
 export interface LinkEvents {
   /** A frame of a peer. Frames of one peer come in the order in which they were sent. The buffer is the receiver's. */
@@ -39,8 +49,13 @@ export interface LinkEvents {
   onDrain(peer: NodeId | undefined): void;
   /** The link as a whole has gone down, or has come back. It counts as up when `open` has resolved. */
   onStatus(isUp: boolean): void;
-  /** The link broke while so many accepted frames were under way: nobody knows whether they have arrived. */
-  onUncertain(frames: number): void;
+  /**
+   * The link broke while so many accepted messages were under way: nobody knows whether they have arrived. A driver that
+   * does not know how many there are in a frame counts frames.
+   */
+  onUncertain(messages: number): void;
+  /** Drivers with a configured list of gates: these, and no others of the list, are out of reach now. */
+  onUnreached?(gates: readonly UnreachedGate[]): void;
 }
 
 /** Casts to this channel reach every gate. */
@@ -56,14 +71,20 @@ export interface Link {
    * each of them are as cheap, and share a batch with what else goes there.
    */
   readonly routesChannels: boolean;
+  /**
+   * Whether every node that is on the link is known when `open` has resolved. Without it, others may still be on their way: a
+   * gate waits for them before it takes clients.
+   * @defaultValue false
+   */
+  readonly knowsAllAtOpen?: boolean;
   /** Joins the cluster as `self`. Resolves when frames can be sent. */
   open(self: NodeInfo, events: LinkEvents): Promise<void>;
   /** The peers known now, without this node itself. */
   peers(): ReadonlyMap<NodeId, NodeInfo>;
   /** Tells the peers what has changed about this node. `id`, `role` and `epoch` stay. */
   announce(self: NodeInfo): void;
-  /** Sends to one peer, ordered per pair of nodes. */
-  send(to: NodeId, frame: Buffer): SendResult;
+  /** Sends to one peer, ordered per pair of nodes. `messages`: how many there are in the frame, 1 unless given. */
+  send(to: NodeId, frame: Buffer, messages?: number): SendResult;
   /** Sends to every gate that has joined the channel, or to all gates for {@link ALL_GATES}; never to this node. */
   cast(channel: string, frame: Buffer): SendResult;
   /** Gates: take part in a channel. Resolves when casts of any node reach this one. */

@@ -221,7 +221,7 @@ export class Outbound {
     const { id } = peer.info;
     if (!this.host.isUp || this.host.peers.get(id) !== peer) return 'refused';
     const number = peer.number(batch);
-    const result = this.link.send(id, batch.frame);
+    const result = this.link.send(id, batch.frame, batch.messages);
     if (result === 'refused') peer.takeBackNumber();
     else noteSent(batch, number);
     return result;

@@ -19,6 +19,7 @@ export class MemoryBus {
  */
 class MemoryLink implements Link {
   readonly routesChannels = true;
+  readonly knowsAllAtOpen = true;
   private self: NodeInfo | undefined;
   private events: LinkEvents | undefined;
   private readonly scope = new AsyncResource('MemoryLink');

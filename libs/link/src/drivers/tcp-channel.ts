@@ -89,13 +89,13 @@ export class TcpChannel {
     return this.greeting.peer;
   }
 
-  /** How many frames were sent, and may not have arrived. */
+  /** How many messages were sent, and may not have arrived. */
   get uncertain(): number {
     return this.pulse.uncertain;
   }
 
-  /** Sends a frame, or a cast when its header is given. */
-  send(frame: Buffer, castHeader?: Buffer): SendResult {
+  /** Sends a frame of so many messages, or a cast when its header is given. */
+  send(frame: Buffer, messages = 1, castHeader?: Buffer): SendResult {
     const { socket } = this;
     if (!this.peer || this.isClosing || !socket.writable || socket.writableLength > REFUSED_BYTES) return 'refused';
     const whole = frame.length + (castHeader?.length ?? HEADER_BYTES);
@@ -111,7 +111,7 @@ export class TcpChannel {
       socket.write(frame, onFlush);
       socket.uncork();
     }
-    this.pulse.noteSent();
+    this.pulse.noteSent(messages);
     if (socket.writableLength <= CONGESTED_BYTES) return 'sent';
     this.isCongested = true;
     return 'congested';

@@ -102,7 +102,7 @@ describe('TcpDialer', () => {
     last().accept();
     await pass(0);
     expect(isStarted).toBe(false);
-    dialer.noteReady(last().socket);
+    dialer.noteReady(last().socket, 'g1');
     await pass(0);
     expect(isStarted).toBe(true);
   });
@@ -112,7 +112,7 @@ describe('TcpDialer', () => {
     const waits: number[] = [];
     for (let i = 0; i < 6; i++) {
       last().accept();
-      dialer.noteReady(last().socket);
+      dialer.noteReady(last().socket, 'g1');
       waits.push(await fail());
     }
     expect(waits[5]).toBeGreaterThan(DIAL_TIMES.maxRetryMs / 2 - 1);
@@ -122,7 +122,7 @@ describe('TcpDialer', () => {
     await start();
     for (let i = 0; i < 6; i++) await fail();
     last().accept();
-    dialer.noteReady(last().socket);
+    dialer.noteReady(last().socket, 'g1');
     await pass(DIAL_TIMES.maxRetryMs + 1);
     expect(await fail()).toBeLessThanOrEqual(DIAL_TIMES.minRetryMs + 1);
   });
@@ -130,7 +130,7 @@ describe('TcpDialer', () => {
   it('dials a new address within one lookup', async () => {
     await start();
     last().accept();
-    dialer.noteReady(last().socket);
+    dialer.noteReady(last().socket, 'g1');
     addresses = ['10.0.0.1', '10.0.0.2'];
     await pass(DIAL_TIMES.lookupMs);
     expect(hosts()).toEqual(['10.0.0.1', '10.0.0.2']);
@@ -148,7 +148,7 @@ describe('TcpDialer', () => {
   it('keeps a connection whose address has vanished, and drops the address when it ends', async () => {
     await start();
     last().accept();
-    dialer.noteReady(last().socket);
+    dialer.noteReady(last().socket, 'g1');
     addresses = ['10.0.0.2'];
     await pass(DIAL_TIMES.lookupMs);
     expect(connected[0]?.destroyed).toBe(false);
@@ -178,13 +178,55 @@ describe('TcpDialer', () => {
     expect(last().host).toBe('10.0.0.1');
   });
 
+  it('is quick with what was connected a moment ago, for a minute', async () => {
+    await start();
+    for (let i = 0; i < 8; i++) await fail();
+    last().accept();
+    dialer.noteReady(last().socket, 'g1');
+    await pass(DIAL_TIMES.stableMs + 1);
+    const lostAt = performance.now();
+    while (performance.now() - lostAt < DIAL_TIMES.recentMs - 1) {
+      expect(await fail()).toBeLessThanOrEqual(DIAL_TIMES.recentRetryMs + 1);
+    }
+    await fail();
+    expect(await fail()).toBeGreaterThanOrEqual(DIAL_TIMES.maxRetryMs / 2 - 1);
+  });
+
+  it('says what it does not reach, by address, or by the node that was there', async () => {
+    const there = new Set<string>();
+    const unreached = () => dialer.unreached(id => there.has(id));
+    addresses = ['10.0.0.1', '10.0.0.2'];
+    void dialer.start();
+    expect(unreached()).toMatchObject([{ name: 'gates:1', wasReached: false }]);
+    await pass(0);
+    const of = (host: string) => attempts.findLast(attempt => attempt.host === host) as Attempt;
+    of('10.0.0.1').socket.destroy(Object.assign(new Error('no'), { code: 'ECONNREFUSED' }));
+    await turn();
+    expect(unreached()).toEqual([
+      { name: '10.0.0.1:1', wasReached: false, reason: 'ECONNREFUSED' },
+      { name: '10.0.0.2:1', wasReached: false, reason: undefined },
+    ]);
+    of('10.0.0.2').accept();
+    there.add('g1');
+    dialer.noteReady(of('10.0.0.2').socket, 'g1');
+    await pass(DIAL_TIMES.minRetryMs);
+    of('10.0.0.1').accept();
+    dialer.noteTwin(of('10.0.0.1').socket, 'g1', true);
+    expect(unreached()).toEqual([]);
+    // Also while the other address is asked again.
+    await pass(DIAL_TIMES.connectMs + DIAL_TIMES.twinRetryMs);
+    expect(unreached()).toEqual([]);
+    there.clear();
+    expect(unreached()).toMatchObject([{ name: 'g1', wasReached: true }]);
+  });
+
   it('leaves another address of a node alone until that is not connected any more', async () => {
     await start();
     last().accept();
-    dialer.noteTwin(last().socket, 'g1');
+    dialer.noteTwin(last().socket, 'g1', true);
     expect(await fail()).toBeGreaterThanOrEqual(DIAL_TIMES.twinRetryMs / 2 - 1);
     last().accept();
-    dialer.noteTwin(last().socket, 'g1');
+    dialer.noteTwin(last().socket, 'g1', true);
     last().socket.destroy();
     await turn();
     dialer.wake('g2');

@@ -1,5 +1,6 @@
-import { connect, type Socket } from 'node:net';
-import type { NodeId } from '../link.js';
+import { connect, isIPv6, type Socket } from 'node:net';
+import type { NodeId, UnreachedGate } from '../link.js';
+import type { HostPort } from './tcp-address.js';
 import type { DialAddress, TcpResolver } from './tcp-resolver.js';
 
 /** How long a dialer takes for what it does, in milliseconds. */
@@ -12,6 +13,13 @@ export interface DialTimes {
   /** The wait after the first failure, which doubles up to the second number. */
   readonly minRetryMs: number;
   readonly maxRetryMs: number;
+  /**
+   * The longest wait for a node that was connected within the last `recentMs`, and for `stableMs` or longer: it is probably
+   * being restarted, and should be reached before it has clients again.
+   */
+  readonly recentRetryMs: number;
+  readonly recentMs: number;
+  readonly stableMs: number;
   /** The wait before an address is asked again that leads to a node which is connected already. */
   readonly twinRetryMs: number;
 }
@@ -22,6 +30,9 @@ export const DIAL_TIMES: DialTimes = Object.freeze({
   connectMs: 4_000,
   minRetryMs: 100,
   maxRetryMs: 3_000,
+  recentRetryMs: 200,
+  recentMs: 60_000,
+  stableMs: 500,
   twinRetryMs: 15_000,
 });
 
@@ -34,6 +45,8 @@ export interface TcpDialerOptions {
   readonly connect?: Connect;
   readonly onConnect: (socket: Socket) => void;
   readonly times?: DialTimes;
+  /** What {@link TcpDialer.unreached} says may be different now. */
+  readonly onChange?: () => void;
 }
 
 /** One address, dialled again and again. */
@@ -48,6 +61,13 @@ interface Dial {
   isHandedOver: boolean;
   /** When the node at the other end became a peer. */
   readyAt: number | undefined;
+  /** When a connection ended that had been stable. */
+  lostAt: number | undefined;
+  /** The node that it led to last, and whether that one has been a peer. */
+  node: NodeId | undefined;
+  wasReached: boolean;
+  /** Why the last try has failed. */
+  reason: string | undefined;
   /** The node that it leads to, when that one is connected otherwise. */
   twinOf: NodeId | undefined;
   /** False when no name stands for it any more. */
@@ -76,18 +96,49 @@ export class TcpDialer {
    * The node at the other end has become a peer. Only when it has stayed one for a while does this end the backing off: a
    * listener that takes nodes and drops them must not be asked in a loop.
    */
-  noteReady(socket: Socket): void {
+  noteReady(socket: Socket, id: NodeId): void {
     const dial = this.dialOf(socket);
     if (!dial) return;
     clearTimeout(dial.timer);
     dial.readyAt = performance.now();
+    dial.node = id;
+    dial.reason = undefined;
+    for (const each of this.dials.values()) if (each.node === id) each.wasReached = true;
     dial.tried();
   }
 
-  /** The node at the other end is connected otherwise: this address is left alone until that ends, or a good while. */
-  noteTwin(socket: Socket, id: NodeId): void {
+  /**
+   * The node at the other end is connected otherwise, or about to be (`isPeer` is false then): this address is left alone
+   * until that ends, or a good while.
+   */
+  noteTwin(socket: Socket, id: NodeId, isPeer: boolean): void {
     const dial = this.dialOf(socket);
-    if (dial) dial.twinOf = id;
+    if (!dial) return;
+    dial.twinOf = id;
+    dial.wasReached = isPeer || (dial.node === id && dial.wasReached);
+    dial.node = id;
+    this.options.onChange?.();
+  }
+
+  /** Why the node at the other end does not become a peer. */
+  noteReason(socket: Socket, reason: string): void {
+    const dial = this.dialOf(socket);
+    if (dial) dial.reason = reason;
+  }
+
+  /** The addresses, and names without any, that lead to no node of which `isThere` says that it is connected. */
+  unreached(isThere: (id: NodeId) => boolean): UnreachedGate[] {
+    const gates = new Map<NodeId, UnreachedGate>();
+    for (const { address, node, wasReached, reason } of this.dials.values()) {
+      if (node !== undefined && isThere(node)) continue;
+      const name = node !== undefined && wasReached ? node : nameOf(address);
+      gates.set(name, { name, wasReached, reason });
+    }
+    for (const target of this.options.resolver.unresolved()) {
+      const name = nameOf(target);
+      gates.set(name, { name, wasReached: false, reason: 'the name stands for no address' });
+    }
+    return [...gates.values()];
   }
 
   /** A node is not connected any more: the other addresses that lead to it are asked at once. */
@@ -124,6 +175,7 @@ export class TcpDialer {
     for (const [key, address] of found) {
       if (!this.dials.has(key)) firstTries.push(new Promise(tried => this.add(key, address, tried)));
     }
+    this.options.onChange?.();
     if (resolver.hasNames) {
       const { emptyLookupMs, lookupMs } = this.times;
       this.lookupTimer = setTimeout(() => void this.lookup(), isWhole ? lookupMs : emptyLookupMs).unref();
@@ -140,6 +192,10 @@ export class TcpDialer {
       socket: undefined,
       isHandedOver: false,
       readyAt: undefined,
+      lostAt: undefined,
+      node: undefined,
+      wasReached: false,
+      reason: undefined,
       twinOf: undefined,
       isWanted: true,
       tried,
@@ -155,26 +211,41 @@ export class TcpDialer {
       this.options.onConnect(connected);
     });
     dial.socket = socket;
-    dial.timer = setTimeout(() => socket.destroy(), this.times.connectMs);
-    socket.on('error', () => socket.destroy());
+    dial.reason = undefined;
+    dial.timer = setTimeout(() => {
+      dial.reason ??= 'no answer';
+      socket.destroy();
+    }, this.times.connectMs);
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      dial.reason ??= error.code ?? error.message;
+      socket.destroy();
+    });
     socket.once('close', () => this.noteClose(dial));
   }
 
   private noteClose(dial: Dial): void {
-    const { maxRetryMs } = this.times;
+    const { maxRetryMs, stableMs } = this.times;
     clearTimeout(dial.timer);
-    if (dial.readyAt !== undefined && performance.now() - dial.readyAt > maxRetryMs) dial.failures = 0;
+    const now = performance.now();
+    if (dial.readyAt !== undefined) {
+      if (now - dial.readyAt > maxRetryMs) dial.failures = 0;
+      dial.lostAt = now - dial.readyAt > stableMs ? now : undefined;
+    }
+    dial.reason ??= 'it ended the connection';
     dial.socket = undefined;
     dial.readyAt = undefined;
     dial.tried();
     if (this.isStopped || this.dials.get(dial.key) !== dial) return;
     if (dial.isWanted) this.retry(dial);
     else this.dials.delete(dial.key);
+    this.options.onChange?.();
   }
 
   private retry(dial: Dial): void {
-    const { maxRetryMs, minRetryMs, twinRetryMs } = this.times;
-    const backoff = Math.min(maxRetryMs, minRetryMs * 2 ** Math.min(dial.failures, 10));
+    const { maxRetryMs, minRetryMs, twinRetryMs, recentRetryMs, recentMs } = this.times;
+    const isRecent = dial.lostAt !== undefined && performance.now() - dial.lostAt < recentMs;
+    const most = isRecent ? recentRetryMs : maxRetryMs;
+    const backoff = Math.min(most, minRetryMs * 2 ** Math.min(dial.failures, 10));
     if (dial.twinOf === undefined) dial.failures++;
     const wait = dial.twinOf === undefined ? backoff : twinRetryMs;
     clearTimeout(dial.timer);
@@ -198,6 +269,11 @@ export class TcpDialer {
     for (const dial of this.dials.values()) if (dial.socket === socket) return dial;
     return undefined;
   }
+}
+
+/** An address as URLs have it. */
+function nameOf({ host, port }: HostPort): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 const connectPlain: Connect = ({ host, port }, onConnect) => {

@@ -94,8 +94,10 @@ export class TcpLink implements Link, TcpChannelEvents {
       resolver: new TcpResolver(isGate ? this.url.peers : this.url.addresses, lookupAll),
       connect: this.tls?.dialer(why => (this.refusal ??= why)),
       onConnect: socket => this.attach(socket, true),
+      onChange: () => this.review(),
       times,
     });
+    this.review();
     await this.dialer.start();
     if (this.refusal !== undefined && this.peers().size === 0) {
       await this.close({ drain: false });
@@ -112,8 +114,8 @@ export class TcpLink implements Link, TcpChannelEvents {
     for (const channel of this.channels()) channel.announce(self);
   }
 
-  send(to: NodeId, frame: Buffer): SendResult {
-    return this.roster?.channels.get(to)?.send(frame) ?? 'refused';
+  send(to: NodeId, frame: Buffer, messages = 1): SendResult {
+    return this.roster?.channels.get(to)?.send(frame, messages) ?? 'refused';
   }
 
   cast(name: string, frame: Buffer): SendResult {
@@ -122,7 +124,7 @@ export class TcpLink implements Link, TcpChannelEvents {
     let result: SendResult = 'sent';
     for (const channel of this.channels()) {
       if (channel.peer?.role !== 'gate') continue;
-      const one = channel.send(frame, header);
+      const one = channel.send(frame, 1, header);
       if (one === 'refused' || result === 'sent') result = one;
     }
     return result;
@@ -156,13 +158,18 @@ export class TcpLink implements Link, TcpChannelEvents {
   onTwin(channel: TcpChannel): void {
     // A listener that says so before it has proved itself is this node's own.
     const id = channel.proved?.id ?? this.self?.id ?? '';
-    if (channel.isDialer && this.roster?.includes(id)) this.dialer?.noteTwin(channel.socket, id);
+    if (!channel.isDialer || !this.roster?.includes(id)) return;
+    this.dialer?.noteTwin(channel.socket, id, this.isThere(id));
   }
 
   onFault(channel: TcpChannel, fault: GateError): void {
-    if (!channel.isDialer) this.listener?.noteFault(fault);
-    // A port where somebody else listens is no cluster.
-    else if (fault.code !== 'LINK_CORRUPT') this.noteRefusal(fault.message);
+    if (channel.isDialer) {
+      this.dialer?.noteReason(channel.socket, fault.message);
+      // A port where somebody else listens is no cluster.
+      if (fault.code !== 'LINK_CORRUPT') this.noteRefusal(fault.message);
+    } else {
+      this.listener?.noteFault(fault);
+    }
     this.part(channel);
   }
 
@@ -172,9 +179,10 @@ export class TcpLink implements Link, TcpChannelEvents {
       this.tellGone(incumbent, 'lost');
       incumbent.destroy();
     }
-    if (channel.isDialer) this.dialer?.noteReady(channel.socket);
+    if (channel.isDialer) this.dialer?.noteReady(channel.socket, peer.id);
     else this.listener?.noteReady(channel.socket);
     this.events?.onPeer({ type: 'join', node: peer });
+    this.review();
   }
 
   onFrame(channel: TcpChannel, frame: Buffer): void {
@@ -196,7 +204,10 @@ export class TcpLink implements Link, TcpChannelEvents {
   onClose(channel: TcpChannel): void {
     const onEnd = this.all.get(channel);
     this.all.delete(channel);
-    if (channel.isDialer && channel.refusal !== undefined) this.noteRefusal(channel.refusal);
+    if (channel.isDialer && channel.refusal !== undefined) {
+      this.dialer?.noteReason(channel.socket, channel.refusal);
+      this.noteRefusal(channel.refusal);
+    }
     this.part(channel);
     onEnd?.();
   }
@@ -206,6 +217,18 @@ export class TcpLink implements Link, TcpChannelEvents {
     const was = this.roster?.remove(channel);
     if (was === 'peer') this.tellGone(channel, channel.saidBye ? 'leave' : 'lost');
     if (was && channel.proved) this.dialer?.wake(channel.proved.id);
+    if (was) this.review();
+  }
+
+  /** Tells which of the configured gates are out of reach. */
+  private review(): void {
+    if (!this.dialer || this.closing) return;
+    this.events?.onUnreached?.(this.dialer.unreached(id => this.isThere(id)));
+  }
+
+  /** Whether a node is connected, or this one. */
+  private isThere(id: NodeId): boolean {
+    return id === this.self?.id || this.roster?.channels.has(id) === true;
   }
 
   private channels(): Iterable<TcpChannel> {

@@ -66,6 +66,16 @@ describe('TcpPulse', () => {
     expect(pulse.uncertain).toBe(0);
   });
 
+  it('counts the messages in them', () => {
+    for (const messages of [3, 1, 5]) pulse.noteSent(messages);
+    expect(pulse.uncertain).toBe(9);
+    pulse.noteCount(writeCount(2));
+    expect(pulse.uncertain).toBe(5);
+    pulse.noteSent(2);
+    pulse.noteCount(writeCount(3));
+    expect(pulse.uncertain).toBe(2);
+  });
+
   it('believes no count that cannot be', () => {
     for (let i = 0; i < 5; i++) pulse.noteSent();
     pulse.noteCount(writeCount(3));

@@ -23,6 +23,9 @@ export class TcpPulse {
   private pingedAt = 0;
   private sent = 0;
   private arrived = 0;
+  /** Messages in each frame that may not have arrived, and in all of them. */
+  private readonly sizes: number[] = [];
+  private underWay = 0;
   private received = 0;
   private confirmed = 0;
 
@@ -42,8 +45,11 @@ export class TcpPulse {
     this.heardAt = performance.now();
   }
 
-  noteSent(): void {
+  /** A frame with so many messages leaves. */
+  noteSent(messages = 1): void {
     this.sent++;
+    this.sizes.push(messages);
+    this.underWay += messages;
   }
 
   noteReceived(): void {
@@ -53,9 +59,12 @@ export class TcpPulse {
   /** The other side says how many frames it has. */
   noteCount(content: Buffer): void {
     if (content.length < 4) return;
-    const underWay = (this.sent - content.readUInt32LE(0)) >>> 0;
+    const left = (this.sent - content.readUInt32LE(0)) >>> 0;
     // It cannot have fewer than before, or more than were sent.
-    if (underWay <= this.uncertain) this.arrived = this.sent - underWay;
+    const count = this.sent - this.arrived - left;
+    if (count <= 0) return;
+    this.arrived += count;
+    for (const messages of this.sizes.splice(0, count)) this.underWay -= messages;
   }
 
   /** How many frames the other side is to know of. */
@@ -64,9 +73,9 @@ export class TcpPulse {
     return writeCount(this.received);
   }
 
-  /** How many of the frames sent may not have arrived. */
+  /** How many of the messages sent may not have arrived. */
   get uncertain(): number {
-    return this.sent - this.arrived;
+    return this.underWay;
   }
 
   private beat(): void {

@@ -47,6 +47,11 @@ export class TcpResolver {
     return { found, isWhole };
   }
 
+  /** The targets that stand for no address, as far as is known. */
+  unresolved(): readonly HostPort[] {
+    return this.targets.filter(({ host }) => !this.last.get(host)?.length);
+  }
+
   /** `undefined` when the name could not be looked up. */
   private async lookup(host: string): Promise<readonly string[] | undefined> {
     if (!isName(host)) return [addressOf(host)];

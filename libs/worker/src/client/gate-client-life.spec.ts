@@ -98,7 +98,9 @@ describe('connecting', () => {
 
   it('is told of by status and events, which bear a listener that throws', async () => {
     const defects = jest.spyOn(Logger.prototype, 'error').mockReturnValue(undefined);
-    const link = new MemoryBus().link();
+    const bus = new MemoryBus();
+    await gateOn(bus, {});
+    const link = bus.link();
     const proxy = clientOf({ link });
     const told: string[] = [];
     proxy.status.subscribe(status => told.push(status));
@@ -191,9 +193,15 @@ describe('a shared node', () => {
     expect(await codeOf(proxy.send('connected', client))).toBe('LINK_CLOSED');
   });
 
-  it('that is open already says so', async () => {
-    const node = nodeOn(new MemoryBus().link(), 'api', 'app');
+  it('that has a gate already says so', async () => {
+    const bus = new MemoryBus();
+    const node = nodeOn(bus.link(), 'api', 'app');
     await node.open();
+    const statuses: string[] = [];
+    clientOf({ node }).status.subscribe(status => statuses.push(status));
+    expect(statuses).toEqual([]);
+    await gateOn(bus, {});
     expect(await firstValueFrom(clientOf({ node }).status)).toBe('connected');
+    expect(statuses).toEqual(['connected']);
   });
 });

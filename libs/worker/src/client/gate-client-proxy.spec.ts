@@ -135,7 +135,9 @@ describe('emit', () => {
   });
 
   it('tells why something could not be sent', async () => {
-    const proxy = clientOf({ link: new MemoryBus().link() });
+    const bus = new MemoryBus();
+    await gateOn(bus, {}, 'g2');
+    const proxy = clientOf({ link: bus.link() });
     expect(await codeOf(proxy.emit('bind', { ...client, userId: 'u' }))).toBe('SESSION_NOT_FOUND');
     expect(await codeOf((proxy as ClientProxy).emit('sendToUid', { uids: 'u' }))).toBe('BAD_ARGUMENT');
   });

@@ -8,7 +8,6 @@ import { createNode } from '../node/node.providers.js';
 import { type GateCall, prepareCall, settleGone } from './gate-call.js';
 import { type GateClientOptions, resolveClientOptions } from './gate-client-options.js';
 import type { GatePatterns } from './gate-patterns.js';
-import { whenGatesAreKnown } from './gate-peers.js';
 
 /** `status` of a {@link GateClientProxy}: whether its link is up. */
 export type GateClientStatus = 'connected' | 'disconnected';
@@ -146,7 +145,8 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
       const node = createNode('api', await createLink(this.options), this.options);
       this.join(node);
       await within(this.options.deadlineMs, node.open());
-      await whenGatesAreKnown(node);
+      // Without any, each call says so.
+      await node.untilGates(this.options.deadlineMs).catch(() => undefined);
     } catch (error) {
       // Why it could not be joined is what matters.
       await this.part().catch(() => undefined);

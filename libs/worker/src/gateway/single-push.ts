@@ -16,7 +16,7 @@ export class SinglePush {
    */
   send(clientId: string, topic: string, body: Body): Peer | undefined {
     const { node, message } = this;
-    if (node.hasMissingGates || !node.isUp) return undefined;
+    if (!node.isUp) return undefined;
     const gate = this.gateOf(clientId);
     if (!gate) return undefined;
     message.serial = serialWithPrefix(clientId, gate.clientPrefix);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
+import { type Handlers, LinkNode, MemoryBus, sessionContract, type SessionContract } from '@nestgate/link';
 import { GatewayApiModule } from '../worker.module.js';
 import { GatewayApi } from './gateway-api.js';
 import type { Answer, Confirm, Delivery, Page, SendOptions } from './options.js';
@@ -30,6 +31,21 @@ const confirm = { confirm: true } as const;
 const allowed = { confirm: true, partial: 'allow' } as const;
 const nobody = { delivered: 0 };
 
+/** A gate without clients. */
+const bus = new MemoryBus();
+const gate = new LinkNode({
+  link: bus.link(),
+  self: { id: 'g1', role: 'gate', epoch: 'e', modules: [], draining: false },
+});
+const nothing = Object.entries(sessionContract).map(([name, operation]) => [
+  name,
+  () => ('empty' in operation ? operation.empty?.() : undefined),
+]);
+gate.dispatcher.serve(sessionContract, Object.fromEntries(nothing) as Handlers<SessionContract>);
+
+beforeAll(() => gate.open());
+afterAll(() => gate.close());
+
 describe('declared events', () => {
   let module: TestingModule;
   let gateway: GatewayApi<ChatEvents>;
@@ -37,7 +53,7 @@ describe('declared events', () => {
 
   beforeAll(async () => {
     module = await Test.createTestingModule({
-      imports: [GatewayApiModule.forRoot({ link: 'memory:' })],
+      imports: [GatewayApiModule.forRoot({ link: bus.link() })],
       providers: [Chat],
     }).compile();
     await module.init();
@@ -146,7 +162,7 @@ describe('declared events', () => {
 describe('answers', () => {
   it('have a list of what is missing only where that is allowed', async () => {
     const module = await Test.createTestingModule({
-      imports: [GatewayApiModule.forRoot({ link: 'memory:' })],
+      imports: [GatewayApiModule.forRoot({ link: bus.link() })],
     }).compile();
     await module.init();
     const gateway = module.get(GatewayApi);

@@ -22,6 +22,12 @@ export interface NodeOptions {
    */
   readonly nodeId?: string;
   /**
+   * How long calls of `GatewayApi` wait for the first gate, in milliseconds from the start; after that they reject with
+   * `LINK_UNAVAILABLE` while there is none. 0: not at all. A gate has itself, and waits for none.
+   * @defaultValue 3000
+   */
+  readonly gateWait?: number;
+  /**
    * Whether the `…Current…` methods of `GatewayApi` work in handlers. It costs some of the speed of every handler.
    * @defaultValue true when a controller, provider, guard, pipe, filter or interceptor of its modules uses one of them
    */

@@ -124,7 +124,7 @@ export class GateTransport
     if (!runner) return;
     this.runner = undefined;
     this.node.announce({ modules: [], draining: true });
-    await this.gates.sync.gather(undefined, { deadlineMs: SYNC_MS });
+    if (this.node.isUp) await this.gates.sync.gather(undefined, { deadlineMs: SYNC_MS }).catch(() => undefined);
     const idle = Promise.all([runner.whenIdle(DRAIN_MS), this.presence?.stop()]);
     await settledWithin(idle, DRAIN_MS);
     this.node.flush();

@@ -52,7 +52,7 @@ describe('/health and /health/ready', () => {
     });
     const answer = await ready(app);
     expect(answer).toMatchObject({ code: 200, status: 'ok' });
-    expect(statuses(answer)).toEqual({ drain: 'up', link: 'up', storage: 'up' });
+    expect(statuses(answer)).toEqual({ drain: 'up', start: 'up', link: 'up', storage: 'up' });
     const { headers } = await fetch(`http://127.0.0.1:${app.port}/health/ready`);
     expect(headers.get('cache-control')).toMatch(/no-store/);
   });
@@ -90,7 +90,7 @@ describe('/health and /health/ready', () => {
       return now.status === 'degraded' ? now : undefined;
     });
     expect(answer.code).toBe(200);
-    expect(statuses(answer)).toEqual({ drain: 'up', link: 'up', storage: 'degraded' });
+    expect(statuses(answer)).toEqual({ drain: 'up', start: 'up', link: 'up', storage: 'degraded' });
     expect(await live(gate)).toMatchObject({ code: 200, status: 'ok' });
     expect(await client.request('session/get')).toMatchObject({ userId: 'ada' });
     await redis.restart();
@@ -136,7 +136,7 @@ describe('/health and /health/ready', () => {
     expect(alone.code).toBe(503);
     expect(alone.details['link']).toEqual({ status: 'down', message: 'no gate is in reach' });
     const gate = await start({ NESTGATE_LINK, LOG_LEVEL: 'fatal' }, 'gate');
-    expect(await ready(gate)).toMatchObject({ code: 200, status: 'ok' });
+    await waitUntil('the gate to be ready', async () => (await ready(gate)).code === 200, NOTICE_MS);
     await waitUntil('the worker to be ready', async () => (await ready(worker)).code === 200, NOTICE_MS);
     worker.signal('SIGTERM');
     await waitUntil('the worker to say so', async () => {

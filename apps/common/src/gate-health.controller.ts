@@ -1,7 +1,12 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheck, HealthCheckService } from '@nestjs/terminus';
 import { Gate } from '@nestgate/gate';
-import { GateDrainHealthIndicator, GateStorageHealthIndicator, GateLinkHealthIndicator } from './health-indicators.js';
+import {
+  GateDrainHealthIndicator,
+  GateLinkHealthIndicator,
+  GateStartHealthIndicator,
+  GateStorageHealthIndicator,
+} from './health-indicators.js';
 
 /** Whether a gate can serve, and whether it should get new clients. */
 @Controller('health')
@@ -9,6 +14,7 @@ export class GateHealthController {
   constructor(
     private readonly health: HealthCheckService,
     private readonly drain: GateDrainHealthIndicator,
+    private readonly start: GateStartHealthIndicator,
     private readonly link: GateLinkHealthIndicator,
     private readonly storage: GateStorageHealthIndicator,
     private readonly gate: Gate,
@@ -22,10 +28,15 @@ export class GateHealthController {
     return { ...result, clients: this.gate.delegater.getAgentNum() };
   }
 
-  /** 503 also while the link is down: nobody would answer a new client here. */
+  /** 503 also while the gate does not take clients yet, and while the link is down: nobody would answer a new client here. */
   @Get('ready')
   @HealthCheck()
   ready() {
-    return this.health.check([() => this.drain.check(), () => this.link.check(), () => this.storage.check()]);
+    return this.health.check([
+      () => this.drain.check(),
+      () => this.start.check(),
+      () => this.link.check(),
+      () => this.storage.check(),
+    ]);
   }
 }

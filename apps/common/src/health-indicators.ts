@@ -13,7 +13,22 @@ export class GateDrainHealthIndicator {
 
   check() {
     const indicator = this.indicators.check('drain');
-    return this.gate.isReady ? indicator.up() : indicator.down('the gate is draining');
+    return this.gate.isDraining ? indicator.down('the gate is draining') : indicator.up();
+  }
+}
+
+/** `start` of a gate: down while it waits for other nodes right after its start, and takes no clients yet. */
+@Injectable()
+export class GateStartHealthIndicator {
+  constructor(
+    private readonly indicators: HealthIndicatorService,
+    private readonly gate: Gate,
+  ) {}
+
+  check() {
+    const indicator = this.indicators.check('start');
+    const isStarting = !this.gate.isReady && !this.gate.isDraining;
+    return isStarting ? indicator.down('the gate waits for other nodes') : indicator.up();
   }
 }
 

@@ -3,6 +3,7 @@ import { TerminusModule } from '@nestjs/terminus';
 import { GateHealthController } from './gate-health.controller.js';
 import {
   GateDrainHealthIndicator,
+  GateStartHealthIndicator,
   GateStorageHealthIndicator,
   GateLinkHealthIndicator,
   WorkerDrainHealthIndicator,
@@ -11,7 +12,12 @@ import { WorkerHealthController } from './worker-health.controller.js';
 
 // Silent: a probe that fails every two seconds while an app drains is no error, and whoever asks is told why.
 const terminus = TerminusModule.forRoot({ logger: false });
-const gateIndicators = [GateDrainHealthIndicator, GateLinkHealthIndicator, GateStorageHealthIndicator];
+const gateIndicators = [
+  GateDrainHealthIndicator,
+  GateStartHealthIndicator,
+  GateLinkHealthIndicator,
+  GateStorageHealthIndicator,
+];
 const workerIndicators = [WorkerDrainHealthIndicator, GateLinkHealthIndicator];
 
 /** `/health` and `/health/ready` of an app with a `GateModule`; exports the indicators for checks of your own. */

@@ -6,6 +6,7 @@ export { type JwtOptions, JwtVerifier, type VerifiedToken } from './jwt-verifier
 export { GateHealthModule, WorkerHealthModule } from './health.module.js';
 export {
   GateDrainHealthIndicator,
+  GateStartHealthIndicator,
   GateStorageHealthIndicator,
   GateLinkHealthIndicator,
   WorkerDrainHealthIndicator,

@@ -88,6 +88,12 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
    * authenticates. @defaultValue false
    */
   readonly requireOnConnect?: boolean;
+  /**
+   * How long after the link is open a gate waits for other nodes before it takes clients, at most: less when workers have
+   * come and no others follow. As long, frames of unknown modules wait too. 0 is not at all, as on a `memory:` link.
+   * @defaultValue 1500
+   */
+  readonly startupWait?: number;
   /** Messages a client may send per second, with a burst of twice as many; 0 is no limit. @defaultValue 100 */
   readonly messageRate?: number;
   /** Connections in all; 0 is no limit. @defaultValue 80 % of the files that the process may open, where that is known */

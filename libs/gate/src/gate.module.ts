@@ -40,6 +40,7 @@ import { Pusher } from './hub/pusher.js';
 import { GateMetrics } from './metrics/gate-metrics.js';
 import { ClientEvents } from './routing/client-events.js';
 import { PackIntake } from './routing/pack-intake.js';
+import { StartupWindow } from './routing/startup-window.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { WorkerDirectory } from './routing/worker-directory.js';
 import { LoginRules } from './session/login-rules.js';
@@ -89,6 +90,7 @@ const PROVIDERS: readonly Provider[] = [
   HandshakePipeline,
   Hub,
   LoginRules,
+  StartupWindow,
   TopicRouter,
   WorkerDirectory,
   WsAcceptor,

@@ -10,6 +10,7 @@ import { AgentLearner } from './hooks/agent-learner.js';
 import { HandshakeHandler } from './hooks/handshake-handler.js';
 import { RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
 import { SessionLearner } from './hooks/session-learner.js';
+import { StartupWindow } from './routing/startup-window.js';
 import { StorageHandler } from './storage/storage-handler.js';
 
 /** How often a draining gate looks whether its clients are done, in milliseconds. */
@@ -39,11 +40,20 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
     private readonly acceptor: WsAcceptor,
     private readonly tcpAcceptor: TcpAcceptor,
     private readonly node: LinkNode,
+    private readonly startup: StartupWindow,
   ) {}
 
-  /** False from the moment the gate is told to stop: health checks should fail then. */
+  /**
+   * Whether clients should be sent here. False while the gate waits for other nodes right after its start (`startupWait`),
+   * and from the moment it is told to stop: readiness checks should fail then.
+   */
   get isReady(): boolean {
-    return !this.draining;
+    return !this.draining && this.startup.isOver;
+  }
+
+  /** True from the moment the gate is told to stop. */
+  get isDraining(): boolean {
+    return this.draining;
   }
 
   /** The port of `ws.port`, when the gate has a server of its own. */

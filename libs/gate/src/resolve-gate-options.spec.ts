@@ -16,6 +16,7 @@ const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, m
   ['heartOverTimer', 60_000, 100, 86_400_000],
   ['requestTimeout', 30_000, 10, 3_600_000],
   ['workerWait', 3_000, 0, 600_000],
+  ['startupWait', 1_500, 0, 60_000],
   ['messageRate', 100, 0, 1_000_000],
   ['maxConnections', connectionsForFdLimit(), 0, 10_000_000],
   ['maxConnectionsPerIp', 100, 0, 10_000_000],

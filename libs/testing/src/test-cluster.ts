@@ -86,7 +86,11 @@ export async function createTestCluster(options: TestClusterOptions = {}): Promi
     const hosted = workerCount === 0 ? handlers : {};
     const module = await Test.createTestingModule({
       ...hosted,
-      imports: [...(hosted.imports ?? []), GateModule.forRoot({ ...gateOptions, link: link('gate', index) })],
+      // The gates wait for the workers below, and not for their clients.
+      imports: [
+        ...(hosted.imports ?? []),
+        GateModule.forRoot({ startupWait: 0, ...gateOptions, link: link('gate', index) }),
+      ],
     }).compile();
     const app = module.createNestApplication({ logger: false });
     setup?.(app);

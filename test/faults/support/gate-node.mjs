@@ -2,8 +2,15 @@
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { createApp, GateHealthModule, readConfig } from '@nestgate-app/common';
-import { Gate, GateModule } from '@nestgate/gate';
+import { Gate, GateModule, HandshakeHandler } from '@nestgate/gate';
 import { reportTo } from './node-report.mjs';
+
+/** Believes what the query says. */
+class QueryHandshake extends HandshakeHandler {
+  async handshake(request) {
+    return { userId: request.query.uid };
+  }
+}
 
 class GateNodeModule {}
 Module({})(GateNodeModule);
@@ -12,7 +19,10 @@ const { gate } = readConfig(process.env, '');
 const options = { ...gate, ...JSON.parse(process.env.FAULTS_GATE ?? '{}') };
 const app = await createApp({
   module: GateNodeModule,
-  imports: [GateModule.forRoot(options), GateHealthModule],
+  imports: [
+    GateModule.forRoot({ ...options, providers: [{ provide: HandshakeHandler, useClass: QueryHandshake }] }),
+    GateHealthModule,
+  ],
 });
 await app.listen(0, '127.0.0.1');
 const { counters, delegater, tcpPort } = app.get(Gate);

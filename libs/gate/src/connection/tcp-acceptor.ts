@@ -3,6 +3,7 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
 import { BoundedLog } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
+import { StartupWindow } from '../routing/startup-window.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Admission } from './admission.js';
@@ -28,6 +29,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     private readonly codecs: Codecs,
     private readonly clients: ClientLifecycle,
     private readonly counters: GateCounters,
+    private readonly startup: StartupWindow,
   ) {}
 
   /** The port in use; `undefined` when TCP is off. */
@@ -119,6 +121,10 @@ export class TcpAcceptor implements OnApplicationBootstrap {
 
   private accept(socket: Socket, codec: StreamCodec): void {
     if (socket.destroyed) return;
+    if (!this.startup.isOver) {
+      this.hold(socket, codec);
+      return;
+    }
     if (this.draining) {
       // It was admitted before, and its TLS handshake has only ended now.
       this.counters.add('handshakes_refused', 'draining');
@@ -133,5 +139,18 @@ export class TcpAcceptor implements OnApplicationBootstrap {
       agent,
       codec.createSplitter(this.options.maxPackSize, message => agent.onFrame(message)),
     );
+  }
+
+  /** Accepts a connection when the gate takes clients. It is not read until then. */
+  private hold(socket: Socket, codec: StreamCodec): void {
+    const timer = setTimeout(() => {
+      this.counters.add('handshakes_refused', 'starting');
+      socket.destroy();
+    }, this.options.overTime);
+    socket.once('close', () => clearTimeout(timer));
+    void this.startup.whenOver().then(() => {
+      clearTimeout(timer);
+      this.accept(socket, codec);
+    });
   }
 }

@@ -8,6 +8,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { BoundedLog } from '@nestgate/worker';
 import type { WebSocketServer } from 'ws';
 import { GateCounters } from '../gate-counters.js';
+import { StartupWindow } from '../routing/startup-window.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
@@ -55,6 +56,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     private readonly admission: Admission,
     private readonly codecs: Codecs,
     private readonly counters: GateCounters,
+    private readonly startup: StartupWindow,
   ) {
     this.subprotocols = new Set(codecs.ws.keys());
   }
@@ -204,7 +206,9 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     // A client that is gone needs no answer, and no timer.
     socket.once('close', giveUp);
     try {
-      const outcome = await Promise.race([this.pipeline.handshake(request), late]);
+      const { startup } = this;
+      const ended = startup.isOver ? undefined : await Promise.race([startup.whenOver(), late]);
+      const outcome = ended ?? (await Promise.race([this.pipeline.handshake(request), late]));
       if ('status' in outcome) return outcome;
       return 'refused' in outcome ? outcome.refused : outcome.accepted;
     } finally {

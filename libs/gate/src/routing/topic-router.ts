@@ -17,6 +17,7 @@ import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { UsualWorkerChoice, WorkerChoice } from '../hooks/worker-choice.js';
 import { ClientRequest } from './client-request.js';
+import { StartupWindow } from './startup-window.js';
 import { MAX_WAITING, WaitingFrame } from './waiting-room.js';
 import { WorkerDirectory } from './worker-directory.js';
 
@@ -58,6 +59,7 @@ export class TopicRouter implements OnApplicationShutdown {
     private readonly node: LinkNode,
     private readonly directory: WorkerDirectory,
     private readonly workerChoice: WorkerChoice,
+    private readonly startup: StartupWindow,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {
     this.hasChoice = !(workerChoice instanceof UsualWorkerChoice);
@@ -221,21 +223,24 @@ export class TopicRouter implements OnApplicationShutdown {
     return this.node.peers.get(peer.info.id) === peer;
   }
 
-  /** Nobody serves the module now: wait for a worker, unless there never was one. */
+  /** Nobody serves the module now: wait for a worker, unless there never was one and none may be on its way. */
   private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number, arrivedAt: number): void {
-    if (!this.directory.isKnown(module)) {
+    const now = performance.now();
+    const isKnown = this.directory.isKnown(module);
+    const { modulesKnownAt } = this.startup;
+    if (!isKnown && modulesKnownAt <= now) {
       this.refuse(agent, topic, body, id, 'NO_ROUTE');
-    } else if (agent.waitSpentUntil > performance.now() || this.options.workerWait === 0 || this.isFull(agent)) {
-      this.refuse(agent, topic, body, id, 'NO_WORKER');
+    } else if (agent.waitSpentUntil > now || this.options.workerWait === 0 || this.isFull(agent)) {
+      this.refuse(agent, topic, body, id, this.absence(module));
     } else {
       agent.beginRequest(id);
-      const now = performance.now();
       const { requestTimeout, workerWait } = this.options;
       const frame = new WaitingFrame(agent, topic, module, body, id, arrivedAt + requestTimeout, late =>
         this.giveUp(late),
       );
       this.waiting.set(agent, frame);
-      this.wheel.add(frame, Math.min(now + workerWait, arrivedAt + requestTimeout));
+      const until = Math.min(now + workerWait, arrivedAt + requestTimeout);
+      this.wheel.add(frame, isKnown ? until : Math.min(until, modulesKnownAt));
       agent.block();
     }
   }
@@ -258,10 +263,14 @@ export class TopicRouter implements OnApplicationShutdown {
   private giveUp(frame: WaitingFrame): void {
     const { agent, topic, body, id } = frame;
     this.waiting.delete(agent);
-    this.refuse(agent, topic, body, id, 'NO_WORKER');
+    this.refuse(agent, topic, body, id, this.absence(frame.module));
     agent.waitSpentUntil = performance.now() + WAIT_SPENT_MS;
     agent.endRequest(id);
     agent.unblock();
+  }
+
+  private absence(module: string): ErrorCode {
+    return this.directory.isKnown(module) ? 'NO_WORKER' : 'NO_ROUTE';
   }
 
   /** Answers a frame without a worker. Its body has not been parsed by anybody, so that a broken one is noticed here. */

@@ -20,11 +20,11 @@ export const NODE_ROWS: readonly MetricRow<NodeFigures>[] = [
   gauge('nestgate_draining', '1 while the app takes nothing new because it is about to end.', f =>
     Number(f.isDraining),
   ),
-  gauge('nestgate_link_up', '1 while the link is open, 0 while it is down as a whole.', f => Number(f.link.isUp)),
+  gauge('nestgate_link_up', '1 while a gate can work with what it is sent, else 0.', f => Number(f.link.isUp)),
   gauge('nestgate_link_peers', 'Other nodes that this one knows, by role.', f => f.link.peers, 'role'),
   gauge(
     'nestgate_link_gates_missing',
-    'Gates that went without a goodbye a moment ago, and may come back.',
+    'Gates lost a moment ago, which may come back, and configured gates that were never reached.',
     f => f.link.missingGates,
   ),
   gauge(
@@ -52,12 +52,12 @@ export const NODE_ROWS: readonly MetricRow<NodeFigures>[] = [
   ),
   counter(
     'nestgate_link_refused_total',
-    'Messages that were not taken, because the link or their peer was out of reach or full.',
+    'Messages that were not taken, because the link or a gate was out of reach, or their peer was full.',
     f => f.link.counters.refused,
   ),
   counter(
     'nestgate_link_uncertain_total',
-    'Batches that were under way when the link broke or their peer was lost.',
+    'Messages (over NATS: batches) that were under way when the link broke or their peer was lost.',
     f => f.link.counters.uncertain,
   ),
   counter('nestgate_link_late_total', 'Answers that came after their request had ended.', f => f.link.counters.late),

@@ -13,11 +13,11 @@ export interface PeerBacklog {
 
 /** What a node knows of its link. */
 export interface LinkFigures {
-  /** False before the link is open, while it is down as a whole, and after it is closed. */
+  /** Whether there is a gate that can work with what it is sent: see `LinkNode.isUp`. */
   readonly isUp: boolean;
   /** Nodes known, by role, this one not among them. */
   readonly peers: Readonly<Record<NodeRole, number>>;
-  /** Gates that went without a goodbye a moment ago, and may come back. */
+  /** Gates that were lost a moment ago and may come back, and configured ones that were never reached. */
   readonly missingGates: number;
   /** Requests of this node that wait for an answer. */
   readonly requestsWaiting: number;

@@ -2,6 +2,7 @@ import type { ClientId, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { orFalse, orNull } from './absence.js';
 import { assertClientId, assertCount, assertWait, checkedSettings, counted, idList, nameList } from './arguments.js';
+import { assertSnapshotOf } from '../session/session.js';
 import { bindCall, type Credentials } from './credentials.js';
 import { GatewayPushes } from './gateway-pushes.js';
 import { assertName, encodeMessage } from './message.js';
@@ -155,7 +156,9 @@ export abstract class GatewayClients<E extends object = AnyEvents> extends Gatew
   private async load(clientId: ClientId, options: WaitOptions | undefined) {
     assertClientId(clientId);
     assertWait(options);
-    return orNull(this.gates.load.call({ clientId }, options));
+    const snapshot = await orNull(this.gates.load.call({ clientId }, options));
+    if (snapshot) assertSnapshotOf(snapshot, clientId);
+    return snapshot;
   }
 
   private change<T>(make: () => Promise<T>): Promise<T> {

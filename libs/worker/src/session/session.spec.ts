@@ -73,6 +73,14 @@ describe('Session', () => {
     expect(create().isGuest).toBe(true);
   });
 
+  it('takes over nothing that a gate says of another client', async () => {
+    const session = create({ a: 1 }, 'u', 7);
+    const load = () => ({ ...snapshotOf(8, { a: 2 }, 'v'), sessionId: 'g1.e1.2' });
+    gate.dispatcher.serve({ load: sessionContract.load }, { load });
+    await expect(session.toUpdate()).rejects.toMatchObject({ code: 'LINK_CORRUPT' });
+    expect([session.sessionId, session.userId, session.get('a'), session.version]).toEqual([CLIENT, 'u', 1, 7]);
+  });
+
   it.each<[string, bigint]>([
     ['0', 0n],
     ['42', 42n],

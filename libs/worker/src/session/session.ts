@@ -1,5 +1,5 @@
 import type { Caller, ClientId, JsonValue, SessionContract, SessionSnapshot, Settings } from '@nestgate/link';
-import { newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
+import { GateError, newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
 import { assertMoment, bindCall, type Credentials } from '../gateway/credentials.js';
 import { orFalse } from '../gateway/absence.js';
 import { assertSettings, encodeMessage } from '../gateway/message.js';
@@ -234,6 +234,7 @@ export class Session {
 
   /** Takes over a newer state of the gate. An older one is ignored, so answers may come in any order. */
   private refresh(snapshot: SessionSnapshot): void {
+    assertSnapshotOf(snapshot, this.sessionId);
     this.draft = undefined;
     this.changed.clear();
     if (snapshot.version >= this.copy.version) this.copy = snapshot;
@@ -242,6 +243,15 @@ export class Session {
   private edit(): Map<string, JsonValue> {
     return (this.draft ??= new Map(Object.entries(this.copy.settings)));
   }
+}
+
+/**
+ * Checks that an answer of a gate is about the client that was asked for: what belongs to another must not be taken for its.
+ * @throws {GateError} `LINK_CORRUPT` when it is not.
+ */
+export function assertSnapshotOf(snapshot: SessionSnapshot, clientId: ClientId): void {
+  if (snapshot.sessionId === clientId) return;
+  throw new GateError('LINK_CORRUPT', 'The gate has answered with the session of another client');
 }
 
 /** The state that a value comes from is shared by all sessions of its client in this process. */

@@ -39,8 +39,12 @@ export class ClientLane<Task = unknown> implements SessionHome, TurnTaker {
     return (this.id ??= formatClientId(clientIdPrefix(id, epoch), this.serial));
   }
 
-  /** Takes over what the gate sent along. An older state never replaces a newer one. */
+  /**
+   * Takes over what the gate sent along. An older state never replaces a newer one.
+   * @throws when it is the session of another client.
+   */
   learn(snapshot: SessionSnapshot): void {
+    if (snapshot.sessionId !== this.clientId) throw new Error('The gate sent the session of another client');
     if (!this.snapshot || snapshot.version > this.snapshot.version) this.snapshot = snapshot;
   }
 

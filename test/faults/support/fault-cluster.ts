@@ -21,6 +21,8 @@ export interface FaultClusterOptions {
   readonly gate?: object | ((index: number) => object);
   /** Where the gates keep users, as `NESTGATE_STORAGE`. @defaultValue 'memory:' */
   readonly storage?: string;
+  /** How far the clock of each gate, and of each worker, is ahead, in milliseconds; without it none can be set. */
+  readonly clocks?: { readonly gate: number; readonly worker: number };
   /** How many files a gate can open. */
   readonly maxFiles?: number;
 }
@@ -77,6 +79,7 @@ export class FaultCluster {
       NESTGATE_MSG_RATE: '0',
       NESTGATE_MAX_PER_IP: '0',
       NESTGATE_STORAGE: storage,
+      FAULTS_CLOCK_MS: this.options.clocks?.gate.toString(),
       FAULTS_GATE: JSON.stringify(typeof options === 'function' ? options(index) : options),
     };
     const gate = await NodeProcess.start('gate', `gate-${++this.lastNode}`, env, maxFiles);
@@ -92,6 +95,7 @@ export class FaultCluster {
       NESTGATE_LINK: link,
       NESTGATE_SECRET: 'shared',
       FAULTS_EFFECTS: file,
+      FAULTS_CLOCK_MS: this.options.clocks?.worker.toString(),
     });
     this.effectFiles.set(id, file);
     this.workers.push(worker);

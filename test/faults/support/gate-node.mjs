@@ -1,4 +1,5 @@
 /** A gate as `apps/gate` is one, with the options that a test gives it, and answers to what the test asks. */
+import './clock.mjs';
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { createApp, GateHealthModule, readConfig } from '@nestgate-app/common';

@@ -2,6 +2,7 @@ import type { LedgerClient } from './ledger-client.js';
 
 /** How long clients waited for their answers, in milliseconds. */
 export interface Latency {
+  readonly p50: number;
   readonly p99: number;
   readonly max: number;
 }
@@ -14,5 +15,6 @@ export function latencyOf(clients: readonly LedgerClient[], from: number, to = D
     .map(({ at, settledAt }) => settledAt - at)
     .sort((a, b) => a - b);
   if (times.length === 0) throw new Error('Nobody was answered in this time');
-  return { p99: times[Math.floor(times.length * 0.99)] as number, max: times.at(-1) as number };
+  const at = (part: number) => times[Math.floor(times.length * part)] as number;
+  return { p50: at(0.5), p99: at(0.99), max: times.at(-1) as number };
 }

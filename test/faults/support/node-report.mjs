@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { LinkNode } from '@nestgate/link';
 import { GatewayApi } from '@nestgate/worker';
+import { setClock } from './clock.mjs';
 
 /**
  * Lets the test that has started this process ask how it is, and push through it. The process ends when the test does.
@@ -23,6 +24,7 @@ export function reportTo(app, more = () => ({})) {
       const loop = { lagP99, lagMax, cpuMs: (user + system) / 1e3 };
       return { counters: node.counters, peers: [...node.peers.keys()], ...loop, ...more() };
     },
+    clock: ({ ms }) => setClock(ms),
     heap: () => {
       setFlagsFromString('--expose-gc');
       runInNewContext('gc')();

@@ -1,4 +1,5 @@
 /** A worker as `apps/worker` is one, with more topics: work that leaves a line each time, work that fails, and strict pushes. */
+import './clock.mjs';
 import 'reflect-metadata';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';

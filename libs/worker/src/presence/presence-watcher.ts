@@ -164,7 +164,7 @@ export class PresenceWatcher {
       return;
     }
     line.waiting.push(event);
-    if (line.canStart) this.turns.add(line);
+    if (line.canStart) this.turns.add(line, false);
   }
 
   private startNext(line: Line): void {
@@ -174,7 +174,7 @@ export class PresenceWatcher {
     const run = this.handle(event).finally(() => {
       this.running.delete(run);
       line.isBusy = false;
-      if (line.canStart) this.turns.add(line);
+      if (line.canStart) this.turns.add(line, true);
     });
     this.running.add(run);
   }

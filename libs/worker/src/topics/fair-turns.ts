@@ -17,11 +17,14 @@ export interface TurnTaker {
 
 /**
  * Shares the event loop between handlers and everything else. When handlers have been started for {@link TURN_MS}, the rest
- * waits for a later turn of the loop, so that sockets are read and heartbeats are sent in between. Those who wait take turns,
- * one piece of work each: a client that sends many frames at once delays its own frames, and not those of others.
+ * waits for a later turn of the loop, so that sockets are read, answers leave and heartbeats are sent in between. Those who
+ * wait take turns, one piece of work each, and one that has just come is taken before one that goes on: a client that sends
+ * many frames at once delays its own frames, and not those of others.
  */
 export class FairTurns<T extends TurnTaker> {
-  private readonly queue = new Fifo<T>();
+  private readonly fresh = new Fifo<T>();
+  private readonly going = new Fifo<T>();
+  private hadFresh = false;
   private turn = -1;
   private endsAt = 0;
   private isScheduled = false;
@@ -41,36 +44,50 @@ export class FairTurns<T extends TurnTaker> {
       this.turn = turn;
       this.endsAt = now + TURN_MS;
     }
-    return now < this.endsAt && this.queue.length === 0;
+    return now < this.endsAt && this.isEmpty;
   }
 
-  /** Adds one whose work may start in a later turn. One that has been added already keeps its place. */
-  add(taker: T): void {
+  /**
+   * Adds one whose work may start in a later turn. `goesOn`: work of it has been done a moment ago. One that has been added
+   * already keeps its place.
+   */
+  add(taker: T, goesOn: boolean): void {
     if (taker.isQueued) return;
     taker.isQueued = true;
-    this.queue.push(taker);
+    (goesOn ? this.going : this.fresh).push(taker);
     this.schedule();
+  }
+
+  private get isEmpty(): boolean {
+    return this.fresh.length === 0 && this.going.length === 0;
   }
 
   private schedule(): void {
     if (this.isScheduled) return;
     this.isScheduled = true;
-    setImmediate(this.run);
+    setImmediate(this.letOthersRun);
   }
+
+  /** A whole turn for the others: what they do in it may be sent at its end, before handlers keep the loop again. */
+  private readonly letOthersRun = (): void => {
+    setImmediate(this.run);
+  };
 
   /** In an async context of its own: that of the frame which has made it necessary is not that of what is started. */
   private readonly run = AsyncResource.bind((): void => {
     this.turn = this.node.turn;
     this.endsAt = performance.now() + TURN_MS;
-    // What is added meanwhile is taken in this run, or by the one scheduled at its end.
+    // Every other turn is for those who go on, so that they do go on, however many others come.
+    this.hadFresh = this.fresh.length > 0 && (!this.hadFresh || this.going.length === 0);
+    const queue = this.hadFresh ? this.fresh : this.going;
     do {
-      const taker = this.queue.shift();
+      const taker = queue.shift();
       if (!taker) break;
       taker.isQueued = false;
       this.start(taker);
-      if (taker.canStart) this.add(taker);
+      if (taker.canStart) this.add(taker, true);
     } while (performance.now() < this.endsAt);
     this.isScheduled = false;
-    if (this.queue.length > 0) this.schedule();
+    if (!this.isEmpty) this.schedule();
   });
 }

@@ -84,7 +84,7 @@ export class TopicRunner implements TaskOwner {
       lane.wait(task, false);
     } else if (!this.turns.isOpen(now)) {
       lane.wait(task, handler.concurrent);
-      this.turns.add(lane);
+      this.turns.add(lane, false);
     } else if (this.skipLate(task, now)) {
       return;
     } else if (handler.concurrent) {
@@ -148,7 +148,7 @@ export class TopicRunner implements TaskOwner {
         return;
       }
       if (!this.turns.isOpen(now)) {
-        this.turns.add(lane);
+        this.turns.add(lane, true);
         return;
       }
       this.startOne(lane, now);

@@ -17,11 +17,6 @@ export class Fifo<T> {
     this.items.push(item);
   }
 
-  /** The first item, which stays in the queue; `undefined` when it is empty. */
-  peek(): T | undefined {
-    return this.items[this.head];
-  }
-
   /** Takes the first item out of the queue; `undefined` when it is empty. */
   shift(): T | undefined {
     if (this.head === this.items.length) return undefined;

@@ -51,7 +51,7 @@ describe('Revocations', () => {
     revoke('ada', 500, 1_000);
     jest.advanceTimersByTime(999);
     expect(check('ada', 1)).toBe(false);
-    expect(revocations.notices()).toEqual([{ userId: 'ada', before: 500, leftMs: 1 }]);
+    expect(revocations.notices()).toEqual([{ userId: 'ada', before: 500, leftMs: 1, agoMs: 999 }]);
     jest.advanceTimersByTime(1);
     expect(revocations.notices()).toEqual([]);
     expect(check('ada', 1)).toBe(true);
@@ -63,9 +63,9 @@ describe('Revocations', () => {
     expect(revoke('ada', 500, 10)).toBe(false);
     expect(revoke('ada', 400, HOUR)).toBe(false);
     expect(check('ada', 450)).toBe(false);
-    expect(revocations.notices()).toEqual([{ userId: 'ada', before: 500, leftMs: HOUR }]);
+    expect(revocations.notices()).toEqual([{ userId: 'ada', before: 500, leftMs: HOUR, agoMs: 0 }]);
     expect(revoke('ada', 600, 10)).toBe(true);
-    expect(revocations.notices()).toEqual([{ userId: 'ada', before: 600, leftMs: HOUR }]);
+    expect(revocations.notices()).toEqual([{ userId: 'ada', before: 600, leftMs: HOUR, agoMs: 0 }]);
   });
 
   it.each(['__proto__', 'constructor', 'toString'])('take %s for a uid as any other', userId => {

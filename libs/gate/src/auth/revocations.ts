@@ -25,8 +25,8 @@ export interface ShownCredentials {
 
 interface Revocation {
   readonly before: number;
-  /** When this gate has heard of it, as `performance.now()`. */
-  readonly heardAt: number;
+  /** When it was said, as `performance.now()` of this gate. */
+  readonly saidAt: number;
   /** Until when it is remembered, as `performance.now()`. */
   readonly until: number;
 }
@@ -47,7 +47,7 @@ export class Revocations {
   }
 
   /** Remembers a revocation. False when one that is as late is known already. */
-  add({ userId, before, leftMs }: RevocationNotice): boolean {
+  add({ userId, before, leftMs, agoMs = 0 }: RevocationNotice): boolean {
     const now = performance.now();
     const known = this.live(userId, now);
     const until = Math.max(now + leftMs, known?.until ?? 0);
@@ -57,19 +57,19 @@ export class Revocations {
     }
     this.entries.delete(userId);
     if (this.entries.size >= MAX_REVOCATIONS) this.makeRoom(now);
-    this.entries.set(userId, { before, heardAt: now, until });
+    this.entries.set(userId, { before, saidAt: now - agoMs, until });
     return true;
   }
 
   /**
    * Credentials are taken unless they were issued before a revocation. Of which it is not known when they were issued, those
-   * that came before the gate heard of it are not.
+   * that came before it was said are not.
    * @throws {RevokedError}
    */
   check(userId: string, { issuedAt, since }: ShownCredentials): void {
     const entry = this.live(userId, performance.now());
     if (!entry) return;
-    if (issuedAt === undefined ? since > entry.heardAt : issuedAt >= entry.before) return;
+    if (issuedAt === undefined ? since > entry.saidAt : issuedAt >= entry.before) return;
     this.counters.add('binds_refused', REVOKED);
     throw new RevokedError();
   }
@@ -78,8 +78,8 @@ export class Revocations {
   notices(): RevocationNotice[] {
     const now = performance.now();
     const notices: RevocationNotice[] = [];
-    for (const [userId, { before, until }] of this.entries) {
-      if (until > now) notices.push({ userId, before, leftMs: until - now });
+    for (const [userId, { before, saidAt, until }] of this.entries) {
+      if (until > now) notices.push({ userId, before, leftMs: until - now, agoMs: now - saidAt });
     }
     return notices;
   }

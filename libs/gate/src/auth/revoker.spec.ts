@@ -9,6 +9,9 @@ import { Revoker } from './revoker.js';
 
 type Learn = (notices: readonly RevocationNotice[], call: { peer: { info: { role: string } } }) => void;
 
+/** How long ago what is heard was said, in milliseconds. */
+const SAID_AGO_MS = 10_000;
+
 /** A gate that hears of revocations as the test says, with clients that are closed by being told so. */
 class Bench {
   readonly uids = new Memberships<ClientAgent>();
@@ -35,16 +38,19 @@ class Bench {
     this.revoker.onModuleInit();
   }
 
-  /** A client of `ada` that connected then. */
-  client(connTime: number): { readonly ends: unknown[] } & ClientAgent {
+  /** A client of `ada` that connected then, where what {@link hear} tells of was said at 500. */
+  client(at: number): { readonly ends: unknown[] } & ClientAgent {
     const ends: unknown[] = [];
-    const agent = { connTime, ends, isClosed: false, close: (...end: unknown[]) => ends.push(end) };
+    const openedAt = performance.now() - SAID_AGO_MS - 500 + at;
+    const agent = { openedAt, ends, isClosed: false, close: (...end: unknown[]) => ends.push(end) };
     this.uids.add('ada', agent as unknown as ClientAgent);
     return agent as unknown as { readonly ends: unknown[] } & ClientAgent;
   }
 
   hear(notice: Partial<RevocationNotice>, role = 'gate'): void {
-    this.learn([{ userId: 'ada', before: 500, leftMs: 60_000, ...notice }], { peer: { info: { role } } });
+    this.learn([{ userId: 'ada', before: 500, leftMs: 60_000, agoMs: SAID_AGO_MS, ...notice }], {
+      peer: { info: { role } },
+    });
   }
 
   join(id: string, role: string, isSelf = false): void {
@@ -70,11 +76,19 @@ describe('Revoker', () => {
     expect(young?.ends).toEqual(ENDED);
   });
 
+  it.each([-60_000, 60_000])('does not compare when a client came with a clock that is %d ms ahead', aheadMs => {
+    const bench = new Bench();
+    const [before, after] = [0, 1_000].map(at => bench.client(at));
+    bench.hear({ before: Date.now() - SAID_AGO_MS + aheadMs });
+    expect([before, after].map(client => client?.ends)).toEqual([ENDED, []]);
+  });
+
   it('believes gates only, and only what can be', () => {
     const bench = new Bench();
     const client = bench.client(100);
     bench.hear({}, 'worker');
     bench.hear({ before: 'x' as never });
+    for (const agoMs of [-1, Number.NaN, 1e12]) bench.hear({ agoMs });
     for (const leftMs of [0, -1, Number.NaN, 1e12, null as never]) bench.hear({ leftMs });
     for (const userId of ['', 5 as never, 'a\n']) bench.hear({ userId });
     expect(client.ends).toEqual([]);

@@ -85,12 +85,16 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
 
   /** Another gate has heard of a revocation. Those that were let in before are ended, as they would have been then. */
   private learn(notice: RevocationNotice): void {
-    const { userId, before, leftMs } = notice;
+    const { userId, before, leftMs, agoMs = 0 } = notice;
     if (!isName(userId) || !Number.isFinite(before) || !(leftMs > 0 && leftMs <= MAX_FOR_MS)) return;
+    if (!(agoMs >= 0 && agoMs <= MAX_FOR_MS)) return;
     if (!this.revocations.add(notice)) return;
+    const saidAt = performance.now() - agoMs;
     for (const agent of this.hub.uids.members(userId)) {
-      // Of which it is not known when they were issued, credentials are as old as the connection.
-      if ((this.issued.get(agent) ?? agent.connTime) < before) close(agent);
+      // Of which it is not known when they were issued, credentials are as old as the connection. The clock of the node that
+      // has revoked them says nothing about that.
+      const issuedAt = this.issued.get(agent);
+      if (issuedAt === undefined ? agent.openedAt < saidAt : issuedAt < before) close(agent);
     }
   }
 

@@ -68,6 +68,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   error: ConnectionEnd | undefined;
   /** Messages received so far. */
   recvNum = 0;
+  /** When the client connected, as `performance.now()`; whole milliseconds take no memory of their own. */
+  readonly openedAt = Math.floor(performance.now());
   private readonly queue: SendQueue;
   private readonly credit: Credit;
   /** Made with the first frame: most clients are idle. */

@@ -8,6 +8,8 @@ export interface RevocationNotice {
   readonly before: number;
   /** For how long they still are, in milliseconds. */
   readonly leftMs: number;
+  /** How long ago it was said, in milliseconds: nodes whose clocks differ agree on that. @defaultValue 0 */
+  readonly agoMs?: number;
 }
 
 /** What a gate tells one that has just come, or come back: it was not there when it was said to all. Ids are never reused. */

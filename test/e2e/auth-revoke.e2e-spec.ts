@@ -123,7 +123,7 @@ describe.each(LINKS)('a uid that is revoked, over %s', (name: LinkName) => {
     const held = storage(1);
     let open = () => undefined as void;
     held.gate = new Promise(resolve => (open = resolve));
-    const binding = await connect(1, 'uid=ada');
+    const binding = connect(1, 'uid=ada');
     const guest = await connect(1, '');
     const bind = api.bindUid(guest.clientId, 'ada').catch((error: unknown) => error);
     await waitUntil('both binds', () => held.asked === 2);
@@ -131,7 +131,7 @@ describe.each(LINKS)('a uid that is revoked, over %s', (name: LinkName) => {
     open();
     for (const enter of door(0).waiting) enter();
     expect(await (await inHandshake).closed).toEqual(REVOKED);
-    expect(await binding.closed).toEqual(REVOKED);
+    expect(await (await binding).closed).toEqual(REVOKED);
     expect(await bind).toMatchObject(UNAUTHORIZED);
     expect(await api.isUidOnline('ada')).toBe(false);
     expect(await api.getUidByClientId(guest.clientId)).toBeNull();

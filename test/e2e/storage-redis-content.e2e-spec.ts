@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Settings } from '@nestgate/link';
+import { GateCounters } from '@nestgate/gate';
 import { RedisStorage, type RedisStorageOptions } from '@nestgate/gate/redis';
 import { RedisProcess } from '@nestgate/testing';
 import { Redis } from 'ioredis';
@@ -143,17 +144,18 @@ describe('what Redis holds', () => {
     await cluster.close();
   });
 
-  it('over a gate: more than a session may have is an error that is told, and harms nothing', async () => {
+  it('over a gate: more than a session may have is moved aside, and keeps nobody out', async () => {
     const cluster = await gateWith(storage);
     const client = await cluster.connect();
     const key = await keyOf('ada');
     await admin.hset(key, 'huge', HUGE);
-    const { error } = await client.exchange('chat/login', { name: 'ada' });
-    expect(error?.code).toBe('STORAGE_UNAVAILABLE');
-    expect(await client.request('session/get')).toMatchObject({ userId: '', settings: {} });
-    expect(await client.request('chat/login', { name: 'bob' })).toEqual({ uid: 'bob' });
-    expect(await cluster.api.getAllUidList()).toEqual(['bob']);
-    expect(await admin.hget(key, 'huge')).toBe(HUGE);
+    await client.request('chat/login', { name: 'ada' });
+    expect(await client.request('session/get')).toMatchObject({ userId: 'ada', settings: {} });
+    expect(await admin.hget(`${key}:corrupt`, 'huge')).toBe(HUGE);
+    expect(cluster.gate.app.get(GateCounters).get('storage_failures', 'quarantined')).toBe(1);
+    expect(log.matching(/cannot be used/).length).toBe(1);
+    await storage.delete('ada');
+    expect(await admin.dbsize()).toBe(0);
     await cluster.close();
   });
 

@@ -167,7 +167,7 @@ export class Delegater implements OnModuleInit {
       push: args => snapshotOf(this.push(args.clientId, args.settings, args)),
       set: args => snapshotOf(this.set(args.clientId, args.key, args.value)),
       del: args => snapshotOf(this.del(args.clientId, args.key)),
-      replace: args => snapshotOf(this.change(args.clientId, agent => keeper.replace(agent, args.settings))),
+      replace: args => snapshotOf(this.change(args.clientId, agent => keeper.replace(agent, copyOfSettings(args.settings)))),
       connected: args => this.connected(args.clientId),
       close: ({ clientId, message }) => {
         if (message) pusher.push([hub.get(clientId)], message.topic, message.body);

@@ -20,6 +20,8 @@ export type GateCounter =
   | 'packs_dropped'
   /** Clients that were not bound, by reason: `revoked`. */
   | 'binds_refused'
+  /** Logins that another node has told of and that were not believed, by what was wrong: `role`, `client`, `uid`, `clock`. */
+  | 'claims_refused'
   /** Revocations that were forgotten before their time, by reason: `full`. */
   | 'revocations_forgotten'
   /** Changes of sessions that a limit has refused, by what there was too much of: `groups`, `settings`. */

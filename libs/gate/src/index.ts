@@ -32,5 +32,5 @@ export {
   type OutboxFigures,
 } from './metrics/gate-metrics.js';
 export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js';
-export { type SettingsChange, StorageHandler } from './storage/storage-handler.js';
+export { type SettingsChange, StorageHandler, type StorageLimits } from './storage/storage-handler.js';
 export { resolveGateOptions } from './resolve-gate-options.js';

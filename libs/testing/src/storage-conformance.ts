@@ -204,6 +204,61 @@ export function storageConformance(
       expect(await storage.query('ada')).toEqual({});
     });
 
+    it('refuses a change that makes what is stored too large, as a whole, and takes one that makes it smaller', async () => {
+      const gates = [await driver.createStorage(), await driver.createStorage()] as const;
+      const limits = { maxBytes: 100, onQuarantine: () => undefined };
+      const outcome = (gate: StorageHandler, change: Partial<SettingsChange>): Promise<string> =>
+        gate.storage(sessionOf('ada'), { set: {}, deleted: [], ...change }, limits).then(
+          () => 'stored',
+          (error: { code?: string }) => String(error.code),
+        );
+      const outcomes = await Promise.all([
+        outcome(gates[0], { set: { a: 'x'.repeat(60) } }),
+        outcome(gates[1], { set: { b: 'x'.repeat(60) } }),
+      ]);
+      expect([...outcomes].sort()).toEqual(['LIMIT_EXCEEDED', 'stored']);
+      const before = jsonOf(await gates[0].query('ada'));
+      expect(await outcome(gates[0], { set: { c: 'x'.repeat(40) }, deleted: ['missing'] })).toEqual('LIMIT_EXCEEDED');
+      expect(jsonOf(await gates[1].query('ada'))).toEqual(before);
+      expect(await outcome(gates[1], { set: { c: 'x'.repeat(60) }, deleted: ['a', 'b'] })).toEqual('stored');
+      expect(await outcome(gates[1], { set: { d: 'x'.repeat(90) }, deleted: 'all' })).toEqual('stored');
+      expect(await outcome(gates[1], { set: { e: 1 } })).toEqual('LIMIT_EXCEEDED');
+      expect(await gates[0].query('ada', limits)).toEqual({ d: 'x'.repeat(90) });
+    });
+
+    it('takes exactly as much as is allowed, whatever keys and values are, and gives it back', async () => {
+      const storage = await driver.createStorage();
+      const names = ODD_NAMES.slice(0, 40);
+      const values = ODD_VALUES.slice(0, -1).map(text => JSON.parse(text) as JsonValue);
+      const set = Object.fromEntries(names.map((key, n) => [key, values[n % values.length] as JsonValue]));
+      const maxBytes = Buffer.byteLength(JSON.stringify(set));
+      let quarantined = 0;
+      const limits = (bytes: number) => ({ maxBytes: bytes, onQuarantine: () => void quarantined++ });
+      let refused = false;
+      const tooMuch = storage.storage(sessionOf('ada'), { set, deleted: [] }, limits(maxBytes - 1));
+      await tooMuch.catch(() => (refused = true));
+      expect([refused, await storage.query('ada')]).toEqual([true, undefined]);
+      await storage.storage(sessionOf('ada'), { set, deleted: [] }, limits(maxBytes));
+      expect(jsonOf(await storage.query('ada', limits(maxBytes)))).toEqual(jsonOf(set));
+      expect(quarantined).toEqual(0);
+    });
+
+    it('puts aside what is larger than is allowed: the user starts again, and can be deleted', async () => {
+      const storage = await driver.createStorage();
+      await store(storage, 'ada', { set: { a: 'x'.repeat(200), b: 1 } });
+      let quarantined = 0;
+      const limits = { maxBytes: 100, onQuarantine: () => void quarantined++ };
+      // A change that makes it smaller is made, though it is too large still.
+      await storage.storage(sessionOf('ada'), { set: { a: 'x'.repeat(150) }, deleted: [] }, limits);
+      expect(Object.keys((await storage.query('ada', limits)) ?? {})).toEqual([]);
+      expect(quarantined).toEqual(1);
+      await storage.storage(sessionOf('ada'), { set: { c: 2 }, deleted: [] }, limits);
+      expect(await storage.query('ada', limits)).toEqual({ c: 2 });
+      await storage.delete('ada');
+      expect(await storage.query('ada')).toEqual(undefined);
+      expect(quarantined).toEqual(1);
+    });
+
     it('forgets a user after the time to live, and keeps one who is heard of', async () => {
       const storage = await driver.createStorage({ ttlMs: 400 });
       for (const userId of ['online', 'busy', 'gone']) await store(storage, userId, { set: { here: 1 } });

@@ -38,7 +38,8 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
   onModuleInit(): void {
     this.node.dispatcher.serve(revocationContract, {
       revocations: (notices, { peer }) => {
-        if (peer.info.role === 'gate') for (const notice of notices) this.learn(notice);
+        if (peer.info.role !== 'gate' || !Array.isArray(notices)) return;
+        for (const notice of notices) this.learn(notice);
       },
     });
     this.listening.push(
@@ -84,7 +85,8 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
   }
 
   /** Another gate has heard of a revocation. Those that were let in before are ended, as they would have been then. */
-  private learn(notice: RevocationNotice): void {
+  private learn(notice: RevocationNotice | null): void {
+    if (!notice) return;
     const { userId, before, leftMs, agoMs = 0 } = notice;
     if (!isName(userId) || !Number.isFinite(before) || !(leftMs > 0 && leftMs <= MAX_FOR_MS)) return;
     if (!(agoMs >= 0 && agoMs <= MAX_FOR_MS)) return;

@@ -218,7 +218,7 @@ export class ClientLifecycle implements AgentHost {
     if (settings) agent.sessionState.merge(copySettings(settings));
     if (userId !== undefined) {
       // What is revoked while a client is on its way must not let it in: its credentials have been looked at since it came.
-      await this.keeper.bind(agent, userId, { issuedAt: authIssuedAt, since: request?.arrivedAt });
+      await this.keeper.bind(agent, userId, { issuedAt: authIssuedAt, since: request?.arrivedAt, mayExceed: true });
     }
     // A client that has left is not welcomed: nobody would be told of its end.
     assertHere(agent);

@@ -6,6 +6,7 @@ import {
   type PresenceNotice,
   watchContract,
 } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { MembershipEvents, Memberships } from './memberships.js';
 
@@ -42,6 +43,8 @@ export class PresenceFeed {
   ) {
     node.dispatcher.serve(watchContract, {
       watch: ({ isOn }, { peer }) => {
+        // Services that only call gates have nobody to tell.
+        if (peer.info.role === 'api') throw new GateError('FORBIDDEN');
         this.forget(peer);
         if (isOn) this.begin(peer);
       },

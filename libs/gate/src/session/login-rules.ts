@@ -9,8 +9,9 @@ import {
   type LoginClaim,
   type Peer,
 } from '@nestgate/link';
-import { CLOSE, GateError } from '@nestgate/protocol';
+import { CLOSE, GateError, isName } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
+import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Hub } from '../hub/hub.js';
@@ -60,15 +61,16 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
     private readonly hub: Hub,
     private readonly node: LinkNode,
+    private readonly counters: GateCounters,
   ) {
     this.others = createCaller(node, gateContract);
   }
 
   onModuleInit(): void {
     this.node.dispatcher.serve(gateContract, {
-      replace: claim => this.isReplaced(claim),
-      reserve: claim => this.isTaken(claim),
-      claims: claims => this.compare(claims),
+      replace: (claim, { peer }) => this.isReplaced(this.checked(claim, peer)),
+      reserve: (claim, { peer }) => this.isTaken(this.checked(claim, peer)),
+      claims: (claims, { peer }) => this.compare(this.usable(claims, peer)),
     });
     if (this.options.login === 'many') return;
     this.listening.push(
@@ -167,6 +169,36 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   }
 
   // What other gates ask.
+
+  /**
+   * A gate speaks for its own clients only, and with a clock that can be right.
+   * @throws {GateError} `FORBIDDEN` or `BAD_ARGUMENT`; counted.
+   */
+  private checked(claim: LoginClaim, peer: Peer): LoginClaim {
+    const fault = this.faultOf(claim, peer);
+    if (!fault) return claim;
+    this.counters.add('claims_refused', fault);
+    throw new GateError(fault === 'role' ? 'FORBIDDEN' : 'BAD_ARGUMENT', `The ${fault} of this login is not allowed`);
+  }
+
+  private usable(claims: unknown, peer: Peer): LoginClaim[] {
+    if (!Array.isArray(claims)) throw new GateError('BAD_ARGUMENT');
+    return (claims as readonly LoginClaim[]).filter(claim => {
+      const fault = this.faultOf(claim, peer);
+      if (fault) this.counters.add('claims_refused', fault);
+      return !fault;
+    });
+  }
+
+  private faultOf(
+    claim: Partial<LoginClaim> | null | undefined,
+    peer: Peer,
+  ): 'role' | 'client' | 'uid' | 'clock' | undefined {
+    if (peer.info.role !== 'gate') return 'role';
+    if (typeof claim?.clientId !== 'string' || !claim.clientId.startsWith(peer.clientPrefix)) return 'client';
+    if (!isName(claim.userId)) return 'uid';
+    return this.clock.accepts(claim.clock) ? undefined : 'clock';
+  }
 
   private isReplaced(claim: LoginClaim): boolean {
     this.clock.observe(claim.clock);

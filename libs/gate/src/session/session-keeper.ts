@@ -15,12 +15,17 @@ import { type SettingsChange, StorageHandler } from '../storage/storage-handler.
 import { StorageHeartbeat } from '../storage/storage-heartbeat.js';
 import { deepMerged } from './deep-merge.js';
 import { Login, LoginRules } from './login-rules.js';
-import { SessionState } from './session-state.js';
+import { joined, type SessionState, settingsFromStored, sizeOf } from './session-state.js';
 
 /** The credentials by which a client is to be bound. */
 export interface BindCredentials extends Credentials {
   /** Since when they have been looked at, as `performance.now()`. @defaultValue now */
   readonly since?: number;
+  /**
+   * Binds also when the connection's settings and those of the user together are over the limit: the session has all of them, and
+   * its own are not stored. For logins whose settings nobody could make smaller. @defaultValue false
+   */
+  readonly mayExceed?: boolean;
 }
 
 /**
@@ -65,7 +70,8 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
    * Binds a client to a uid: asks the storage, merges what it has (the connection's own keys win), stores, and only then
    * lets the client be found by its uid.
    * @throws {GateError} `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses a second client, `UNAUTHORIZED` for
-   * credentials that have expired or were revoked, `SESSION_NOT_FOUND` when the client has gone meanwhile. The session is then
+   * credentials that have expired or were revoked, `LIMIT_EXCEEDED` when the connection's settings and those of the user together are
+   * too large, `SESSION_NOT_FOUND` when the client has gone meanwhile. The session is then
    * as it was before.
    */
   bind(agent: ClientAgent, userId: string, credentials: BindCredentials = {}): Promise<void> {
@@ -81,7 +87,9 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
       this.revocations.check(userId, shown);
       if (agent.sessionState.userId !== userId) {
         const login = new Login(agent, userId, clock);
-        await this.logins.admit(login, deadline, () => this.bindNow(login, shown, deadline));
+        await this.logins.admit(login, deadline, () =>
+          this.bindNow(login, shown, deadline, credentials.mayExceed === true),
+        );
       }
       this.revoker.note(agent, issuedAt);
       if (expiresAt !== undefined) this.expiry.set(agent, expiresAt);
@@ -147,13 +155,30 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private change(agent: ClientAgent, apply: (state: SessionState) => SettingsChange): Promise<void> {
     const deadline = newDeadline();
     return this.inTurn(agent, async () => {
-      const change = this.countingExcess(() => apply(agent.sessionState));
-      if (agent.sessionState.userId === '') return;
-      try {
-        await this.storage.storage(agent.sessionState.snapshot(), change, deadline);
-      } catch {
-        throw new GateError('STORAGE_UNAVAILABLE', 'The session has changed on the gate, but could not be stored');
+      const { sessionState: state } = agent;
+      if (state.userId === '') {
+        this.countingExcess(() => apply(state));
+        return;
       }
+      // On a draft: other clients of the user may have stored so much that there is no room for the change.
+      const borrowed = this.borrowed.get(agent);
+      const kept = borrowed && new Set(borrowed);
+      const draft = state.draft();
+      const change = this.countingExcess(() => apply(draft));
+      let failure: unknown;
+      try {
+        await this.storage.storage(draft.snapshot(), change, this.options.maxSettingsBytes, deadline);
+      } catch (error) {
+        if (isExcess(error)) {
+          if (kept && !agent.isClosed) this.borrowed.set(agent, kept);
+          this.counters.add('limits_exceeded', 'settings');
+          throw error;
+        }
+        failure = error;
+      }
+      if (draft.version !== state.version) state.adopt(draft.snapshot().settings);
+      if (failure !== undefined)
+        throw new GateError('STORAGE_UNAVAILABLE', 'The session has changed on the gate, but could not be stored');
     });
   }
 
@@ -161,16 +186,15 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     try {
       return task();
     } catch (error) {
-      if (error instanceof GateError && error.code === 'LIMIT_EXCEEDED')
-        this.counters.add('limits_exceeded', 'settings');
+      if (isExcess(error)) this.counters.add('limits_exceeded', 'settings');
       throw error;
     }
   }
 
-  private async bindNow(login: Login, shown: ShownCredentials, deadline: number): Promise<void> {
+  private async bindNow(login: Login, shown: ShownCredentials, deadline: number, mayExceed: boolean): Promise<void> {
     const { agent, userId } = login;
     const own = this.ownSettings(agent);
-    const settings = await this.exchange(agent, userId, own, deadline);
+    const settings = await this.exchange(agent, userId, own, deadline, mayExceed);
     // From here on nothing waits: whatever refuses the client refuses it before anything has changed.
     assertHere(agent);
     this.revocations.check(userId, shown);
@@ -187,22 +211,39 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     await this.hub.uidInterest.whenHeard(userId);
   }
 
-  /** Merges what is stored of a user with the connection's own settings, stores the result, and returns it. */
-  private async exchange(agent: ClientAgent, userId: string, own: Settings, deadline: number): Promise<Settings> {
-    const { origin, version } = agent.sessionState;
-    const stored = await this.storage.query(userId, deadline);
+  /**
+   * Merges what is stored of a user with the connection's own settings, stores the result, and returns it. What is stored never
+   * keeps a client out by itself: where it cannot be used, the user starts again without it.
+   */
+  private async exchange(
+    agent: ClientAgent,
+    userId: string,
+    own: Settings,
+    deadline: number,
+    mayExceed: boolean,
+  ): Promise<Settings> {
+    const { maxSettingsBytes: maxBytes } = this.options;
+    const answer = await this.storage.query(userId, maxBytes, deadline);
     // Nobody is left to store for.
     assertHere(agent);
-    const draft = new SessionState(origin, this.options.maxSettingsBytes);
-    draft.adopt(own);
-    let merged: SessionSnapshot;
+    let stored: Settings = {};
     try {
-      merged = { ...draft.withStored(stored), userId, version };
+      stored = settingsFromStored(answer, maxBytes);
     } catch (error) {
-      throw this.storage.refuseStored(userId, error);
+      this.storage.noteUnusable(userId, error);
     }
-    await this.storage.storage(merged, { set: own, deleted: [] }, deadline);
-    return merged.settings;
+    const settings = joined(stored, own);
+    try {
+      if (sizeOf(settings) > maxBytes)
+        throw new GateError('LIMIT_EXCEEDED', 'The settings of client and user are too large');
+      const merged: SessionSnapshot = { ...agent.sessionState.snapshot(), settings, userId };
+      await this.storage.storage(merged, { set: own, deleted: [] }, maxBytes, deadline);
+    } catch (error) {
+      if (!isExcess(error)) throw error;
+      this.counters.add('limits_exceeded', 'settings');
+      if (!mayExceed) throw error;
+    }
+    return settings;
   }
 
   private ownSettings(agent: ClientAgent): Settings {
@@ -236,6 +277,10 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
       if (this.queues.get(agent) === run) this.queues.delete(agent);
     });
   }
+}
+
+function isExcess(error: unknown): boolean {
+  return error instanceof GateError && error.code === 'LIMIT_EXCEEDED';
 }
 
 /** Changes of a client that has gone while they waited are not made. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Settings } from '@nestgate/link';
-import { SessionState } from './session-state.js';
+import { SessionState, settingsFromStored } from './session-state.js';
 
 const ORIGIN = {
   sessionId: 'g.e.1',
@@ -113,25 +113,43 @@ describe('SessionState', () => {
     );
   });
 
-  describe('with what is stored of its user', () => {
-    it('lets the keys of the connection win, and changes nothing itself', () => {
-      const state = create();
-      state.merge({ a: 1, b: 2 });
-      const before = state.snapshot();
-      expect(state.withStored(parse('{"b":20,"c":30,"__proto__":4}'))).toEqual({
-        ...before,
-        settings: parse('{"a":1,"b":2,"c":30,"__proto__":4}'),
-      });
-      expect(state.snapshot()).toBe(before);
+  it('may be made smaller, and no larger, when it is too large already', () => {
+    const state = create(20);
+    state.adopt({ a: 'x'.repeat(30), b: 1 });
+    expect(() => state.merge({ b: 22 })).toThrow(expect.objectContaining({ code: 'LIMIT_EXCEEDED' }));
+    state.merge({ a: 'x'.repeat(25) });
+    state.delete('a');
+    state.merge({ b: 22 });
+    expect(state.snapshot().settings).toEqual({ b: 22 });
+  });
+
+  it('has a draft that changes nothing of it', () => {
+    const state = create();
+    state.merge({ a: 1 });
+    const draft = state.draft();
+    draft.merge({ a: 2 });
+    expect([state.get('a'), draft.get('a'), draft.version]).toEqual([1, 2, state.version + 1]);
+  });
+
+  describe('settings from what is stored', () => {
+    it('are a copy of what JSON carries', () => {
+      const text = '{"b":20,"c":{"d":[1]},"__proto__":4}';
+      const stored = parse(text);
+      const settings = settingsFromStored(stored, 100);
+      expect(JSON.stringify(settings)).toBe(text);
+      expect(settings['c']).not.toBe((stored as Settings)['c']);
+      expect(settingsFromStored({ a: undefined, at: new Date(0) }, 100)).toEqual({ at: '1970-01-01T00:00:00.000Z' });
     });
 
-    it.each([undefined, null])('is itself when that is %p', stored => {
-      const state = create();
-      expect(state.withStored(stored)).toBe(state.snapshot());
+    it.each([undefined, null])('are none when that is %p', stored => {
+      expect(settingsFromStored(stored, 100)).toEqual({});
     });
 
-    it.each(['text', 5, true, [[1]]])('refuses %j', stored => {
-      expect(() => create().withStored(stored)).toThrow(expect.objectContaining({ code: 'STORAGE_UNAVAILABLE' }));
-    });
+    it.each(['text', 5, true, [[1]], { '': 1 }, { 'a\nb': 1 }, { a: 1n }, { a: 'x'.repeat(100) }])(
+      'are not %p',
+      stored => {
+        expect(() => settingsFromStored(stored, 100)).toThrow();
+      },
+    );
   });
 });

@@ -61,7 +61,7 @@ export class SessionState {
    */
   merge(settings: Settings): void {
     const merged = joined(this.current.settings, settings);
-    this.check(merged, Object.keys(settings));
+    this.check(merged, Object.keys(settings), this.current.settings);
     this.change(this.userId, merged);
   }
 
@@ -71,17 +71,11 @@ export class SessionState {
     this.adopt(settings);
   }
 
-  /**
-   * This session with what is stored of its user: keys of the connection win.
-   * @throws {GateError} `STORAGE_UNAVAILABLE` when what is stored cannot be settings.
-   */
-  withStored(stored: unknown): SessionSnapshot {
-    if (stored === undefined || stored === null) return this.current;
-    if (typeof stored !== 'object' || Array.isArray(stored))
-      throw new GateError('STORAGE_UNAVAILABLE', 'The storage gave no settings');
-    const settings = joined(stored as Settings, this.current.settings);
-    this.check(settings, Object.keys(stored));
-    return { ...this.current, settings };
+  /** The same state, to be changed without changing this one. */
+  draft(): SessionState {
+    const draft = new SessionState(this.origin, this.maxSettingsBytes);
+    draft.current = this.current;
+    return draft;
   }
 
   /** Takes over settings that have been checked. */
@@ -100,10 +94,11 @@ export class SessionState {
     return this.current;
   }
 
-  private check(settings: Settings, newKeys: readonly string[]): void {
+  /** What is too large already may be made smaller. */
+  private check(settings: Settings, newKeys: readonly string[], old: Settings = NO_SETTINGS): void {
     for (const key of newKeys) assertName('session key', key);
-    const size = Buffer.byteLength(JSON.stringify(settings));
-    if (size > this.maxSettingsBytes) {
+    const size = sizeOf(settings);
+    if (size > this.maxSettingsBytes && size > sizeOf(old)) {
       throw new GateError('LIMIT_EXCEEDED', `Settings of ${size} bytes are over the limit of ${this.maxSettingsBytes}`);
     }
   }
@@ -113,7 +108,26 @@ export class SessionState {
   }
 }
 
+/**
+ * What is stored of a user as settings: a copy, of what JSON carries; none for `undefined` and `null`.
+ * @throws when it cannot be settings, or is larger than `maxBytes`.
+ */
+export function settingsFromStored(stored: unknown, maxBytes: number): Settings {
+  if (stored === undefined || stored === null) return NO_SETTINGS;
+  if (typeof stored !== 'object' || Array.isArray(stored)) throw new Error('it is no object');
+  for (const key of Object.keys(stored)) assertName('session key', key);
+  const text = JSON.stringify(stored);
+  const size = Buffer.byteLength(text);
+  if (size > maxBytes) throw new Error(`it has ${size} bytes, over the limit of ${maxBytes}`);
+  return JSON.parse(text) as Settings;
+}
+
+/** The size of settings as JSON, in bytes. */
+export function sizeOf(settings: Settings): number {
+  return Buffer.byteLength(JSON.stringify(settings));
+}
+
 /** Entry by entry: in an object literal a key of `__proto__` would be no key. */
-function joined(first: Settings, second: Settings): Settings {
+export function joined(first: Settings, second: Settings): Settings {
   return Object.fromEntries([...Object.entries(first), ...Object.entries(second)]);
 }

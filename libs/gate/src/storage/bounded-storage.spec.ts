@@ -50,8 +50,8 @@ describe('BoundedStorage', () => {
   function calls(): Promise<unknown>[] {
     const deadline = newDeadline();
     return [
-      storage.query('ada', deadline),
-      storage.storage({ userId: 'ada' } as never, { set: {}, deleted: [] }, deadline),
+      storage.query('ada', 100, deadline),
+      storage.storage({ userId: 'ada' } as never, { set: {}, deleted: [] }, 100, deadline),
       storage.delete('ada', deadline),
       storage.heartbeat([], deadline),
     ];
@@ -70,12 +70,19 @@ describe('BoundedStorage', () => {
   it.each([
     ['throws', () => JSON.parse('{') as never],
     ['rejects', () => Promise.reject(new Error('no'))],
-    ['rejects with a code of its own', () => Promise.reject(new GateError('LIMIT_EXCEEDED'))],
+    ['rejects with a code of its own', () => Promise.reject(new GateError('FORBIDDEN'))],
   ])('gives every call of a storage that %s one code', async (_what, answer) => {
     handler.answer = answer;
     for (const call of calls()) await expect(call).rejects.toMatchObject(UNAVAILABLE);
     expect(Object.values(counters.snapshot()['storage_failures'] ?? {})).toEqual([4]);
     expect(lines.length).toBe(1);
+  });
+
+  it('lets the storage say that a change makes its settings too large', async () => {
+    handler.answer = () => Promise.reject(new GateError('LIMIT_EXCEEDED'));
+    const codes = await Promise.all(calls().map(call => call.catch((error: GateError) => error.code)));
+    expect(codes).toEqual(['STORAGE_UNAVAILABLE', 'LIMIT_EXCEEDED', 'STORAGE_UNAVAILABLE', 'STORAGE_UNAVAILABLE']);
+    expect(counters.get('storage_failures', 'LIMIT_EXCEEDED')).toBe(3);
   });
 
   it('logs a line a second, and how many it has left out', async () => {

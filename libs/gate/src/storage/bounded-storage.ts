@@ -2,7 +2,7 @@ import { inAsyncScope, type SessionSnapshot } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
 import type { GateCounters } from '../gate-counters.js';
-import type { SettingsChange, StorageHandler } from './storage-handler.js';
+import type { SettingsChange, StorageHandler, StorageLimits } from './storage-handler.js';
 
 /** An outage fails thousands of calls, which must not become as many lines. */
 const LINES_PER_SECOND = 1;
@@ -32,6 +32,9 @@ export async function inTime<T>(deadline: number, call: () => T | Promise<T>): P
   }
 }
 
+const NO_CODES: ReadonlySet<string> = new Set();
+const LIMIT_ONLY: ReadonlySet<string> = new Set(['LIMIT_EXCEEDED']);
+
 class TooSlow extends GateError {
   constructor() {
     super('STORAGE_UNAVAILABLE', 'The session storage is too slow');
@@ -40,7 +43,7 @@ class TooSlow extends GateError {
 
 /**
  * A storage that may hang, throw, or answer nonsense, whatever it promises: each call ends in time, and rejects with
- * nothing but `STORAGE_UNAVAILABLE`. Failures are counted and logged.
+ * nothing but `STORAGE_UNAVAILABLE`, or, for a change, `LIMIT_EXCEEDED`. Failures are counted and logged.
  */
 export class BoundedStorage {
   private readonly log = new BoundedLog('SessionStorage', LINES_PER_SECOND);
@@ -50,13 +53,17 @@ export class BoundedStorage {
     private readonly counters: GateCounters,
   ) {}
 
-  /** What is stored of a user: anything, since the handler may be anybody's. */
-  query(userId: string, deadline: number): Promise<unknown> {
-    return this.call(deadline, () => this.handler.query(userId));
+  /**
+   * What is stored of a user: anything, since the handler may be anybody's. What the handler puts aside because it cannot be used,
+   * or is larger than `maxBytes`, is counted.
+   */
+  query(userId: string, maxBytes: number, deadline: number): Promise<unknown> {
+    return this.call(deadline, () => this.handler.query(userId, this.limits(maxBytes)));
   }
 
-  storage(session: SessionSnapshot, change: SettingsChange, deadline: number): Promise<void> {
-    return this.call(deadline, () => this.handler.storage(session, change));
+  /** @throws {GateError} `LIMIT_EXCEEDED` when the change would make what is stored too large, and nothing has changed. */
+  storage(session: SessionSnapshot, change: SettingsChange, maxBytes: number, deadline: number): Promise<void> {
+    return this.call(deadline, () => this.handler.storage(session, change, this.limits(maxBytes)), LIMIT_ONLY);
   }
 
   delete(userId: string, deadline: number): Promise<void> {
@@ -67,19 +74,23 @@ export class BoundedStorage {
     return this.call(deadline, () => this.handler.heartbeat(sessions));
   }
 
-  /** What is stored of this user cannot be used. Returns what the caller is told. */
-  refuseStored(userId: string, error: unknown): GateError {
-    this.counters.add('storage_failures', codeOf(error));
+  /** What the handler gives of this user cannot be used, and is left out of the session. */
+  noteUnusable(userId: string, error: unknown): void {
+    this.counters.add('storage_failures', 'quarantined');
     const why = error instanceof Error ? error.message : String(error);
     this.log.error(`What is stored of user ${JSON.stringify(userId)} cannot be used: ${JSON.stringify(why)}`);
-    return new GateError('STORAGE_UNAVAILABLE', 'What is stored of this user cannot be used');
   }
 
-  private async call<T>(deadline: number, call: () => Promise<T>): Promise<T> {
+  private limits(maxBytes: number): StorageLimits {
+    return { maxBytes, onQuarantine: () => this.counters.add('storage_failures', 'quarantined') };
+  }
+
+  private async call<T>(deadline: number, call: () => Promise<T>, passed = NO_CODES): Promise<T> {
     try {
       return await inTime(deadline, () => inAsyncScope(call));
     } catch (error) {
       const code = codeOf(error);
+      if (passed.has(code)) throw error;
       this.counters.add('storage_failures', code);
       // A handler that says so itself has logged why.
       if (code !== 'STORAGE_UNAVAILABLE' || error instanceof TooSlow) this.log.error(error);

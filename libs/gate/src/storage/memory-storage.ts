@@ -1,5 +1,12 @@
 import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
-import { checkNumbers, type SettingsChange, StorageHandler } from './storage-handler.js';
+import {
+  checkNumbers,
+  type StorageLimits,
+  type SettingsChange,
+  sizeOfTexts,
+  StorageHandler,
+  tooLargeToStore,
+} from './storage-handler.js';
 
 /** Bounds of a {@link MemoryStorage}. */
 export interface MemoryStorageOptions {
@@ -11,7 +18,9 @@ export interface MemoryStorageOptions {
 
 interface Entry {
   /** As JSON: what is handed in or out is never what is kept, and a value is what any other storage would make of it. */
-  readonly settings: Map<string, string>;
+  settings: Map<string, string>;
+  /** What could not be used, until the user is deleted or forgotten. */
+  aside?: Map<string, string>;
   expiresAt: number;
 }
 
@@ -35,23 +44,37 @@ export class MemoryStorage extends StorageHandler {
     return this.users.size;
   }
 
-  override async query(userId: string): Promise<Settings | undefined> {
+  override async query(userId: string, limits?: StorageLimits): Promise<Settings | undefined> {
     const entry = this.live(userId);
+    if (entry && limits && sizeOfTexts(entry.settings) > limits.maxBytes) {
+      entry.aside = entry.settings;
+      entry.settings = new Map();
+      limits.onQuarantine('too large');
+    }
     return (
       entry && Object.fromEntries(Array.from(entry.settings, ([key, text]) => [key, JSON.parse(text) as JsonValue]))
     );
   }
 
-  override async storage({ userId }: SessionSnapshot, { set, deleted }: SettingsChange): Promise<void> {
+  override async storage(
+    { userId }: SessionSnapshot,
+    { set, deleted }: SettingsChange,
+    limits?: StorageLimits,
+  ): Promise<void> {
     // All of it first: a value that is no JSON must not leave half a change behind.
     const texts = Object.entries(set).map(
       ([key, value]) => [key, JSON.stringify(value) as string | undefined] as const,
     );
     const entry = this.live(userId) ?? { settings: new Map<string, string>(), expiresAt: 0 };
-    if (deleted === 'all') entry.settings.clear();
-    else for (const key of deleted) entry.settings.delete(key);
+    const settings = new Map(deleted === 'all' ? [] : entry.settings);
+    if (deleted !== 'all') for (const key of deleted) settings.delete(key);
     // What JSON leaves out of an object is no setting.
-    for (const [key, text] of texts) if (text !== undefined) entry.settings.set(key, text);
+    for (const [key, text] of texts) if (text !== undefined) settings.set(key, text);
+    if (limits) {
+      const size = sizeOfTexts(settings);
+      if (size > limits.maxBytes && size > sizeOfTexts(entry.settings)) throw tooLargeToStore(size, limits.maxBytes);
+    }
+    entry.settings = settings;
     this.touch(userId, entry);
     const [oldest] = this.users.keys();
     if (this.users.size > this.maxUsers && oldest !== undefined) this.users.delete(oldest);

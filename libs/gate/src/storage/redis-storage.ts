@@ -7,7 +7,14 @@ import { BoundedLog } from '@nestgate/worker';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { Breaker } from './breaker.js';
 import { MOVE_ASIDE_SCRIPT, STORE_SCRIPT } from './redis-scripts.js';
-import { checkNumbers, type SettingsChange, StorageHandler } from './storage-handler.js';
+import {
+  checkNumbers,
+  type StorageLimits,
+  type SettingsChange,
+  sizeOfTexts,
+  StorageHandler,
+  tooLargeToStore,
+} from './storage-handler.js';
 
 /** How a {@link RedisStorage} works. */
 export interface RedisStorageOptions {
@@ -38,6 +45,8 @@ class Defect {
     readonly field: string,
     readonly bytes: Buffer | undefined,
     readonly why: string,
+    /** The size that is allowed, when there is too much. */
+    readonly maxBytes?: number,
   ) {}
 }
 
@@ -89,17 +98,27 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     return (status === 'ready' || status === 'wait') && !this.breaker.isOpen;
   }
 
-  override async query(userId: string): Promise<Settings | undefined> {
-    const found = await this.read(userId);
+  override async query(userId: string, limits?: StorageLimits): Promise<Settings | undefined> {
+    const found = await this.read(userId, limits);
     if (!(found instanceof Defect)) return found;
-    if (await this.moveAside(userId, found)) return undefined;
+    if (await this.moveAside(userId, found)) {
+      limits?.onQuarantine(found.why);
+      return undefined;
+    }
     // Another gate was first, and may have stored something good already.
-    const again = await this.read(userId);
+    const again = await this.read(userId, limits);
     if (!(again instanceof Defect)) return again;
-    throw new GateError('STORAGE_UNAVAILABLE', `What is stored of this user cannot be used: ${again.why}`);
+    if (!limits) throw new GateError('STORAGE_UNAVAILABLE', `What is stored of this user cannot be used: ${again.why}`);
+    // It stays where it is: the login goes on without it.
+    limits.onQuarantine(again.why);
+    return undefined;
   }
 
-  override async storage({ userId }: SessionSnapshot, { set, deleted }: SettingsChange): Promise<void> {
+  override async storage(
+    { userId }: SessionSnapshot,
+    { set, deleted }: SettingsChange,
+    limits?: StorageLimits,
+  ): Promise<void> {
     const pairs: string[] = [];
     for (const [key, value] of Object.entries(set)) {
       // What JSON leaves out of an object is no setting.
@@ -107,9 +126,20 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
       if (text !== undefined) pairs.push(key, text);
     }
     const clear = deleted === 'all';
-    const args = [this.ttlMs, userId, clear ? 1 : 0, pairs.length, ...pairs, ...(clear ? [] : deleted)];
+    const args = [
+      this.ttlMs,
+      userId,
+      clear ? 1 : 0,
+      limits?.maxBytes ?? 0,
+      pairs.length,
+      ...pairs,
+      ...(clear ? [] : deleted),
+    ];
     const moved = await this.run(() => this.client.eval(STORE_SCRIPT, 2, ...this.keysOf(userId), ...args));
-    if (Number(moved) === 1) this.tellMoved(userId, 'it is not a hash of this user');
+    if (Number(moved) < 0) throw tooLargeToStore(-Number(moved), limits?.maxBytes ?? 0);
+    if (Number(moved) !== 1) return;
+    this.tellMoved(userId, 'it is not a hash of this user');
+    limits?.onQuarantine('it is not a hash of this user');
   }
 
   override async delete(userId: string): Promise<void> {
@@ -136,7 +166,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     return [key, `${key}:corrupt`];
   }
 
-  private async read(userId: string): Promise<Settings | undefined | Defect> {
+  private async read(userId: string, limits: StorageLimits | undefined): Promise<Settings | undefined | Defect> {
     const [key] = this.keysOf(userId);
     let fields: Record<string, Buffer> | null;
     try {
@@ -157,20 +187,28 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     if (owner?.toString() !== userId) return new Defect(OWNER_FIELD, owner, 'it is not of this user');
     const decoder = new TextDecoder('utf-8', { fatal: true });
     const settings: [string, JsonValue][] = [];
+    const texts: [string, string][] = [];
     for (const [field, bytes] of entries) {
       if (field === OWNER_FIELD) continue;
       try {
-        settings.push([field, JSON.parse(decoder.decode(bytes)) as JsonValue]);
+        const text = decoder.decode(bytes);
+        settings.push([field, JSON.parse(text) as JsonValue]);
+        texts.push([field, text]);
       } catch {
         return new Defect(field, bytes, `${JSON.stringify(field)} is not JSON`);
       }
+    }
+    if (limits) {
+      const size = sizeOfTexts(texts);
+      if (size > limits.maxBytes)
+        return new Defect('', undefined, `it has ${size} bytes, over the limit`, limits.maxBytes);
     }
     return Object.fromEntries(settings);
   }
 
   /** Moves a user's data aside, unless it has changed since it was read. */
-  private async moveAside(userId: string, { field, bytes, why }: Defect): Promise<boolean> {
-    const args = [field, bytes === undefined ? 0 : 1, bytes ?? ''];
+  private async moveAside(userId: string, { field, bytes, why, maxBytes }: Defect): Promise<boolean> {
+    const args = maxBytes === undefined ? [field, bytes === undefined ? 0 : 1, bytes ?? ''] : ['', 2, maxBytes];
     const moved = await this.run(() => this.client.eval(MOVE_ASIDE_SCRIPT, 2, ...this.keysOf(userId), ...args));
     if (Number(moved) === 1) this.tellMoved(userId, why);
     return Number(moved) === 1;

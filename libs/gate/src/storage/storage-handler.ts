@@ -9,6 +9,14 @@ export interface SettingsChange {
   readonly deleted: readonly string[] | 'all';
 }
 
+/** What is stored of a user has to be within this. */
+export interface StorageLimits {
+  /** The size of all settings of the user, as JSON. */
+  readonly maxBytes: number;
+  /** To be called when something was put aside because it cannot be used; with why. */
+  onQuarantine(why: string): void;
+}
+
 /**
  * Keeps the settings of users beyond their connections. The gate asks it when a client is bound to a uid, tells it of
  * every change to a bound session. It waits half a second for a call, and a second for all that one request needs.
@@ -21,20 +29,45 @@ export abstract class StorageHandler {
     return true;
   }
 
-  /** What is stored of a user; `undefined` when nothing is. Asked when a client is bound. */
-  abstract query(userId: string): Promise<Settings | undefined>;
+  /**
+   * What is stored of a user; `undefined` when nothing is. Asked when a client is bound. What is broken, or larger than `limits`
+   * allow, is put aside, where `delete` removes it too: the user starts again without it. What a handler gives all the same is
+   * left out of the session, and the client is bound.
+   */
+  abstract query(userId: string, limits?: StorageLimits): Promise<Settings | undefined>;
 
   /**
    * A bound session has changed. Several gates may hold clients of one user: only what has changed may be written, so
-   * that none of them undoes what another has stored.
+   * that none of them undoes what another has stored. For the same reason the limits are checked here, in one step with the change.
+   * @throws {GateError} `LIMIT_EXCEEDED` when the user's settings would grow beyond `limits.maxBytes`. Nothing has changed then.
    */
-  abstract storage(session: SessionSnapshot, change: SettingsChange): Promise<void>;
+  abstract storage(session: SessionSnapshot, change: SettingsChange, limits?: StorageLimits): Promise<void>;
 
   /** The application wants a user forgotten. */
   abstract delete(userId: string): Promise<void>;
 
   /** These bound sessions are online; called every second or less often. Extend the life of what is stored. */
   abstract heartbeat(sessions: readonly SessionSnapshot[]): Promise<void>;
+}
+
+/** The size of settings as JSON, in bytes, of their keys and their values as JSON. */
+export function sizeOfTexts(entries: Iterable<readonly [key: string, text: string]>): number {
+  // Two braces; of each entry quotes, a colon and a comma, of which there is one less.
+  let size = 1;
+  for (const [key, text] of entries) {
+    // The only characters of a name that JSON escapes. Redis counts in the same way.
+    const escaped = key.match(/["\\]/g)?.length ?? 0;
+    size += Buffer.byteLength(key) + escaped + Buffer.byteLength(text) + 4;
+  }
+  return Math.max(2, size);
+}
+
+/** Settings that would be too large where they are stored. */
+export function tooLargeToStore(size: number, maxBytes: number): GateError {
+  return new GateError(
+    'LIMIT_EXCEEDED',
+    `What is stored of the user would have ${size} bytes, over the limit of ${maxBytes}`,
+  );
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` for an option that is not a positive integer. */

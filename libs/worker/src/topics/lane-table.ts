@@ -1,4 +1,5 @@
 import type { Caller, Peer, SessionContract } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
 import { ClientLane } from './client-lane.js';
 
 /** What a worker has to do at a moment. */
@@ -19,9 +20,11 @@ export class LaneTable<Task> {
 
   constructor(private readonly gate: Caller<SessionContract>) {}
 
-  /** The lane of a client; made with its first frame. */
+  /** The lane of a client; made with its first frame. @throws {GateError} `FORBIDDEN` when the peer is no gate. */
   of(peer: Peer, serial: number): ClientLane<Task> {
     let lanes = this.lanes.get(peer);
+    // Clients are with gates. Asked once per peer: this is done for every frame.
+    if (!lanes && peer.info.role !== 'gate') throw new GateError('FORBIDDEN', 'Only gates have clients');
     if (!lanes) this.lanes.set(peer, (lanes = new Map()));
     let lane = lanes.get(serial);
     if (!lane) lanes.set(serial, (lane = new ClientLane(peer, serial, this.gate)));

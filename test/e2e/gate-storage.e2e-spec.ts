@@ -161,3 +161,27 @@ it('StorageHandler heartbeat: who is bound and online, all in one call', async (
 function fail(error: Error): never {
   throw error;
 }
+
+describe('two clients of one user that store too much together', () => {
+  it('are told so, and lock nobody out', async () => {
+    const stage = await Stage.open(0);
+    const { api } = stage.cluster;
+    const [one, other] = [await stage.cluster.connect(), await stage.cluster.connect()];
+    for (const { clientId } of [one, other]) await api.bindUid(clientId, 'ada');
+    const text = 'x'.repeat(10_000);
+    await api.updateSession(one.clientId, { one: text });
+    await expect(api.updateSession(other.clientId, { other: text })).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect(await api.getSession(other.clientId)).toEqual({});
+    await api.updateSession(other.clientId, { small: 1 });
+
+    const third = await stage.cluster.connect();
+    await api.updateSession(third.clientId, { own: text });
+    await expect(api.bindUid(third.clientId, 'ada')).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect(await api.getSession(third.clientId)).toEqual({ own: text });
+    const fourth = await stage.cluster.connect();
+    await api.bindUid(fourth.clientId, 'ada');
+    expect(await api.getSession(fourth.clientId)).toEqual({ one: text, small: 1 });
+    expect(stage.cluster.gate.app.get(GateCounters).get('limits_exceeded', 'settings')).toBe(2);
+    await stage.close();
+  });
+});

@@ -30,8 +30,9 @@ export interface DisconnectEvent {
  * whole Nest pipeline, before the first frame of the client is handled; the gate waits for it (`overTime` at most). A method
  * that throws closes the client: with 1008 for the codes `FORBIDDEN` and `UNAUTHORIZED`, else with 1011. Several methods may listen.
  *
- * While all workers that listen are gone, a new client waits for one (`workerWait`), and then goes on without. An event whose
- * worker is lost while it runs is not repeated; both are counted by the gate (`events_lost`).
+ * While all workers that listen are gone, a new client waits for one (`workerWait`), and is then refused with 1013. When the worker is
+ * lost while the method runs, another one is asked, once. A client that is refused for lack of a worker is counted by the gate
+ * (`events_lost`).
  */
 export function OnConnect(): MethodDecorator {
   return onEvent(CONNECT_TOPIC);
@@ -39,7 +40,7 @@ export function OnConnect(): MethodDecorator {
 
 /**
  * Handles clients that are gone: the method gets a {@link DisconnectEvent}; `@ClientSession()` still tells uid and settings
- * as they were. It runs on one worker, after the client's last frame on that worker. Clients of a gate that was killed have
+ * as they were. It runs on one worker, after the client's last frame on that worker, and only when its {@link OnConnect} has begun. Clients of a gate that was killed have
  * nobody left to tell it.
  */
 export function OnDisconnect(): MethodDecorator {

@@ -1,11 +1,12 @@
-import { beforeEach, describe, expect, it } from '@jest/globals';
-import type { Peer, PeerChange } from '@nestgate/link';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type NodeInfo, Peer, type PeerChange } from '@nestgate/link';
 import { NO_BODY } from '@nestgate/protocol';
 import type { ClientAgent } from '../connection/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import { UsualWorkerChoice } from '../hooks/worker-choice.js';
 import { resolveGateOptions } from '../resolve-gate-options.js';
 import { SessionState } from '../session/session-state.js';
+import type { StartupWindow } from './startup-window.js';
 import { TopicRouter } from './topic-router.js';
 import { MAX_WAITING } from './waiting-room.js';
 import { WorkerDirectory } from './worker-directory.js';
@@ -31,14 +32,15 @@ class FakeNode {
   }
 
   join(id: string, epoch: string, modules: readonly string[] = ['chat']): Peer {
-    const peer = { info: { id, epoch, role: 'worker', modules, draining: false }, isSelf: false } as unknown as Peer;
+    const info: NodeInfo = { id, epoch, role: 'worker', modules, draining: false };
+    // Nothing is asked of it here.
+    const peer = new Peer(info, false, { nextSeries: () => 1 } as never);
     this.peers.set(id, peer);
     this.changed({ type: 'join', node: peer.info });
     return peer;
   }
 
   drain(peer: Peer): void {
-    // A copy, as the link makes it.
     peer.info = { ...peer.info, draining: true };
     this.changed({ type: 'change', node: peer.info });
   }
@@ -57,6 +59,7 @@ describe('TopicRouter', () => {
   let node: FakeNode;
   let directory: WorkerDirectory;
   let router: TopicRouter;
+  const startup = { modulesKnownAt: 0 };
   const counters = new GateCounters();
   let serial = 0;
 
@@ -68,6 +71,7 @@ describe('TopicRouter', () => {
       node as never,
       directory,
       new UsualWorkerChoice(),
+      startup as StartupWindow,
       resolveGateOptions({ workerWait: 60_000 }),
     );
   });
@@ -97,6 +101,44 @@ describe('TopicRouter', () => {
   }
 
   const say = (agent: ClientAgent): void => router.route(agent, 'chat/say', NO_BODY, 1, performance.now());
+
+  describe('a frame of a module that nobody has announced', () => {
+    const route = () => {
+      const refused: string[] = [];
+      const agent = Object.assign(client(), {
+        sendError: (_id: number, { code }: { code: string }) => refused.push(code),
+        endRequest: () => undefined,
+      });
+      router.route(agent, 'chat/say', NO_BODY, 1, performance.now());
+      return refused;
+    };
+    afterEach(() => {
+      startup.modulesKnownAt = 0;
+      router.onApplicationShutdown();
+    });
+
+    it('has no route', () => {
+      expect(route()).toEqual(['NO_ROUTE']);
+      expect(router.waitingCount).toBe(0);
+    });
+
+    it('waits for its worker right after the start of the gate', () => {
+      startup.modulesKnownAt = performance.now() + 60_000;
+      expect(route()).toEqual([]);
+      expect(router.waitingCount).toBe(1);
+      const worker = node.join('w', 'e');
+      expect(node.asked).toEqual([worker]);
+      expect(router.waitingCount).toBe(0);
+    });
+
+    it('has no route when none has come in that time', async () => {
+      startup.modulesKnownAt = performance.now() + 50;
+      const refused = route();
+      const end = performance.now() + 5_000;
+      while (refused.length === 0 && performance.now() < end) await new Promise(resolve => setTimeout(resolve, 20));
+      expect(refused).toEqual(['NO_ROUTE']);
+    });
+  });
 
   it('forgets with a worker that it is one of a client, and tells only those that are there of its end', () => {
     const agent = client();

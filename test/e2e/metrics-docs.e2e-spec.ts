@@ -52,6 +52,7 @@ describe('docs/metrics.md', () => {
     counters.add('events_lost', 'connect');
     counters.add('storage_failures', 'error');
     counters.add('binds_refused', 'revoked');
+    counters.add('claims_refused', 'clock');
     counters.add('revocations_forgotten', 'full');
     counters.add('limits_exceeded', 'groups');
     expect(exposed(await scrape(cluster.gate.port))).toEqual(documented(...TABLES));

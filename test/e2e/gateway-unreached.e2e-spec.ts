@@ -56,7 +56,7 @@ describe('a service and gates that it does not reach', () => {
     const lines = jest.spyOn(Logger.prototype, 'warn').mockReturnValue(undefined);
     const address = `127.0.0.1:${await freePort()}`;
     const app = await service({ link: `tcp://${address}`, gateWait: 300 });
-    const [api, node] = [app.get(GatewayApi), app.get(LinkNode)];
+    const [api, node] = [app.get<GatewayApi>(GatewayApi), app.get(LinkNode)];
     expect(node.isUp).toBe(false);
     const id = 'g1.e1.1';
     const confirm = { confirm: true } as const;
@@ -93,7 +93,7 @@ describe('a service and gates that it does not reach', () => {
     await gateAt(near, 'near');
     const link = `tcp://127.0.0.1:${near},127.0.0.1:${far},localhost:${near}`;
     const app = await service({ link });
-    const [api, node] = [app.get(GatewayApi), app.get(LinkNode)];
+    const [api, node] = [app.get<GatewayApi>(GatewayApi), app.get(LinkNode)];
     const client = await (clusters[0] as TestCluster).connect();
     const address = `127.0.0.1:${far}`;
     const missing = [address];
@@ -134,7 +134,7 @@ describe('a service and gates that it does not reach', () => {
       { url: `tcp://127.0.0.1:${near},gates.test:7400`, secret },
       { lookupAll: () => Promise.reject(Object.assign(new Error('not found'), { code: 'ENOTFOUND' })) },
     );
-    const api = (await service({ link })).get(GatewayApi);
+    const api = (await service({ link })).get<GatewayApi>(GatewayApi);
     expect(await api.getAllUidCount({ partial: 'allow' })).toEqual({ result: 0, missing: ['gates.test:7400'] });
   });
 

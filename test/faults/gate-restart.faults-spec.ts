@@ -43,10 +43,12 @@ describe('a sender that never stops, over tcp', () => {
 
   it('loses nothing silently that it sends to a client of a gate that was killed and is back', async () => {
     const port = await freePort();
-    let gate = await startGate(port);
-    const flow = await NumberFlow.open(`tcp://127.0.0.1:${port}`, SECRET);
+    // Another gate is in reach all the time, so that pushes are accepted.
+    const otherPort = await freePort();
+    let [gate] = await Promise.all([startGate(port), startGate(otherPort, 'gate-2')]);
+    const flow = await NumberFlow.open(`tcp://127.0.0.1:${port},127.0.0.1:${otherPort}`, SECRET);
     ends.push(() => flow.close());
-    await waitUntil('the gate', () => flow.node.isUp);
+    await waitUntil('the gates', () => flow.node.peers.size === 3);
     flow.start(PER_SECOND, (api, topic, n) => api.sendToUid('ada', topic, n));
     const reports: FlowReport[] = [];
     for (let round = 0; round <= ROUNDS; round++) {

@@ -19,7 +19,7 @@ describe('a sender that never stops, over tcp', () => {
   const ends: (() => unknown)[] = [];
 
   afterEach(async () => {
-    for (const end of ends.splice(0).reverse()) await end();
+    for (const end of ends.splice(0).toReversed()) await end();
   });
 
   async function startGate(port: number, id = 'gate-1'): Promise<NodeProcess> {

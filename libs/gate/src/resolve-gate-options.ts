@@ -43,7 +43,9 @@ const POLICIES: readonly SlowClientPolicy[] = ['disconnect', 'drop-oldest', 'dro
 const LOGIN_RULES: readonly LoginRule[] = ['many', 'replace', 'refuse'];
 const ENCRYPT_MODES: readonly EncryptMode[] = ['aes-256-gcm', 'river-cbc'];
 const OTHER_KEYS: ReadonlySet<string> = new Set(
-  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy requireOnConnect link nodeId secret currentClient'.split(' '),
+  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy requireOnConnect link nodeId secret currentClient'.split(
+    ' ',
+  ),
 );
 const WS_KEYS: ReadonlySet<string> = new Set(['path', 'port', 'host', 'origins']);
 const TCP_KEYS: ReadonlySet<string> = new Set(['port', 'host', 'codec']);

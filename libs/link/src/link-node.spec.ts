@@ -85,6 +85,54 @@ describe('LinkNode', () => {
     expect(defects).toEqual([new Error('secret')]);
   });
 
+  it.each(['g1', 'g2'])('carries an error whose details are too large or no JSON all the same, from %s', async to => {
+    const g1 = await start('g1');
+    const g2 = await start('g2');
+    const of = to === 'g1' ? g1 : g2;
+    const cyclic: Record<string, unknown> = {};
+    cyclic['self'] = cyclic;
+    for (const details of ['x'.repeat(17_000_000), cyclic, { n: 1n }]) {
+      of.dispatcher.serve(
+        { echo: contract.echo },
+        {
+          echo: () => {
+            throw new GateError('MINE', 'm'.repeat(100_000), details);
+          },
+        },
+      );
+      await expect(
+        createCaller(g1, contract).echo.call({ clientId: `${to}.e1.1`, word: 'a' }, { deadlineMs: 10_000 }),
+      ).rejects.toMatchObject({
+        code: 'MINE',
+        message: expect.stringMatching(/^m{2047}…$/),
+        details: { truncated: true },
+      });
+    }
+    expect([of.counters.truncated, defects]).toEqual([3, []]);
+  });
+
+  it('ends a request that cannot be sent after its caller is done, and never throws', async () => {
+    const g1 = await start('g1');
+    const g2 = await start('g2');
+    g1.requests.limit = 1;
+    const ask = (id: string) => {
+      const pending = new PendingCall(contract.hang);
+      g1.request(g1.peers.get(id) as Peer, contract.hang, undefined, pending, performance.now() + 60_000);
+      return pending.promise;
+    };
+    const waits = ask('g2');
+    for (const id of ['g1', 'g2']) await expect(ask(id)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect(
+      await createCaller(g1, contract)
+        .total.gather({ by: 1 })
+        .catch(({ code }: GateError) => code),
+    ).toBe('LIMIT_EXCEEDED');
+    await g2.close();
+    await expect(waits).rejects.toMatchObject({ code: 'NODE_LOST' });
+    expect(g1.waitingCount).toBe(0);
+    expect(await createCaller(g1, contract).total.call({ by: 1 })).toBe(1);
+  });
+
   it('merges the answers of all gates, and of no one else', async () => {
     const api = await start('a1', 'api');
     for (const id of ['g1', 'g2', 'g3']) await start(id);

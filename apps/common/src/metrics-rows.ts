@@ -61,6 +61,11 @@ export const NODE_ROWS: readonly MetricRow<NodeFigures>[] = [
     f => f.link.counters.uncertain,
   ),
   counter('nestgate_link_late_total', 'Answers that came after their request had ended.', f => f.link.counters.late),
+  counter(
+    'nestgate_link_truncated_total',
+    'Errors that were cut before they were sent.',
+    f => f.link.counters.truncated,
+  ),
   gauge(
     'nestgate_event_loop_delay_seconds',
     'How late the event loop was since the last reading: half of the time, 99 % of the time, at most.',

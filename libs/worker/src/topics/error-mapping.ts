@@ -1,6 +1,6 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 import { RpcException } from '@nestjs/microservices';
-import { type ErrorBody, GateError, isErrorCode } from '@nestgate/protocol';
+import { boundErrorBody, type ErrorBody, GateError, isErrorCode } from '@nestgate/protocol';
 
 /** Codes for HTTP exceptions, which guards and pipes of Nest throw whatever the transport. */
 const BY_STATUS: Readonly<Record<number, string>> = {
@@ -64,11 +64,14 @@ export function pipelineErrorBody(error: unknown): ErrorBody {
   return INTERNAL;
 }
 
-/** What a client is told of an error that application code threw outside of Nest's pipeline, in a hook of the gate. */
+/**
+ * What a client is told of an error that application code threw outside of Nest's pipeline, in a hook of the gate. It does
+ * not travel over the link, where others are bounded.
+ */
 export function clientErrorBody(error: unknown): ErrorBody {
-  if (error instanceof GateError) return gateErrorBody(error);
-  if (error instanceof HttpException) return httpErrorBody(error);
-  return error instanceof RpcException ? pipelineErrorBody(error.getError()) : INTERNAL;
+  if (error instanceof GateError) return boundErrorBody(gateErrorBody(error));
+  if (error instanceof HttpException) return boundErrorBody(httpErrorBody(error));
+  return error instanceof RpcException ? boundErrorBody(pipelineErrorBody(error.getError())) : INTERNAL;
 }
 
 const FORBIDDEN_RESOURCE = 'Forbidden resource';

@@ -3,7 +3,12 @@ import type { Codec } from './codec.js';
 import { Deadline } from './deadline-wheel.js';
 import type { RequestKey } from './envelope.js';
 import type { Operation } from './operation.js';
-import type { RequestTable } from './request-table.js';
+
+/** Where a request waits: the table of the peer that it was sent to. */
+export interface PendingOwner {
+  /** Ends a request, unless it has ended. */
+  end(pending: Pending, error: GateError): void;
+}
 
 /**
  * A request that waits for its answer. Ends exactly once: by an answer, its deadline, the loss of the peer, or because it
@@ -16,8 +21,8 @@ export abstract class Pending<R = unknown> extends Deadline implements RequestKe
   /** @internal */ slot = 0;
   /** @internal The id of the operation that it asks for: only an answer of this one ends it. */
   operationId = 0;
-  /** @internal The table in which it waits: that of the peer it was sent to. */
-  table: RequestTable | undefined = undefined;
+  /** @internal Where it waits; `undefined` when it does not (any more). */
+  table: PendingOwner | undefined = undefined;
   /** @internal The number of the batch that it was sent with; 0 until it has been sent. */
   batch = 0;
   /** @internal The request before it in a batch that has not left yet. */

@@ -1,5 +1,5 @@
 import { GateError } from '@nestgate/protocol';
-import type { Pending } from './pending.js';
+import type { Pending, PendingOwner } from './pending.js';
 import type { RequestPool } from './request-pool.js';
 
 const MAX_GENERATION = 2 ** 32 - 1;
@@ -14,7 +14,7 @@ const KEPT_SLOTS = 1_024;
  * one connection to one boot of a peer. So no two requests ever have the same name, and an answer that comes late, or by
  * way of an earlier connection, finds nothing.
  */
-export class RequestTable {
+export class RequestTable implements PendingOwner {
   private readonly slots: (Pending | undefined)[] = [];
   private readonly free: number[] = [];
   private series: number;

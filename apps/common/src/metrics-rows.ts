@@ -84,6 +84,7 @@ const COUNTERS: Readonly<Record<GateCounter, readonly [label: string, help: stri
   frames_abandoned: ['reason', 'Frames that nobody has handled because their client had gone while they waited.'],
   reads_paused: ['reason', 'Times that the gate has stopped reading a client, by reason.'],
   packs_dropped: ['reason', 'Packs that were not sent to their client, by reason.'],
+  slow_clients: ['reason', 'Times that more waited for a client than may, by what was too much.'],
   answers_dropped: ['reason', 'Answers to requests whose client did not wait any more, by reason.'],
   handshakes_refused: ['status', 'Handshakes refused, by HTTP status, or by reason for TCP clients.'],
   connections_closed: ['code', 'Connections that the gate has ended, by close code.'],

@@ -18,6 +18,11 @@ export type GateCounter =
   | 'reads_paused'
   /** Packs not sent to their client, by reason. */
   | 'packs_dropped'
+  /**
+   * Times that more waited for a client than may, by what was too much: its queue is `full`, the queues of all such clients
+   * together are (`gate_full`), or its socket has `stalled` and takes nothing.
+   */
+  | 'slow_clients'
   /** Clients that were not bound, by reason: `revoked`. */
   | 'binds_refused'
   /** Logins that another node has told of and that were not believed, by what was wrong: `role`, `client`, `uid`, `clock`. */

@@ -71,7 +71,20 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
   readonly sendPackBuffNum?: number;
   /** Bytes that may be queued for one client. @defaultValue 1048576 */
   readonly sendBuffBytes?: number;
-  /** What happens past either of the two. @defaultValue 'disconnect' */
+  /**
+   * Bytes that may be queued for one client for a while: as long as its socket takes something, its queue may go beyond
+   * `sendPackBuffNum` and `sendBuffBytes` up to this, where each pack counts 128 bytes more. At least `sendBuffBytes`; with
+   * just that the two are hard bounds. @defaultValue 16777216, or `sendBuffBytes` if that is more
+   */
+  readonly sendBurstBytes?: number;
+  /**
+   * Bytes that may be queued for all clients together that are beyond `sendPackBuffNum` or `sendBuffBytes`. At least
+   * `sendBurstBytes`. @defaultValue 268435456, or `sendBurstBytes` if that is more
+   */
+  readonly sendBurstTotalBytes?: number;
+  /** How long the socket of a client beyond either may take nothing. @defaultValue 5000 */
+  readonly slowClientTimeout?: number;
+  /** What happens past these. @defaultValue 'disconnect' */
   readonly slowClientPolicy?: SlowClientPolicy;
   /** How long connecting and the handshake may take. @defaultValue 10000 */
   readonly overTime?: number;

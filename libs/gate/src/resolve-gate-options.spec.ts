@@ -11,6 +11,9 @@ const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, m
   ['concurrentTasks', 20, 1, 10_000],
   ['sendPackBuffNum', 1_000, 1, 1_000_000],
   ['sendBuffBytes', 1_048_576, 1_024, 1_073_741_824],
+  ['sendBurstBytes', 16_777_216, 1_048_576, 1_073_741_824],
+  ['sendBurstTotalBytes', 268_435_456, 16_777_216, 1_099_511_627_776],
+  ['slowClientTimeout', 5_000, 100, 600_000],
   ['overTime', 10_000, 10, 600_000],
   ['pingInterval', 25_000, 50, 3_600_000],
   ['heartOverTimer', 60_000, 100, 86_400_000],
@@ -49,6 +52,18 @@ function refusalOf(options: Record<string, unknown>): string {
 }
 
 describe('resolveGateOptions', () => {
+  it('has bounds for bursts that are no lower than those for a queue', () => {
+    const MIB = 1024 * 1024;
+    const bounds = (options: Record<string, unknown>): unknown[] => {
+      const { sendBuffBytes, sendBurstBytes, sendBurstTotalBytes } = resolve(options);
+      return [sendBuffBytes, sendBurstBytes, sendBurstTotalBytes];
+    };
+    expect(bounds({ sendBuffBytes: 300 * MIB })).toEqual([300 * MIB, 300 * MIB, 300 * MIB]);
+    expect(bounds({ sendBuffBytes: 2_000, sendBurstBytes: 2_000 })).toEqual([2_000, 2_000, 256 * MIB]);
+    expect(refusalOf({ sendBuffBytes: 2_000, sendBurstBytes: 1_999 })).toContain('sendBurstBytes');
+    expect(refusalOf({ sendBurstBytes: 2 * MIB, sendBurstTotalBytes: 2 * MIB - 1 })).toContain('sendBurstTotalBytes');
+  });
+
   it('has a default for everything but the node', () => {
     expect(resolve({})).toEqual({
       ...Object.fromEntries(NUMBERS.map(([key, fallback]) => [key, fallback])),

@@ -20,6 +20,9 @@ const NUMBERS: Readonly<Record<NumberOption, readonly [fallback: number, min: nu
   concurrentTasks: [20, 1, 10_000],
   sendPackBuffNum: [1_000, 1, 1_000_000],
   sendBuffBytes: [1024 * 1024, 1024, 1024 * 1024 * 1024],
+  sendBurstBytes: [16 * 1024 * 1024, 1024, 1024 * 1024 * 1024],
+  sendBurstTotalBytes: [256 * 1024 * 1024, 1024, 1024 * 1024 * 1024 * 1024],
+  slowClientTimeout: [5_000, 100, 600_000],
   overTime: [10_000, 10, 600_000],
   pingInterval: [25_000, 50, 3_600_000],
   heartOverTimer: [60_000, 100, 86_400_000],
@@ -61,8 +64,12 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
   }
   const numbers = {} as Record<NumberOption, number>;
   for (const [key, [fallback, min, max]] of Object.entries(NUMBERS) as [NumberOption, [number, number, number]][]) {
-    const value = options[key] ?? (key === 'maxConnections' ? connectionsForFdLimit() : fallback);
-    if (!Number.isInteger(value) || value < min || value > max) refuse(key, `an integer from ${min} to ${max}`, value);
+    // Each is at least as large as the one before it, which stands before it in the table.
+    const least =
+      key === 'sendBurstBytes' ? numbers.sendBuffBytes : key === 'sendBurstTotalBytes' ? numbers.sendBurstBytes : min;
+    const value = options[key] ?? (key === 'maxConnections' ? connectionsForFdLimit() : Math.max(fallback, least));
+    if (!Number.isInteger(value) || value < least || value > max)
+      refuse(key, `an integer from ${least} to ${max}`, value);
     numbers[key] = value;
   }
   if (options.tls && !options.tcp && options.ws?.port === undefined) {

@@ -80,6 +80,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   private lastBytes = 0;
   private lastHeard = 0;
   private lastPing = 0;
+  private lastTaken = 0;
+  private lastTakenAt = 0;
   private farewell: { readonly code: number; readonly reason: string; readonly cancel: () => void } | undefined;
 
   constructor(
@@ -158,6 +160,10 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.sayFarewellWhenSent();
   }
 
+  onProbe(answer: Buffer): void {
+    if (this.state === 'open') this.queue.sendNow(answer);
+  }
+
   onViolation(code: number, reason: string): void {
     // A connection of the application's own may say anything.
     this.close(isSendableCloseCode(code) ? code : CLOSE.policy.code, reason);
@@ -202,6 +208,21 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return now - this.lastHeard;
   }
 
+  /**
+   * Cuts off a client that has taken nothing for so long, though the socket holds something for it. One that sends pings, or
+   * anything else, is not silent, and may still never read.
+   */
+  cutWhenStuck(now: number, maxMs: number): void {
+    const { writableLength, takenBytes } = this.connection;
+    if (writableLength === 0 || takenBytes !== this.lastTaken) {
+      this.lastTaken = takenBytes;
+      this.lastTakenAt = now;
+    } else if (now - this.lastTakenAt >= maxMs) {
+      this.queue.drop('disconnect');
+      this.onStalled();
+    }
+  }
+
   pingWhenDue(now: number, interval: number): void {
     if (now - this.lastPing < interval) return;
     this.lastPing = now;
@@ -239,9 +260,14 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   // What goes to the client.
 
-  /** Queues a message that is still being made; those after it wait for it. */
-  deferFrame(making: Promise<Uint8Array | undefined>): boolean {
-    return this.state === 'open' && this.queue.defer(making);
+  /** Queues a message that is still being made, of a body of `bytes`; those after it wait for it. */
+  deferFrame(making: Promise<Uint8Array | undefined>, bytes = 0): boolean {
+    return this.state === 'open' && this.queue.defer(making, bytes);
+  }
+
+  /** False when so many messages are being made for the client that another one, of a body of `bytes`, must not be begun. */
+  mayDefer(bytes: number): boolean {
+    return this.state === 'open' && this.queue.mayDefer(bytes);
   }
 
   /** Drops what waits for the client, counted by this reason. */
@@ -281,7 +307,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   }
 
   onOverflow(): void {
-    this.close(CLOSE.overloaded.code, 'slow reader');
+    this.close(CLOSE.overloaded.code, CLOSED_AS_SLOW);
+  }
+
+  onStalled(): void {
+    this.destroy(CLOSE.overloaded.code, CLOSED_AS_SLOW);
   }
 
   onCaughtUp(): void {
@@ -408,6 +438,7 @@ function assertClose(code: unknown, reason: unknown): void {
   if (typeof reason !== 'string') throw new GateError('BAD_ARGUMENT', 'A close reason must be a string');
 }
 
+const CLOSED_AS_SLOW = 'slow reader';
 const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();
 const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
 const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();

@@ -33,6 +33,7 @@ import { SessionKeeper } from '../session/session-keeper.js';
 import { AgentLearner } from '../hooks/agent-learner.js';
 import { SessionState } from '../session/session-state.js';
 import { AgentCreator } from './agent-creator.js';
+import { BurstBudget } from './burst-budget.js';
 import type { AgentHost, ClientAgent } from './client-agent.js';
 import type { Connection } from './connection.js';
 import { DrainQueue } from './drain-queue.js';
@@ -58,6 +59,7 @@ class Welcome {
 @Injectable()
 export class ClientLifecycle implements AgentHost {
   readonly drainQueue = new DrainQueue();
+  readonly bursts: BurstBudget;
   private readonly log = new BoundedLog(ClientLifecycle.name);
   private readonly heartbeat: Heartbeat;
   private readonly gate: Caller<SessionContract>;
@@ -79,6 +81,7 @@ export class ClientLifecycle implements AgentHost {
     private readonly agentCreator: AgentCreator,
     private readonly expiry: SessionExpiry,
   ) {
+    this.bursts = new BurstBudget(options, counters);
     this.gateId = node.info.id;
     this.gate = createCaller(node, sessionContract);
     this.heartbeat = new Heartbeat(options, agent => {

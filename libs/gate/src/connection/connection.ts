@@ -7,6 +7,8 @@ export interface Connection {
   readonly bytesRead: number;
   /** Bytes written that the operating system has not taken yet. */
   readonly writableLength: number;
+  /** Bytes written that the operating system has taken so far. It may fall a little when something is written. */
+  readonly takenBytes: number;
   /** Writes framed bytes. */
   write(data: Uint8Array): void;
   /** Asks for `onDrain` as soon as the operating system has taken what has been written. */
@@ -27,6 +29,8 @@ export interface ConnectionEvents {
   onFrame(data: Buffer): void;
   /** All that was written has been taken by the operating system. */
   onDrain(): void;
+  /** The client asks whether it is heard: `answer` is what the connection's own protocol says to that. */
+  onProbe(answer: Buffer): void;
   /** The client broke a rule of the connection's own protocol. */
   onViolation(code: number, reason: string): void;
   /** The connection itself has been told off and is being closed by what speaks its protocol. Nothing can be sent. */

@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { GateCounters } from '../gate-counters.js';
+import { BurstBudget } from './burst-budget.js';
 import type { Connection } from './connection.js';
 import { DrainQueue } from './drain-queue.js';
 import { Outbox, type OutboxLimits } from './outbox.js';
@@ -9,6 +11,7 @@ class FakeConnection implements Connection {
   readonly ip = '127.0.0.1';
   readonly bytesRead = 0;
   writableLength = 0;
+  takenBytes = 0;
   flowing = true;
   readonly writes: string[] = [];
 
@@ -170,6 +173,91 @@ describe('Outbox', () => {
     expect(outbox.isEmpty).toBe(true);
     drain();
     expect(connection.writes).toEqual(['a']);
+    expect(outbox.pendingBytes).toBe(0);
+  });
+});
+
+describe('Outbox with bursts', () => {
+  const MAX_WRITE = 256 * 1024;
+  const bounds = { sendPackBuffNum: 3, sendBuffBytes: 100, sendBurstBytes: 5_000, sendBurstTotalBytes: 10_000 };
+
+  function createBursting(slowClientPolicy: OutboxLimits['slowClientPolicy'], options: Partial<typeof bounds> = {}) {
+    const limits = { ...bounds, ...options, slowClientPolicy, slowClientTimeout: 1_000 };
+    const bursts = new BurstBudget(limits, new GateCounters());
+    const connection = new FakeConnection();
+    const outbox = new Outbox(connection, new DrainQueue(), limits, bursts);
+    connection.flowing = false;
+    const drain = () => {
+      connection.takenBytes += connection.writableLength;
+      connection.writableLength = 0;
+      outbox.drain();
+    };
+    return { bursts, connection, outbox, drain };
+  }
+
+  it('holds what goes beyond its soft bound, and delivers all of it in order', async () => {
+    const { bursts, connection, outbox, drain } = createBursting('disconnect');
+    const frames = Array.from({ length: 20 }, (_, i) => `frame ${i};`);
+    for (const frame of frames) expect(outbox.add(Buffer.from(frame))).toBe('taken');
+    await turn();
+    // Each counts what it costs, and what the socket holds counts too.
+    expect(bursts.bytes).toBeGreaterThan(17 * 128);
+    while (connection.writableLength > 0) drain();
+    expect(connection.writes.join('')).toBe(frames.join(''));
+    expect([bursts.bytes, outbox.pendingBytes, outbox.pendingPacks]).toEqual([0, 0, 0]);
+  });
+
+  it('holds no more than its hard bound, where each pack counts 128 bytes more', () => {
+    const { outbox } = createBursting('disconnect');
+    let taken = 0;
+    while (outbox.add(Buffer.alloc(10)) === 'taken') taken++;
+    // The first three went to the socket, which holds their bytes only.
+    expect(taken).toBe(3 + Math.floor((5_000 - 30) / (10 + 128)));
+    expect(outbox.heldBytes).toBeLessThanOrEqual(5_000);
+  });
+
+  it('gives back at once what counts for it when it forgets what waits', () => {
+    const { bursts, outbox } = createBursting('disconnect');
+    for (let i = 0; i < 10; i++) outbox.add(Buffer.alloc(10));
+    expect(bursts.bytes).toBeGreaterThan(0);
+    outbox.clear();
+    expect(bursts.bytes).toBe(0);
+  });
+
+  it('beyond its hard bound drops as many of the oldest as a frame needs', () => {
+    const { bursts, outbox, connection, drain } = createBursting('drop-oldest');
+    const number = (n: number) => Buffer.from(`${100 + n},`);
+    let taken = 0;
+    while (outbox.add(number(taken)) === 'taken') taken++;
+    expect(outbox.dropped).toBe(1);
+    expect(outbox.add(Buffer.from('x'.repeat(500)))).toBe('dropped');
+    expect(outbox.dropped).toBe(5);
+    expect(bursts.bytes).toBeLessThanOrEqual(5_000);
+    while (connection.writableLength > 0) drain();
+    // The first three were with the socket already.
+    const left = Array.from({ length: taken + 1 }, (_, n) => number(n)).filter((_, n) => n < 3 || n >= 9);
+    expect(connection.writes.join('')).toBe(`${left.join('')}${'x'.repeat(500)}`);
+    expect(bursts.bytes).toBe(0);
+  });
+
+  it('has none where both bounds are the same', () => {
+    const { outbox } = createBursting('disconnect', { sendBurstBytes: 100 });
+    const results = Array.from({ length: 5 }, () => outbox.add(Buffer.alloc(10)));
+    expect(results).toEqual(['taken', 'taken', 'taken', 'overflow', 'overflow']);
+  });
+
+  it('writes a long queue in pieces of whole frames', () => {
+    const large = { sendBuffBytes: 4_000_000, sendPackBuffNum: 1_000 };
+    const { connection, outbox, drain } = createBursting('disconnect', large);
+    outbox.add(Buffer.from('first'));
+    outbox.drain();
+    const sizes = [100_000, 100_000, 100_000, 1_000_000, 10, 300_000];
+    sizes.forEach((size, i) => outbox.add(Buffer.alloc(size, String(i))));
+    while (connection.writableLength > 0) drain();
+    const writes = connection.writes.slice(1);
+    expect(writes.map(({ length }) => length)).toEqual([200_000, 100_000, 1_000_000, 10, 300_000]);
+    for (const { length } of writes) expect(length <= MAX_WRITE || sizes.includes(length)).toBe(true);
+    expect(writes.join('')).toBe(sizes.map((size, i) => String(i).repeat(size)).join(''));
     expect(outbox.pendingBytes).toBe(0);
   });
 });

@@ -1,7 +1,8 @@
 import type { GateCounters } from '../gate-counters.js';
 import type { SlowClientPolicy } from '../gate-options.js';
+import type { BurstBudget } from './burst-budget.js';
 import type { Connection } from './connection.js';
-import { DeferredSends } from './deferred-sends.js';
+import { DeferredSends, MAKING_BYTES } from './deferred-sends.js';
 import type { DrainQueue } from './drain-queue.js';
 import { Outbox } from './outbox.js';
 
@@ -14,12 +15,16 @@ export interface SendQueueHost {
   };
   readonly counters: GateCounters;
   readonly drainQueue: DrainQueue;
+  /** Without one no queue may go beyond its soft bound. */
+  readonly bursts?: BurstBudget;
 }
 
 /** Whose queue it is. */
 export interface SendQueueOwner {
-  /** The client reads too slowly, and has to go. What waited for it has been dropped. */
+  /** More waits than may, and the client has to go. What waited for it has been dropped. */
   onOverflow(): void;
+  /** The client has taken nothing for too long, and has to go at once. What waited for it has been dropped. */
+  onStalled(): void;
   /** What had been waiting for a message that was still being made has been queued. */
   onCaughtUp(): void;
 }
@@ -31,24 +36,18 @@ export interface SendQueueOwner {
 export class SendQueue extends Outbox {
   /** Messages queued so far. */
   sentCount = 0;
-  private deferred: DeferredSends | undefined;
 
   constructor(
     private readonly host: SendQueueHost,
     private readonly owner: SendQueueOwner,
     connection: Connection,
   ) {
-    super(connection, host.drainQueue, host.options);
+    super(connection, host.drainQueue, host.options, host.bursts);
   }
 
-  /** True when nothing waits here any more. */
-  override get isEmpty(): boolean {
-    return super.isEmpty && !this.isDeferring;
-  }
-
-  /** Messages not yet taken by the operating system, those still being made included. */
-  override get pendingPacks(): number {
-    return super.pendingPacks + (this.deferred?.length ?? 0);
+  /** A message that has been made is progress too: as long as a hook is slow, there is nothing that the client could take. */
+  override get takenBytes(): number {
+    return super.takenBytes + (this.deferred?.finished ?? 0);
   }
 
   /** Queues a framed message; false when it was not taken. `undefined` is one that its wire cannot carry. */
@@ -58,22 +57,31 @@ export class SendQueue extends Outbox {
       return false;
     }
     if (!this.isDeferring) return this.enqueue(frame);
-    if (!this.canDefer()) return false;
+    if (!this.hasRoomFor(frame.length)) return false;
     this.deferred?.add(frame);
     return true;
   }
 
-  /** Queues a message that is still being made; those after it wait for it. */
-  defer(making: Promise<Uint8Array | undefined>): boolean {
-    const deferred = (this.deferred ??= this.createDeferred());
-    if (!this.canDefer()) return false;
-    deferred.defer(making);
+  /** Queues a frame before those that wait for a message that is still being made; false when it was not taken. */
+  sendNow(frame: Uint8Array): boolean {
+    return this.enqueue(frame);
+  }
+
+  /** Queues a message that is still being made of so many bytes; those after it wait for it. */
+  defer(making: Promise<Uint8Array | undefined>, bytes: number): boolean {
+    if (!this.hasRoomFor(bytes + MAKING_BYTES)) return false;
+    (this.deferred ??= this.createDeferred()).defer(making, bytes);
     return true;
+  }
+
+  /** Whether another message may be made of so many bytes. Where it may not, the policy for slow clients has acted. */
+  mayDefer(bytes: number): boolean {
+    return !this.isDeferring || this.hasRoomFor(bytes + MAKING_BYTES);
   }
 
   /** Drops what waits. */
   drop(why: string): void {
-    const dropped = this.clear() + (this.deferred?.clear() ?? 0);
+    const dropped = this.clear();
     if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
   }
 
@@ -89,15 +97,23 @@ export class SendQueue extends Outbox {
     return deferred;
   }
 
-  private get isDeferring(): boolean {
-    return this.deferred !== undefined && this.deferred.length > 0;
+  override onSlow(): void {
+    const { slowClientPolicy } = this.host.options;
+    if (slowClientPolicy === 'disconnect') {
+      this.drop('disconnect');
+      this.owner.onStalled();
+    } else {
+      const dropped = this.trim(slowClientPolicy === 'drop-oldest' ? 'oldest' : 'newest');
+      if (dropped > 0) this.host.counters.add('packs_dropped', slowClientPolicy, dropped);
+    }
   }
 
-  /** What waits for a message that is being made counts as queued, and is bounded as that is. */
-  private canDefer(): boolean {
-    if ((this.deferred?.length ?? 0) < this.host.options.sendPackBuffNum) return true;
-    this.host.counters.add('packs_dropped', 'disconnect');
-    this.overflow();
+  /** What is being made counts as queued from its beginning. None that waits is dropped for it: its order is not known yet. */
+  private hasRoomFor(bytes: number): boolean {
+    if (this.admits(bytes)) return true;
+    const { slowClientPolicy } = this.host.options;
+    this.host.counters.add('packs_dropped', slowClientPolicy);
+    if (slowClientPolicy === 'disconnect') this.overflow();
     return false;
   }
 

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { CLOSE } from '@nestgate/protocol';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { readDirectly } from './direct-read.js';
+import { takenBytes } from './socket-progress.js';
 import type { SplitFault, Splitter } from './stream-splitter.js';
 
 /** How long a client may take to close its side, in milliseconds. */
@@ -27,6 +28,10 @@ export class TcpConnection implements Connection {
 
   get writableLength(): number {
     return this.socket.writableLength;
+  }
+
+  get takenBytes(): number {
+    return takenBytes(this.socket);
   }
 
   /** Starts telling what happens. */

@@ -99,6 +99,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     this.wss = this.adapter.open({
       clientTracking: false,
       perMessageDeflate: false,
+      // The connection answers pings itself: what `ws` writes would count for no limit.
+      autoPong: false,
       maxPayload: this.options.maxPackSize,
       maxFragments: MAX_FRAGMENTS,
       maxPendingAutoPongs: MAX_UNREAD_PONGS,

@@ -4,11 +4,15 @@ import { CLOSE, closeReason } from '@nestgate/protocol';
 import type { RawData, WebSocket } from 'ws';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { readDirectly } from './direct-read.js';
+import { takenBytes } from './socket-progress.js';
 import { TokenBucket } from './token-bucket.js';
-import { PING_FRAME } from './ws-frame.js';
+import { PING_FRAME, pongFrame } from './ws-frame.js';
 import { readAhead } from './ws-read-ahead.js';
 
-/** Pings a client may send per second, and at once. Browsers send none, libraries one in some seconds. */
+/**
+ * Pings, and pongs to no ping, that a client may send per second, and at once. Browsers send none, libraries one in some
+ * seconds.
+ */
 const PING_RATE = 10;
 const PING_BURST = 30;
 
@@ -31,7 +35,9 @@ const NOTHING = Buffer.alloc(0);
 export class WsConnection implements Connection {
   readonly network = 'ws';
   private events: ConnectionEvents | undefined;
-  private pings: TokenBucket | undefined;
+  private controls: TokenBucket | undefined;
+  /** Pings of the gate that have not been answered. */
+  private pinged = 0;
   private isAwaited = false;
 
   /** `onGone` is called once, when the connection has ended. */
@@ -50,6 +56,10 @@ export class WsConnection implements Connection {
     return this.socket.writableLength;
   }
 
+  get takenBytes(): number {
+    return takenBytes(this.socket);
+  }
+
   /** Starts telling what happens. `binary`: the kind of frames this client's codec uses. */
   listen(events: ConnectionEvents, binary: boolean): void {
     this.events = events;
@@ -60,6 +70,7 @@ export class WsConnection implements Connection {
     // Functions that all connections share: most clients are idle, and closures would be a good part of what they cost.
     ws.on('message', binary ? onBinaryClientMessage : onTextClientMessage);
     ws.on('ping', onPing);
+    ws.on('pong', onPong);
     ws.on('error', onError);
     ws.on('close', onClose);
   }
@@ -70,11 +81,21 @@ export class WsConnection implements Connection {
     else this.events?.onViolation(CLOSE.wrongFrameType.code, isBinary ? 'text frames only' : 'binary frames only');
   }
 
-  takePing(): void {
+  /** Answered here and not by `ws`, so that the answer waits, and counts, as all else does that the client has to take. */
+  takePing(payload: Buffer): void {
+    if (this.admitsControl('too many pings')) this.events?.onProbe(pongFrame(payload));
+  }
+
+  takePong(): void {
+    if (this.pinged > 0) this.pinged--;
+    else this.admitsControl('too many pongs');
+  }
+
+  private admitsControl(fault: string): boolean {
     const now = performance.now();
-    if (!(this.pings ??= new TokenBucket(PING_RATE, PING_BURST, now)).take(now)) {
-      this.events?.onViolation(CLOSE.policy.code, 'too many pings');
-    }
+    if ((this.controls ??= new TokenBucket(PING_RATE, PING_BURST, now)).take(now)) return true;
+    this.events?.onViolation(CLOSE.policy.code, fault);
+    return false;
   }
 
   /** `ws` has answered the violation already, with the close code that it calls for. */
@@ -103,6 +124,7 @@ export class WsConnection implements Connection {
   }
 
   ping(): void {
+    this.pinged++;
     this.write(PING_FRAME);
   }
 
@@ -134,8 +156,12 @@ function onBinaryClientMessage(this: OwnedSocket, data: RawData, isBinary: boole
   this[CONNECTION]?.takeMessage(data as Buffer, isBinary, true);
 }
 
-function onPing(this: OwnedSocket): void {
-  this[CONNECTION]?.takePing();
+function onPing(this: OwnedSocket, payload: Buffer): void {
+  this[CONNECTION]?.takePing(payload);
+}
+
+function onPong(this: OwnedSocket): void {
+  this[CONNECTION]?.takePong();
 }
 
 function onError(this: OwnedSocket, error: Error): void {

@@ -2,9 +2,19 @@
 export const WS_TEXT = 0x81;
 export const WS_BINARY = 0x82;
 const WS_PING = 0x89;
+const WS_PONG = 0x8a;
 
 /** An empty ping. */
 export const PING_FRAME: Buffer = Buffer.from([WS_PING, 0]);
+
+/** The answer to a ping: its payload, which has 125 bytes at most. */
+export function pongFrame(payload: Uint8Array): Buffer {
+  const frame = Buffer.allocUnsafe(2 + payload.length);
+  frame[0] = WS_PONG;
+  frame[1] = payload.length;
+  frame.set(payload, 2);
+  return frame;
+}
 
 /** How many bytes stand before a payload of this size in a server's (unmasked) frame. */
 export function wsHeaderBytes(payload: number): number {

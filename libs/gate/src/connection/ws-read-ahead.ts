@@ -21,12 +21,18 @@ interface Receiver {
   /** 0: it waits for the head of a frame. */
   readonly _state: unknown;
   readonly _bufferedBytes: unknown;
+  /** The chunks of a frame that is not complete. */
+  readonly _buffers: unknown;
   /** The opcode of a message whose first fragments it has; 0 when there is none. */
   readonly _fragmented: unknown;
   readonly _maxPayload: unknown;
   readonly _errored: unknown;
 }
 
+/** Chunks of an incomplete frame that may be kept as they have come. */
+const MAX_CHUNKS = 64;
+/** Larger ones cost little beside their bytes. */
+const SMALL_CHUNK = 1024;
 const MASKED = 0x80;
 const MASK_BYTES = 4;
 /** Lengths in the second byte of a frame that mean a longer one follows. */
@@ -59,13 +65,21 @@ function writeAhead(opcode: number): Receiver['write'] {
       ? readFrames(chunk, opcode, this._maxPayload as number, this[SINK] as FrameSink)
       : 0;
     if (at === chunk.length) return true;
-    return write.call(this, at === 0 ? chunk : chunk.subarray(at));
+    const goesOn = write.call(this, at === 0 ? chunk : chunk.subarray(at));
+    const chunks = this._buffers as Buffer[];
+    if (chunks.length >= MAX_CHUNKS && chunk.length < SMALL_CHUNK) joinChunks(chunks);
+    return goesOn;
   };
 }
 
+/** A frame that comes byte by byte would cost some hundred bytes for each of them, as a chunk of its own. */
+function joinChunks(chunks: Buffer[]): void {
+  chunks.splice(0, chunks.length, Buffer.concat(chunks));
+}
+
 function isFamiliar(receiver: Receiver): boolean {
-  const { _state, _bufferedBytes, _fragmented, _maxPayload, _errored, write: original } = receiver;
-  if (original !== write) return false;
+  const { _state, _bufferedBytes, _buffers, _fragmented, _maxPayload, _errored, write: original } = receiver;
+  if (original !== write || !Array.isArray(_buffers)) return false;
   const numbers = [_state, _bufferedBytes, _fragmented, _maxPayload];
   return numbers.every(each => typeof each === 'number') && typeof _errored === 'boolean' && Number(_maxPayload) > 0;
 }

@@ -19,6 +19,7 @@ class FakeConnection implements Connection {
   readonly ip = '127.0.0.1';
   bytesRead = 0;
   writableLength = 0;
+  takenBytes = 0;
   /** When it was pinged, since the start. */
   readonly pings: number[] = [];
 

@@ -16,7 +16,7 @@ export interface HeartbeatTimes {
 }
 
 /**
- * Pings clients, and ends those that have been silent for too long. It reads the socket's byte counter instead of noting
+ * Pings clients, and ends those that have been silent, or have taken nothing, for too long. It reads the socket's byte counter instead of noting
  * each message, so that it costs nothing on the way of a frame. Silence is measured in the time that this process has run.
  */
 export class Heartbeat {
@@ -52,10 +52,15 @@ export class Heartbeat {
 
   private tick(): void {
     const now = this.advance();
+    const { heartOverTimer, pingInterval } = this.times;
     this.cursor = (this.cursor + 1) % BUCKETS;
     for (const agent of this.buckets[this.cursor] as Set<ClientAgent>) {
-      if (agent.silentFor(now) >= this.times.heartOverTimer) this.onDead(agent);
-      else agent.pingWhenDue(now, this.times.pingInterval);
+      if (agent.silentFor(now) >= heartOverTimer) {
+        this.onDead(agent);
+      } else {
+        agent.pingWhenDue(now, pingInterval);
+        agent.cutWhenStuck(now, heartOverTimer);
+      }
     }
   }
 

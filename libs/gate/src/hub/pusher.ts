@@ -58,7 +58,10 @@ export class Pusher implements OnApplicationShutdown {
 
   private throughHook(hook: SendMessageHook, topic: string, body: Body): (agent: ClientAgent) => boolean {
     const shared = freeze(bodyValue(body));
+    const { length } = body.bytes;
     return agent => {
+      // Not begun: a hook that hangs would hold the body, though the message is refused.
+      if (!agent.mayDefer(length)) return false;
       const { session } = agent;
       const value = body.kind === BodyKind.bytes ? Buffer.from(body.bytes) : shared;
       const encode = (changed: unknown): Uint8Array | undefined =>
@@ -67,7 +70,10 @@ export class Pusher implements OnApplicationShutdown {
         const changed = inAsyncScope(() => hook.onSend(session, topic, value));
         if (!(changed instanceof Promise)) return agent.sendFrame(encode(changed));
         const making = this.patience.bound(changed).then(encode);
-        return agent.deferFrame(making.catch((error: unknown) => this.refuse(error)));
+        return agent.deferFrame(
+          making.catch((error: unknown) => this.refuse(error)),
+          length,
+        );
       } catch (error) {
         this.refuse(error);
         return false;

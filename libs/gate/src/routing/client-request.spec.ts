@@ -56,6 +56,7 @@ describe('ClientRequest', () => {
       ip: '::1',
       bytesRead: 0,
       writableLength: 0,
+      takenBytes: 0,
       write: data => (written += Buffer.from(data).toString('latin1')),
       awaitDrain: () => undefined,
       ping: nothing,

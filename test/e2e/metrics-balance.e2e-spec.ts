@@ -63,6 +63,7 @@ describe.each<SlowClientPolicy>(['disconnect', 'drop-oldest', 'drop-newest'])('t
         handlers: { imports: [HandlersModule] },
         gate: {
           slowClientPolicy: policy,
+          sendBurstBytes: 2 * 1024 * 1024,
           messageRate: 0,
           maxConnectionsPerIp: 0,
           closeTimeout: 200,

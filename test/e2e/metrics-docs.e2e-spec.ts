@@ -46,6 +46,7 @@ describe('docs/metrics.md', () => {
     counters.add('frames_abandoned', 'client_gone');
     counters.add('reads_paused', 'unanswered');
     counters.add('packs_dropped', 'closed');
+    counters.add('slow_clients', 'stalled');
     counters.add('answers_dropped', 'client_gone');
     counters.add('handshakes_refused', 400);
     counters.add('connections_closed', 1008);

@@ -12,6 +12,8 @@ import { NO_DEFECTS } from './support/no-defects.js';
 import { PushFlow, pushOfNode } from './support/push-flow.js';
 
 const MIB = 1024 * 1024;
+/** What one that does not read may have at once: less than the test sends, so that it need not wait until it counts as slow. */
+const BURST_BYTES = 2 * MIB;
 const CLIENTS = isLong ? 200 : 60;
 const SLOW = CLIENTS / 5;
 /** A broadcast of 8 KiB, so often, for so long. In milliseconds. */
@@ -38,7 +40,8 @@ describe('clients that never read', () => {
   it(
     'are sent away by "disconnect" in the midst of a broadcast, of which nobody else loses anything',
     async () => {
-      cluster = await FaultCluster.start({ link: 'tcp', gates: 1, workers: 1 });
+      const gate0 = () => ({ sendBurstBytes: BURST_BYTES });
+      cluster = await FaultCluster.start({ link: 'tcp', gates: 1, workers: 1, gate: gate0 });
       const [gate, worker] = [cluster.gates[0]!, cluster.workers[0]!];
       const readers = await cluster.connect(0, CLIENTS - SLOW);
       const pushes = await PushFlow.start(pushOfNode(worker, BROADCAST_BYTES), 'all', readers, EVERY_MS);
@@ -101,7 +104,7 @@ describe('clients that never read', () => {
   );
 
   it('get what "drop-oldest" and "drop-newest" leave them, in order, and what is missing is counted', async () => {
-    const gate = (index: number) => ({ slowClientPolicy: DROPPING[index] });
+    const gate = (index: number) => ({ slowClientPolicy: DROPPING[index], sendBurstBytes: BURST_BYTES });
     cluster = await FaultCluster.start({ link: 'tcp', gates: 2, workers: 1, gate });
     const worker = cluster.workers[0]!;
     for (const [index, policy] of DROPPING.entries()) {

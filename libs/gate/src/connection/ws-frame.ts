@@ -9,7 +9,8 @@ export const PING_FRAME: Buffer = Buffer.from([WS_PING, 0]);
 
 /** The answer to a ping: its payload, which has 125 bytes at most. */
 export function pongFrame(payload: Uint8Array): Buffer {
-  const frame = Buffer.allocUnsafe(2 + payload.length);
+  // Not of the shared pool: a pong that waits would keep 8 KiB of it. Nor is the payload kept, a view of all that came with it.
+  const frame = Buffer.allocUnsafeSlow(2 + payload.length);
   frame[0] = WS_PONG;
   frame[1] = payload.length;
   frame.set(payload, 2);

@@ -5,8 +5,12 @@ import { copyBytes, GateError, readU32, unitAt, writeU32 } from '@nestgate/proto
 const INITIAL_BYTES = 1024;
 /** Texts up to this length are written and compared unit by unit. */
 const SHORT_TEXT = 24;
-/** A writer remembers how large its last batch was up to this size, so that one burst does not pin memory for good. */
-const MAX_REMEMBERED_BYTES = 64 * 1024;
+/**
+ * A writer remembers how large its last batch was up to this size: a batch of 256 KiB with a message more. Large messages
+ * would otherwise let each batch grow by doubling, which leaves behind three times its size in buffers that only a later
+ * collection frees. Nothing is kept between batches.
+ */
+const MAX_REMEMBERED_BYTES = 384 * 1024;
 
 /** A number, and its bytes. */
 const NUMBER = new DataView(new ArrayBuffer(8));

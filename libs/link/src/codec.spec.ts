@@ -67,6 +67,22 @@ describe('codecs', () => {
 });
 
 describe('ByteWriter', () => {
+  it('makes a batch of large messages in one piece that is not much larger, once it has made one', () => {
+    const writer = new ByteWriter();
+    const make = (): Buffer => {
+      for (let i = 0; i < 5; i++) writer.bytes(Buffer.alloc(60_000));
+      return writer.take();
+    };
+    make();
+    const batch = make();
+    expect(batch.buffer.byteLength).toBeLessThan(batch.length * 1.3);
+    // A small one after it does not go on like that.
+    writer.u8(1);
+    writer.take();
+    writer.u8(1);
+    expect(writer.take().buffer.byteLength).toBeLessThanOrEqual(8 * 1024);
+  });
+
   it('grows over any size and starts anew after take', () => {
     const writer = new ByteWriter();
     const large = 'é'.repeat(100_000);

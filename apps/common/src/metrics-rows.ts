@@ -57,7 +57,7 @@ export const NODE_ROWS: readonly MetricRow<NodeFigures>[] = [
   ),
   counter(
     'nestgate_link_uncertain_total',
-    'Messages (over NATS: batches) that were under way when the link broke or their peer was lost.',
+    'Messages that were accepted and have not arrived, or may not have.',
     f => f.link.counters.uncertain,
   ),
   counter('nestgate_link_late_total', 'Answers that came after their request had ended.', f => f.link.counters.late),

@@ -1,5 +1,7 @@
 import { type BoundedError, GateError } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from './bytes.js';
+import { type CastDigest, ROUND_CHANNELS, type RoundChannel } from './cast-rounds.js';
+import type { Mark, Taken } from './flow-window.js';
 import type { Operation } from './operation.js';
 
 /**
@@ -10,9 +12,15 @@ import type { Operation } from './operation.js';
  *     request  = u16 operation · key · u32 time left (ms) · arguments
  *     response = u16 operation · key · u8 status · result, or code · message · details as JSON ('' when there are none)
  *     key      = u32 series · u32 generation (0: no answer) · u32 slot
- *     mark     = f64 bytes that the sender has sent to this peer so far
- *     taken    = f64 the mark that the receiver has come to
+ *     mark     = f64 bytes · f64 messages that the sender has sent to this peer so far
+ *     taken    = the mark that the receiver has come to · u32 count · f64 messages received under this count
  *     missed   = u32 first · u32 last: the batches of the receiver with these numbers have not come
+ *     cast     = u32 round · u32 channel index · u32 messages cast to this channel in this round before
+ *     digest   = u32 round · f64 its age (ms) · f64 messages cast before it · f64 and up to its end
+ *                · u32 channels · per channel: f64 key · u32 messages
+ *     counted  = f64 messages cast before the digest's round · f64 and up to its end · u32 missing on the receiver
+ *
+ * A batch to a channel begins with `cast`.
  *
  * Numbers are little-endian. A receiver skips kinds it does not know, so that a newer neighbour can send them.
  */
@@ -22,12 +30,21 @@ export const BATCH_HEADER_BYTES = 13;
 /** Where a batch's sequence stands: it is known when the batch leaves, which may be later than when it began. */
 const SEQUENCE_AT = 1;
 /** The sequence of a batch that goes to a channel: each gate sees only those of the channels that it has joined. */
-const UNNUMBERED = 0;
+export const UNNUMBERED = 0;
 const MAX_U32 = 2 ** 32 - 1;
 /** Longest answer in bytes, so that a batch with it still fits into a frame of any driver. */
 const MAX_RESULT_BYTES = 8 * 1024 * 1024;
 
-export const MessageKind = Object.freeze({ request: 1, response: 2, mark: 3, taken: 4, missed: 5 } as const);
+export const MessageKind = Object.freeze({
+  request: 1,
+  response: 2,
+  mark: 3,
+  taken: 4,
+  missed: 5,
+  cast: 6,
+  digest: 7,
+  counted: 8,
+} as const);
 export const Status = Object.freeze({ ok: 0, error: 1 } as const);
 
 /** Names a request, so that its answer finds it: see `RequestTable`. The receiver gives it back as it came. */
@@ -129,21 +146,87 @@ function writeKey(writer: ByteWriter, { series, generation, slot }: RequestKey):
   writer.u32(slot);
 }
 
-/** A mark, or that one has been reached. */
-export type MarkKind = typeof MessageKind.mark | typeof MessageKind.taken;
-
-export function writeMark(writer: ByteWriter, kind: MarkKind, mark: number): void {
-  const start = beginMessage(writer, kind);
-  writer.f64(mark);
-  endMessage(writer, start);
-}
-
 /** Writes that batches of the receiver have not come. */
 export function writeMissed(writer: ByteWriter, first: number, last: number): void {
   const start = beginMessage(writer, MessageKind.missed);
   writer.u32(first);
   writer.u32(last);
   endMessage(writer, start);
+}
+
+export function writeMark(writer: ByteWriter, { bytes, messages }: Mark): void {
+  const start = beginMessage(writer, MessageKind.mark);
+  writer.f64(bytes);
+  writer.f64(messages);
+  endMessage(writer, start);
+}
+
+export function readMark(reader: ByteReader): Mark {
+  return { bytes: reader.f64(), messages: reader.f64() };
+}
+
+export function writeTaken(writer: ByteWriter, { bytes, messages, count, received }: Taken): void {
+  const start = beginMessage(writer, MessageKind.taken);
+  writer.f64(bytes);
+  writer.f64(messages);
+  writer.u32(count);
+  writer.f64(received);
+  endMessage(writer, start);
+}
+
+export function readTaken(reader: ByteReader): Taken {
+  return { bytes: reader.f64(), messages: reader.f64(), count: reader.u32(), received: reader.f64() };
+}
+
+export function writeCast(writer: ByteWriter, round: number, { index, messages }: RoundChannel): void {
+  const start = beginMessage(writer, MessageKind.cast);
+  writer.u32(round);
+  writer.u32(index);
+  writer.u32(messages);
+  endMessage(writer, start);
+}
+
+export function writeDigest(writer: ByteWriter, { round, ageMs, base, total, channels }: CastDigest): void {
+  const start = beginMessage(writer, MessageKind.digest);
+  writer.u32(round);
+  writer.f64(ageMs);
+  writer.f64(base);
+  writer.f64(total);
+  writer.u32(channels.length);
+  for (const { key, messages } of channels) {
+    writer.f64(key);
+    writer.u32(messages);
+  }
+  endMessage(writer, start);
+}
+
+/** @throws {GateError} `LINK_CORRUPT` for a digest of more channels than a round has. */
+export function readDigest(reader: ByteReader): CastDigest {
+  const round = reader.u32();
+  const ageMs = reader.f64();
+  const base = reader.f64();
+  const total = reader.f64();
+  const count = reader.u32();
+  if (count > ROUND_CHANNELS) throw new GateError('LINK_CORRUPT', 'A digest of too many channels');
+  const channels = Array.from({ length: count }, () => ({ key: reader.f64(), messages: reader.u32() }));
+  return { round, ageMs, base, total, channels };
+}
+
+/** The answer to a digest. */
+export interface Counted extends Pick<CastDigest, 'base' | 'total'> {
+  readonly missing: number;
+}
+
+export function writeCounted(writer: ByteWriter, { base, total, missing }: Counted): void {
+  const start = beginMessage(writer, MessageKind.counted);
+  writer.f64(base);
+  writer.f64(total);
+  writer.u32(missing);
+  endMessage(writer, start);
+}
+
+export function readCounted(reader: ByteReader): Counted {
+  return { base: reader.f64(), total: reader.f64(), missing: reader.u32() };
 }
 
 function beginMessage(writer: ByteWriter, kind: number): number {

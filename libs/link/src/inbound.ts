@@ -1,7 +1,18 @@
 import { GateError } from '@nestgate/protocol';
 import { ByteReader } from './bytes.js';
 import type { Dispatcher } from './dispatcher.js';
-import { MessageKind, readBatchHeader, readError, Status } from './envelope.js';
+import {
+  MessageKind,
+  readBatchHeader,
+  readCounted,
+  readDigest,
+  readError,
+  readMark,
+  readTaken,
+  Status,
+  UNNUMBERED,
+} from './envelope.js';
+import type { JoinedChannels } from './joined-channels.js';
 import type { LinkCounters } from './link-counters.js';
 import type { Outbound } from './outbound.js';
 import { BEGUN_AGAIN, type Peer } from './peer.js';
@@ -13,6 +24,7 @@ export interface InboundHost {
   readonly dispatcher: Dispatcher;
   readonly outbound: Outbound;
   readonly counters: LinkCounters;
+  readonly joined: JoinedChannels;
   /** Told of a peer of which batches are missing. */
   readonly gaps: Signal<Peer>;
   reportDefect(error: unknown): void;
@@ -38,19 +50,23 @@ export class Inbound {
       // What is left of a request's time was written when the batch began, and has run out further on the way.
       const startedAt = now - peer.transit.delayOf(header.sentAt, now);
       const end = reader.end;
+      let messages = 0;
       while (reader.at < end) {
         const next = reader.u32() + reader.at;
         if (next > end) throw new GateError('LINK_CORRUPT', 'A message is longer than its batch');
         reader.end = next;
         try {
-          this.receiveMessage(peer, reader, startedAt);
+          if (this.receiveMessage(peer, reader, startedAt)) messages++;
         } catch (error) {
           // Messages have their own lengths, so a malformed one takes none of its neighbours with it.
           this.noteCorrupt(error);
+          messages++;
         }
         reader.end = end;
         reader.at = next;
       }
+      if (header.sequence === UNNUMBERED) peer.casts.end(messages);
+      else peer.received += messages;
     } catch (error) {
       this.noteCorrupt(error);
     }
@@ -80,7 +96,8 @@ export class Inbound {
     if (!(error instanceof GateError)) this.host.reportDefect(error);
   }
 
-  private receiveMessage(peer: Peer, reader: ByteReader, startedAt: number): void {
+  /** Returns whether the message is one that its sender counts: those about others are not. */
+  private receiveMessage(peer: Peer, reader: ByteReader, startedAt: number): boolean {
     const kind = reader.u8();
     if (kind === MessageKind.request) {
       const operationId = reader.u16();
@@ -95,13 +112,32 @@ export class Inbound {
       const pending = peer.requests.take(reader.u32(), reader.u32(), reader.u32(), operationId);
       if (pending) settle(pending, reader);
       else this.host.counters.late++;
-    } else if (kind === MessageKind.mark) {
-      this.host.outbound.answerMark(peer, reader.f64());
+    } else {
+      this.receiveControl(kind, peer, reader);
+      return false;
+    }
+    return true;
+  }
+
+  /** Messages with which nodes find out what has become of others. */
+  private receiveControl(kind: number, peer: Peer, reader: ByteReader): void {
+    const { outbound, counters, joined } = this.host;
+    if (kind === MessageKind.mark) {
+      outbound.answerMark(peer, readMark(reader));
     } else if (kind === MessageKind.taken) {
-      this.host.outbound.noteTaken(peer, reader.f64());
+      outbound.noteTaken(peer, readTaken(reader));
     } else if (kind === MessageKind.missed) {
       // Nobody will answer them.
       peer.requests.abortBatches(reader.u32(), reader.u32(), new GateError('NODE_LOST'));
+    } else if (kind === MessageKind.cast) {
+      peer.casts.begin(reader.u32(), reader.u32(), reader.u32());
+    } else if (kind === MessageKind.digest) {
+      const digest = readDigest(reader);
+      const missing = peer.casts.compare(digest, joined);
+      counters.gaps += missing;
+      outbound.answerDigest(peer, { base: digest.base, total: digest.total, missing });
+    } else if (kind === MessageKind.counted) {
+      outbound.noteCounted(peer, readCounted(reader));
     }
   }
 }

@@ -1,14 +1,14 @@
 /** What went wrong on the link, counted since the start. */
 export interface LinkCounters {
-  /** Batches that a peer sent and that never came. */
+  /** What a peer sent and that never came: batches of messages to this node, and messages to channels that it has joined. */
   gaps: number;
   /** Batches that were malformed, or came from nobody known. */
   corrupt: number;
   /** Messages that were not taken, because the link or their peer was out of reach or full. */
   refused: number;
   /**
-   * Messages that were under way when the link broke or their peer was lost, and may not have arrived; over NATS the
-   * batches that they were in.
+   * Messages that were accepted and have not arrived, or may not have: the peer says that it has not received them, or it was
+   * lost before it could say so. A message to a channel counts once for each gate.
    */
   uncertain: number;
   /** Answers that came after their request had ended. */

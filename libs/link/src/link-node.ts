@@ -4,6 +4,7 @@ import { NO_ANSWER, writeRequest } from './envelope.js';
 import { Exchange } from './exchange.js';
 import { FirstGate, GATE_WAIT_MS } from './first-gate.js';
 import { Inbound } from './inbound.js';
+import { JoinedChannels } from './joined-channels.js';
 import type { LinkCounters } from './link-counters.js';
 import type { Link, NodeId, NodeInfo, PeerChange, UnreachedGate } from './link.js';
 import { type GateFate, MissingGates } from './missing-gates.js';
@@ -43,6 +44,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   readonly requests = new RequestPool(error => this.reportDefect(error));
   private readonly missing = new MissingGates();
   private readonly firstGate: FirstGate;
+  private readonly joined: JoinedChannels;
   private readonly changes = new Signal<PeerChange>();
   private readonly gaps = new Signal<Peer>();
   private readonly statuses = new Signal<boolean>();
@@ -66,14 +68,15 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.peerMap.set(options.self.id, this.me);
     this.firstGate = new FirstGate(options.gateWait ?? GATE_WAIT_MS);
     this.countGates();
-    const { dispatcher, counters, gaps } = this;
+    this.joined = new JoinedChannels(options.self.role === 'gate');
+    const { dispatcher, counters, gaps, joined } = this;
     const outbound = new Outbound(this.link, this);
     const own = new OwnQueue(this);
     const reportDefect = (error: unknown): void => this.reportDefect(error);
     this.outbound = outbound;
     this.own = own;
     this.exchange = new Exchange({ own, outbound, counters, reportDefect });
-    this.inbound = new Inbound({ dispatcher, counters, gaps, outbound, reportDefect });
+    this.inbound = new Inbound({ dispatcher, counters, gaps, joined, outbound, reportDefect });
   }
 
   get info(): NodeInfo {
@@ -177,7 +180,8 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       onPeer: change => this.changePeer(change),
       onDrain: id => this.outbound.noteDrain(id),
       onStatus: isUp => this.changeStatus(isUp),
-      onUncertain: messages => (this.counters.uncertain += messages),
+      // What has arrived the peers say themselves, also of what a driver took for sent: it is counted by their word.
+      onUncertain: () => undefined,
       onUnreached: gates => {
         this.unreached = gates;
         this.missing.noteUnreached(gates);
@@ -189,7 +193,10 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   /** Leaves the cluster. Requests still waiting fail with `LINK_CLOSED`. */
   async close(options: { drain: boolean } = { drain: true }): Promise<void> {
     if (this.state === 'closed') return;
-    if (options.drain) this.flush();
+    if (options.drain) {
+      this.flush();
+      this.outbound.takeLeave();
+    }
     this.state = 'closed';
     this.own.stop();
     this.outbound.stop();
@@ -226,11 +233,16 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
    * reach every gate anyway.
    */
   join(channel: string): Promise<void> | undefined {
-    return this.link.routesChannels ? this.link.join(channel) : undefined;
+    if (!this.link.routesChannels) return undefined;
+    const joining = this.link.join(channel);
+    this.joined.add(channel, joining);
+    return joining;
   }
 
   leave(channel: string): void {
-    if (this.link.routesChannels) this.link.leave(channel);
+    if (!this.link.routesChannels) return;
+    this.joined.delete(channel);
+    this.link.leave(channel);
   }
 
   /**
@@ -289,6 +301,11 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.counters.refused += messages;
   }
 
+  /** @internal Counts messages that were sent and have not arrived, or may not have. */
+  noteUncertain(messages: number): void {
+    this.counters.uncertain += messages;
+  }
+
   /** Sends all gathered batches now. */
   flush(): void {
     this.own.flush();
@@ -309,7 +326,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       if (change.type === 'lost' && peer?.info.role === 'gate') this.missing.add(peer.info);
       // Told first: whoever hears of the end of a request may send the next one at once, and not to this peer again.
       this.changes.emit(change);
-      if (peer) this.losePeer(peer);
+      if (peer) this.losePeer(peer, change.type === 'leave');
     } else {
       this.missing.noteBack(change.node);
       const known = this.peerMap.get(change.node.id);
@@ -317,11 +334,13 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       if (known && known.info.epoch === change.node.epoch) {
         known.info = change.node;
       } else {
-        this.peerMap.set(change.node.id, new Peer(change.node, false, this.requests));
+        const peer = new Peer(change.node, false, this.requests);
+        this.outbound.meet(peer);
+        this.peerMap.set(change.node.id, peer);
         this.countGates();
         if (known) {
           this.changes.emit({ type: 'leave', id: known.info.id });
-          this.losePeer(known);
+          this.losePeer(known, false);
         }
       }
       this.changes.emit(change);
@@ -335,9 +354,9 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     if (this.gates > 0) this.firstGate.note();
   }
 
-  private losePeer(peer: Peer): void {
+  private losePeer(peer: Peer, hasLeft: boolean): void {
     peer.requests.abort(new GateError('NODE_LOST'));
-    this.outbound.drop(peer);
+    this.outbound.drop(peer, hasLeft);
   }
 
   private changeStatus(isUp: boolean): void {

@@ -1,13 +1,18 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { ByteWriter } from './bytes.js';
 import { Congestion } from './congestion.js';
-import { type MarkKind, MessageKind, writeMark, writeMissed } from './envelope.js';
+import { CastRounds, type RoundChannel } from './cast-rounds.js';
+import { type Counted, writeCast, writeCounted, writeDigest, writeMark, writeMissed, writeTaken } from './envelope.js';
+import type { Mark, Taken } from './flow-window.js';
 import type { Link, SendResult } from './link.js';
 import { type Batch, noteSent, Outlet } from './outlet.js';
 import type { Peer } from './peer.js';
 
-/** How often a peer for which something waits is asked again, in milliseconds: a mark, or its answer, may have been lost. */
-const ASK_MS = 1_000;
+/**
+ * How often peers are asked what they have received, in milliseconds, while the fate of a message is not known or something waits
+ * for them: a mark, or its answer, may have been lost. Also how long a round of casts lasts.
+ */
+const ASK_MS = 500;
 
 /** What outbound needs of its node. */
 export interface OutboundHost {
@@ -18,6 +23,8 @@ export interface OutboundHost {
   onRefused(batch: Batch): void;
   /** So many messages were not sent, and whoever waits for an answer to one of them is told otherwise. */
   noteRefused(messages: number): void;
+  /** So many messages were sent, and have not arrived, or may not have. */
+  noteUncertain(messages: number): void;
 }
 
 /**
@@ -33,9 +40,11 @@ export class Outbound {
   /** How many turns of the event loop have sent something. */
   turns = 0;
   private castChannel = '';
+  private castPlace: RoundChannel | undefined;
+  private readonly rounds = new CastRounds();
   private scheduled = false;
-  /** Peers for which something waits. */
-  private readonly stalled = new Set<Peer>();
+  /** Peers for which something waits, or that have not acknowledged everything. */
+  private readonly asked = new Set<Peer>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -64,8 +73,13 @@ export class Outbound {
     this.flushListed();
     if (this.castChannel !== channel) this.flushCasts();
     this.castChannel = channel;
-    this.casts.prepare();
-    return this.casts.writer;
+    const { casts } = this;
+    if (casts.gathered > 0) return casts.writer;
+    if (this.rounds.isFull) this.endRound();
+    casts.prepare();
+    this.castPlace = this.rounds.of(channel);
+    writeCast(casts.writer, this.rounds.number, this.castPlace);
+    return casts.writer;
   }
 
   /** A message to a channel has been written. */
@@ -91,21 +105,46 @@ export class Outbound {
   }
 
   /** A peer has sent a mark: it is told that it has been reached. */
-  answerMark(peer: Peer, mark: number): void {
-    this.sendControl(peer, MessageKind.taken, mark);
+  answerMark(peer: Peer, mark: Mark): void {
+    const { count, received } = peer;
+    this.sendControl(peer, writer => writeTaken(writer, { ...mark, count, received }));
   }
 
-  /** A peer has taken what was sent before a mark. */
-  noteTaken(peer: Peer, mark: number): void {
-    peer.window.noteTaken(mark);
+  /** A peer has taken what was sent before a mark, or some of it. */
+  noteTaken(peer: Peer, taken: Taken): void {
+    const missing = peer.window.noteTaken(taken);
+    if (missing > 0) this.host.noteUncertain(missing);
     this.pump(peer);
   }
 
   /** Batches of a peer have not come: it is told which. */
   reportMissed(peer: Peer, first: number, last: number): void {
-    this.control.prepare();
-    writeMissed(this.control.writer, first, last);
-    this.flushControl(peer);
+    this.sendControl(peer, writer => writeMissed(writer, first, last));
+  }
+
+  /** A peer has sent a digest of its casts: it is told what has come of them. */
+  answerDigest(peer: Peer, counted: Counted): void {
+    this.sendControl(peer, writer => writeCounted(writer, counted));
+  }
+
+  /** A gate has compared a digest. What an earlier digest was about that has not arrived, or whose answer has not, is uncertain. */
+  noteCounted({ casts }: Peer, { base, total, missing }: Counted): void {
+    if (!(total > casts.acknowledged && total <= this.rounds.total)) return;
+    const uncertain = missing + Math.max(0, base - casts.acknowledged);
+    casts.acknowledged = total;
+    if (uncertain > 0) this.host.noteUncertain(uncertain);
+  }
+
+  /** A peer is there: casts concern it from now on. */
+  meet(peer: Peer): void {
+    peer.casts.acknowledged = this.rounds.total;
+  }
+
+  /** This node is about to leave: its peers are told what has come of theirs, which they could not ask later. */
+  takeLeave(): void {
+    for (const peer of this.host.peers.values()) {
+      if (!peer.isSelf && peer.received > 0) this.answerMark(peer, { bytes: 0, messages: 0 });
+    }
   }
 
   /**
@@ -121,14 +160,21 @@ export class Outbound {
     }
   }
 
-  /** A peer is gone, and with it what waits for it. */
-  drop(peer: Peer): void {
+  /**
+   * A peer is gone, and with it what waits for it. One that has left in order had no clients any more: what was cast last was
+   * for others.
+   */
+  drop(peer: Peer, hasLeft: boolean): void {
     peer.isLost = true;
     const messages = peer.backlog.clear() + (peer.main.take()?.messages ?? 0) + (peer.urgent.take()?.messages ?? 0);
-    this.stalled.delete(peer);
+    this.asked.delete(peer);
+    peer.window.isWatched = false;
     peer.isDriverFull = false;
     peer.congestion.end();
     if (messages > 0) this.host.noteRefused(messages);
+    const getsCasts = peer.info.role === 'gate' && !peer.isSelf && !hasLeft;
+    const uncertain = peer.window.lose() + (getsCasts ? this.rounds.total - peer.casts.acknowledged : 0);
+    if (uncertain > 0) this.host.noteUncertain(uncertain);
   }
 
   /** Sends all gathered batches now. */
@@ -146,7 +192,7 @@ export class Outbound {
 
   stop(): void {
     clearInterval(this.timer);
-    for (const peer of this.host.peers.values()) this.drop(peer);
+    for (const peer of this.host.peers.values()) this.drop(peer, true);
     this.castCongestion.end();
   }
 
@@ -196,21 +242,19 @@ export class Outbound {
       peer.isDriverFull = true;
       peer.congestion.begin();
     }
-    if (peer.window.note(batch.frame.length)) this.sendMark(peer);
+    if (peer.window.note(batch.frame.length, batch.messages)) this.sendMark(peer);
+    if (!peer.window.isWatched) this.watch(peer);
   }
 
   private sendMark(peer: Peer): void {
-    this.sendControl(peer, MessageKind.mark, peer.window.mark());
+    const mark = peer.window.mark();
+    this.sendControl(peer, writer => writeMark(writer, mark));
   }
 
-  /** Marks and their answers wait for nothing, and are not counted as under way themselves. */
-  private sendControl(peer: Peer, kind: MarkKind, mark: number): void {
+  /** Marks, digests and their answers wait for nothing, and are not counted as under way themselves. */
+  private sendControl(peer: Peer, write: (writer: ByteWriter) => void): void {
     this.control.prepare();
-    writeMark(this.control.writer, kind, mark);
-    this.flushControl(peer);
-  }
-
-  private flushControl(peer: Peer): void {
+    write(this.control.writer);
     this.control.gathered++;
     const batch = this.control.take();
     if (batch) this.send(peer, batch);
@@ -236,10 +280,12 @@ export class Outbound {
       return;
     }
     if (result === 'congested') this.castCongestion.begin();
+    if (this.castPlace) this.rounds.note(this.castPlace, batch.messages);
+    this.startTimer();
     // Which gates have joined the channel is not known here: it counts for each of them.
     for (const peer of this.host.peers.values()) {
       if (peer.isSelf || peer.info.role !== 'gate') continue;
-      if (peer.window.note(batch.frame.length)) this.sendMark(peer);
+      if (peer.window.note(batch.frame.length, 0)) this.sendMark(peer);
     }
   }
 
@@ -254,17 +300,43 @@ export class Outbound {
 
   private relax(peer: Peer): void {
     if (!peer.backlog.isEmpty) return;
-    this.stalled.delete(peer);
     if (!peer.isDriverFull) peer.congestion.end();
   }
 
   private watch(peer: Peer): void {
-    this.stalled.add(peer);
-    this.timer ??= setInterval(() => {
-      for (const each of this.stalled) this.sendMark(each);
-      if (this.stalled.size > 0) return;
+    peer.window.isWatched = true;
+    this.asked.add(peer);
+    this.startTimer();
+  }
+
+  private startTimer(): void {
+    this.timer ??= setInterval(() => this.ask(), ASK_MS).unref();
+  }
+
+  /** Requests acknowledgements, of messages to peers and of casts, as long as there is something to acknowledge. */
+  private ask(): void {
+    for (const peer of this.asked) {
+      if (peer.window.isSettled && peer.backlog.isEmpty) {
+        peer.window.isWatched = false;
+        this.asked.delete(peer);
+      } else {
+        this.sendMark(peer);
+      }
+    }
+    if (this.rounds.isOpen) {
+      this.flushCasts();
+      this.endRound();
+    } else if (this.asked.size === 0) {
       clearInterval(this.timer);
       this.timer = undefined;
-    }, ASK_MS).unref();
+    }
+  }
+
+  /** Sends each gate a digest of what was cast since the last one. */
+  private endRound(): void {
+    const digest = this.rounds.end();
+    for (const peer of this.host.peers.values()) {
+      if (!peer.isSelf && peer.info.role === 'gate') this.sendControl(peer, writer => writeDigest(writer, digest));
+    }
   }
 }

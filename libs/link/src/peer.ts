@@ -1,5 +1,6 @@
 import { Backlog } from './backlog.js';
 import { clientIdPrefix } from './client-id.js';
+import { CastTally } from './cast-tally.js';
 import { Congestion } from './congestion.js';
 import { numberBatch } from './envelope.js';
 import { FlowWindow } from './flow-window.js';
@@ -24,6 +25,8 @@ export class Peer {
   /** Questions and their answers: they wait for nothing. */
   readonly urgent = new Outlet();
   readonly window = new FlowWindow();
+  /** What of the casts of each side has reached the other. */
+  readonly casts = new CastTally();
   readonly backlog = new Backlog();
   readonly congestion = new Congestion();
   /** What waits for its answers. */
@@ -38,6 +41,9 @@ export class Peer {
   readonly clientPrefix: string;
   private sequenceOut = 0;
   private sequenceIn = 0;
+  /** Messages received of it, and the number of this count: see {@link Taken}. */
+  received = 0;
+  count = newCount();
 
   constructor(
     public info: NodeInfo,
@@ -81,6 +87,14 @@ export class Peer {
     const expected = (this.sequenceIn + 1) >>> 0 || 1;
     const gap = (sequence - expected) >>> 0;
     this.sequenceIn = sequence;
-    return gap < HALF ? gap : BEGUN_AGAIN;
+    if (gap < HALF) return gap;
+    this.received = 0;
+    this.count = newCount();
+    return BEGUN_AGAIN;
   }
+}
+
+/** Counts of one peer are told apart by chance: nothing else need be remembered of those before. */
+function newCount(): number {
+  return Math.floor(Math.random() * 2 ** 32);
 }

@@ -17,6 +17,7 @@ const WANTED = 'wanted';
  * the one that was booted first gets it.
  */
 export class NatsClaim {
+  /** Whether this node has the id. Until then, of two that want it the earlier boot gets it. */
   private isHeld = false;
   private decide: ((isTaken: boolean) => void) | undefined;
 
@@ -29,9 +30,10 @@ export class NatsClaim {
     interest.add(subjects.id(self.id), msg => void msg.respond(`${this.isHeld ? HELD : WANTED} ${self.epoch}`));
   }
 
-  /** @throws {GateError} `BAD_ARGUMENT` when another node has the id. */
+  /** Can be called again, with each connection. @throws {GateError} `BAD_ARGUMENT` when another node has the id. */
   async take(nats: NatsConnection): Promise<void> {
     const { id } = this.self;
+    this.isHeld = false;
     await this.interest.whenHeard(this.subjects.id(id));
     let timer: NodeJS.Timeout | undefined;
     const isTaken = await new Promise<boolean>(resolve => {

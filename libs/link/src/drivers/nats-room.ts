@@ -23,6 +23,7 @@ export class NatsRoom implements NatsMembersHost {
   /** Messages that were malformed, or did not come from a peer under the tag of its meeting with this node. */
   dropped = 0;
   private readonly subjects: NatsSubjects;
+  private readonly claim: NatsClaim;
 
   constructor(
     private self: NodeInfo,
@@ -33,17 +34,17 @@ export class NatsRoom implements NatsMembersHost {
   ) {
     this.subjects = new NatsSubjects(namespace, self);
     this.members = new NatsMembers(self, this.subjects, this);
+    this.claim = new NatsClaim(self, this.subjects, line.interest);
   }
 
   /**
-   * Takes the id, listens, and asks who is there.
+   * Takes the id, listens, and asks who is there. Can be called again when the connection has broken meanwhile.
    * @throws {GateError} `BAD_ARGUMENT` when another node has the id.
    */
   async enter(nats: NatsConnection): Promise<void> {
     const { subjects, self } = this;
     const { interest } = this.line;
-    const claim = new NatsClaim(self, subjects, interest);
-    await claim.take(nats);
+    await this.claim.take(nats);
     interest.add(subjects.anyLost, msg => this.noteLost(msg));
     for (const role of NODE_ROLES) interest.add(subjects.inbox(role), msg => this.receive(msg, role));
     for (const role of subjects.heardRoles) {

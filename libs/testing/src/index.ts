@@ -8,6 +8,7 @@ export {
 } from './fake-client.js';
 export { type DelayedRelay, type DelayedRelayOptions, startDelayedRelay } from './delayed-relay.js';
 export { freePort } from './free-port.js';
+export { NatsCluster, type NatsClusterOptions } from './nats-cluster.js';
 export { NatsProcess } from './nats-process.js';
 export { linkConformance, type LinkDriver, type TestRunner } from './link-conformance.js';
 export { LinkProbe } from './link-probe.js';

@@ -10,6 +10,7 @@ const VERSION_MASK = 0xf0;
 const MORE = 1;
 const PART = 2;
 const CONTROL = 4;
+const REACH = 8;
 const TAG_AT = 1;
 const LINE_AT = 5;
 const ID_AT = 10;
@@ -25,6 +26,8 @@ export interface NatsPart {
   readonly line: number;
   /** Whether the drivers themselves talk. */
   readonly isControl: boolean;
+  /** Whether it is a control message of {@link NatsReach}. */
+  readonly isReach: boolean;
   readonly more: boolean;
   /** The number of the frame that this is a part of; `undefined` for a frame in one message. */
   readonly frame: number | undefined;
@@ -52,6 +55,13 @@ export function controlPart(head: Buffer, body: Buffer): Buffer {
   return part;
 }
 
+/** A control message that asks, or says, whether a server knows what a node has subscribed to. */
+export function reachPart(head: Buffer, body: Buffer): Buffer {
+  const part = controlPart(head, body);
+  part[0] = VERSION | CONTROL | REACH;
+  return part;
+}
+
 /** `undefined` for what is no message of this version. */
 export function readPart(message: Uint8Array): NatsPart | undefined {
   const data = Buffer.from(message.buffer, message.byteOffset, message.length);
@@ -67,6 +77,7 @@ export function readPart(message: Uint8Array): NatsPart | undefined {
     tag: data.readUInt32LE(TAG_AT),
     line: data.readUInt32LE(LINE_AT),
     isControl: (flags & CONTROL) !== 0,
+    isReach: (flags & REACH) !== 0,
     more: (flags & MORE) !== 0,
     frame: isPart ? data.readUInt32LE(epochEnd) : undefined,
     index: isPart ? data.readUInt16LE(epochEnd + 4) : 0,

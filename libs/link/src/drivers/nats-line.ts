@@ -96,6 +96,11 @@ export class NatsLine {
     throw new GateError('LINK_CLOSED');
   }
 
+  /** The id of the server that it is connected to, or was last; `''` before that. */
+  get server(): string {
+    return this.nats?.info?.server_id ?? '';
+  }
+
   /** The largest message that the server takes, in bytes. */
   get maxPayload(): number {
     return this.nats?.info?.max_payload ?? 1024 * 1024;

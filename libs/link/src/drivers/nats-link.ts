@@ -162,7 +162,7 @@ export class NatsLink implements Link {
     const { line, room } = this.opened;
     const subject = channelSubject(this.namespace, channel);
     room.join(channel);
-    await line.interest.whenHeard(subject);
+    await Promise.all([line.interest.whenHeard(subject), room.whenReached()]);
     if (line.interest.isDenied(subject)) throw new GateError('FORBIDDEN', `link: NATS does not permit ${subject}`);
   }
 

@@ -13,6 +13,8 @@ export class NatsMember {
   /** What it calls its meeting with this node; `undefined` until the two have met. */
   theirTag: number | undefined;
   heardAt = performance.now();
+  /** The id of the server that it is connected to; `''` when it does not say. */
+  server = '';
   /** True when nothing was heard of it since the connection came back. */
   isStale = false;
   /** Another boot that says it has this id, and how often it has. */
@@ -61,6 +63,17 @@ export class NatsMember {
     this.theirLine = line;
     return true;
   }
+}
+
+/** What a node tells the others of itself, and by which server. */
+export function writeMember(self: NodeInfo, server: string): string {
+  return JSON.stringify({ ...self, server });
+}
+
+/** The server that a node names beside what {@link readMember} has read. */
+export function readServer(bytes: Buffer): string {
+  const { server } = JSON.parse(bytes.toString('utf8')) as { server?: unknown };
+  return typeof server === 'string' && isSubjectToken(server) ? server : '';
 }
 
 /** What a node says of itself; `undefined` for what is malformed. */

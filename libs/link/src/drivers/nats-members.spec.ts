@@ -23,6 +23,7 @@ interface Frame {
 /** A node whose messages wait until a test delivers them. */
 class Node implements NatsMembersHost {
   readonly members: NatsMembers;
+  readonly server = 's1';
   readonly story: string[] = [];
   readonly warned: string[] = [];
   outbox: { to: string; part: NatsPart; frame?: Frame }[] = [];

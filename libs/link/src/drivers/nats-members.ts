@@ -1,6 +1,6 @@
 import type { NodeId, NodeInfo, NodeRole, PeerChange } from '../link.js';
 import { type NatsPart, partHead } from './nats-fragments.js';
-import { NatsMember, readMember } from './nats-member.js';
+import { NatsMember, readMember, readServer, writeMember } from './nats-member.js';
 import type { NatsSubjects } from './nats-subjects.js';
 
 /** How often a node says that it lives, in milliseconds. */
@@ -19,6 +19,8 @@ export interface NatsMembersHost {
   post(member: NatsMember, body: Buffer): void;
   onPeer(change: PeerChange): void;
   warn(kind: string, message: string): void;
+  /** The id of the server that this node is connected to. */
+  readonly server: string;
 }
 
 /**
@@ -79,7 +81,9 @@ export class NatsMembers {
   /** What a node of a role says to all. With `asks`, it wants to hear from everybody. */
   noteInfo(role: NodeRole, bytes: Buffer, asks: boolean): void {
     const node = this.read(role, bytes);
-    if (node && !this.isRival(node)) this.hear(node, asks);
+    if (!node || this.isRival(node)) return;
+    this.hear(node, asks);
+    this.noteServer(node, bytes);
   }
 
   /** What a node of a role says to this one. */
@@ -91,6 +95,7 @@ export class NatsMembers {
     const echo = part.bytes.readUInt32LE(0);
     if (echo === 0) this.meet(node, part.tag);
     else this.greet(node, echo, part.tag);
+    this.noteServer(node, part.bytes.subarray(ECHO_BYTES));
     this.members.get(node.id)?.isLatest(part.line);
   }
 
@@ -127,6 +132,17 @@ export class NatsMembers {
     for (const member of this.members.values()) member.renew(this.line);
   }
 
+  /** Of each other server a node that is connected to it: the one that was heard last of those that can be reached. */
+  onOtherServers(): Map<string, NatsMember> {
+    const found = new Map<string, NatsMember>();
+    for (const member of this.members.values()) {
+      const { server, theirTag, isStale, heardAt } = member;
+      if (server === '' || server === this.host.server || theirTag === undefined || isStale) continue;
+      if (heardAt > (found.get(server)?.heardAt ?? Number.NEGATIVE_INFINITY)) found.set(server, member);
+    }
+    return found;
+  }
+
   get staleCount(): number {
     let count = 0;
     for (const { isStale, theirTag } of this.members.values()) if (isStale && theirTag !== undefined) count++;
@@ -141,6 +157,11 @@ export class NatsMembers {
   clear(): void {
     this.members.clear();
     this.peers.clear();
+  }
+
+  private noteServer({ id, epoch }: NodeInfo, bytes: Buffer): void {
+    const member = this.members.get(id);
+    if (member?.info.epoch === epoch) member.server = readServer(bytes);
   }
 
   private read(role: NodeRole, bytes: Buffer): NodeInfo | undefined {
@@ -235,7 +256,7 @@ export class NatsMembers {
   }
 
   private control(echo: number): Buffer {
-    const body = Buffer.from(`\0\0\0\0${JSON.stringify(this.self)}`);
+    const body = Buffer.from(`\0\0\0\0${writeMember(this.self, this.host.server)}`);
     body.writeUInt32LE(echo);
     return body;
   }

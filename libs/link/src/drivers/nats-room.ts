@@ -1,10 +1,11 @@
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { NodeId, NodeInfo, NodeRole, PeerChange } from '../link.js';
 import { NatsClaim, NO_RESPONDERS } from './nats-claim.js';
-import { controlPart, NatsFragments, readPart } from './nats-fragments.js';
+import { controlPart, NatsFragments, type NatsPart, reachPart, readPart } from './nats-fragments.js';
 import type { NatsLine } from './nats-line.js';
-import type { NatsMember } from './nats-member.js';
+import { type NatsMember, writeMember } from './nats-member.js';
 import { NatsMembers, type NatsMembersHost } from './nats-members.js';
+import { NatsReach, type NatsReachHost } from './nats-reach.js';
 import { channelSubject, NatsSubjects, NODE_ROLES } from './nats-subjects.js';
 import type { NatsWarnings } from './nats-warnings.js';
 
@@ -17,13 +18,14 @@ export interface NatsRoomEvents {
 }
 
 /** The cluster as one node sees it: who is there, and what of the traffic is for it. */
-export class NatsRoom implements NatsMembersHost {
+export class NatsRoom implements NatsMembersHost, NatsReachHost {
   readonly members: NatsMembers;
   readonly fragments = new NatsFragments();
   /** Messages that were malformed, or did not come from a peer under the tag of its meeting with this node. */
   dropped = 0;
   private readonly subjects: NatsSubjects;
   private readonly claim: NatsClaim;
+  private readonly reach = new NatsReach(this);
 
   constructor(
     private self: NodeInfo,
@@ -64,10 +66,11 @@ export class NatsRoom implements NatsMembersHost {
   /** Tells everybody who this is; with `asks`, they tell in return. */
   introduce(asks: boolean): void {
     const { subjects, self } = this;
-    this.line.say(subjects.info(self.role), JSON.stringify(self), asks ? subjects.asks : undefined);
+    this.line.say(subjects.info(self.role), writeMember(self, this.server), asks ? subjects.asks : undefined);
   }
 
   leave(): void {
+    this.reach.stop();
     this.line.say(this.subjects.bye(this.self.role), JSON.stringify(this.self));
   }
 
@@ -76,7 +79,24 @@ export class NatsRoom implements NatsMembersHost {
     this.line.interest.add(channelSubject(this.namespace, channel), msg => this.receive(msg, undefined));
   }
 
-  // What the members need.
+  /** Settles when casts of every node reach this one, on all channels that it has joined so far. */
+  whenReached(): Promise<void> {
+    return this.reach.whenReached();
+  }
+
+  // What the members and the reach need.
+
+  get server(): string {
+    return this.line.server;
+  }
+
+  others(): ReadonlyMap<string, NatsMember> {
+    return this.members.onOtherServers();
+  }
+
+  sendReach(member: NatsMember, body: Buffer): void {
+    this.line.say(member.subject, reachPart(member.head, body), member.lost);
+  }
 
   post(member: NatsMember, body: Buffer): void {
     this.line.say(member.subject, controlPart(member.head, body), member.lost);
@@ -107,6 +127,10 @@ export class NatsRoom implements NatsMembersHost {
       this.dropped++;
     } else if (part.isControl) {
       if (role === undefined) return;
+      if (part.isReach) {
+        this.receiveReach(part, role);
+        return;
+      }
       this.members.noteControl(role, part);
       this.events.onSign();
     } else if (this.members.admits(part, role)) {
@@ -116,6 +140,11 @@ export class NatsRoom implements NatsMembersHost {
       this.dropped++;
       this.members.noteStranger(part, role);
     }
+  }
+
+  private receiveReach(part: NatsPart, role: NodeRole): void {
+    const member = this.members.admits(part, role) ? this.members.reachable(part.from) : undefined;
+    if (member) this.reach.receive(member, part.bytes);
   }
 }
 

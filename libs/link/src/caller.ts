@@ -100,6 +100,7 @@ function* targets(node: LinkNode, operation: AnyOperation, args: unknown): Itera
 }
 
 function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<void> | undefined {
+  if (operation.to === 'all-gates' && node.isUp) node.absent.notePush();
   const channel = operation.to === 'all-gates' && node.castsChannels ? operation.channel?.(args) : undefined;
   let congested: Promise<void> | undefined;
   let missed = 0;
@@ -126,7 +127,10 @@ function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<v
   }
   if (node.isUp) {
     // The rest of the cluster goes on without a gate that is out of reach.
-    if (missed > 0) node.noteRefused(missed);
+    if (missed > 0) {
+      node.noteRefused(missed);
+      if (operation.to === 'all-gates') for (const id of node.missingGates) node.absent.noteCounted(id);
+    }
     return congested;
   }
   node.noteRefused(Math.max(1, missed));

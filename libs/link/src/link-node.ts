@@ -1,4 +1,5 @@
 import { GateError } from '@nestgate/protocol';
+import { AbsentGates } from './absent-gates.js';
 import { Dispatcher, type IncomingCall, type Replier } from './dispatcher.js';
 import { NO_ANSWER, writeRequest } from './envelope.js';
 import { Exchange } from './exchange.js';
@@ -45,6 +46,8 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   private readonly missing = new MissingGates();
   private readonly firstGate: FirstGate;
   private readonly joined: JoinedChannels;
+  /** @internal What lost gates miss. */
+  readonly absent = new AbsentGates();
   private readonly changes = new Signal<PeerChange>();
   private readonly gaps = new Signal<Peer>();
   private readonly statuses = new Signal<boolean>();
@@ -323,12 +326,16 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       const peer = this.peerMap.get(change.id);
       this.peerMap.delete(change.id);
       this.countGates();
-      if (change.type === 'lost' && peer?.info.role === 'gate') this.missing.add(peer.info);
+      if (change.type === 'lost' && peer?.info.role === 'gate') {
+        this.missing.add(peer.info);
+        this.absent.add(peer.info);
+      }
       // Told first: whoever hears of the end of a request may send the next one at once, and not to this peer again.
       this.changes.emit(change);
       if (peer) this.losePeer(peer, change.type === 'leave');
     } else {
       this.missing.noteBack(change.node);
+      this.noteUncertain(this.absent.return(change.node));
       const known = this.peerMap.get(change.node.id);
       // A new boot of a known node is another peer: whatever the old one owed is lost.
       if (known && known.info.epoch === change.node.epoch) {

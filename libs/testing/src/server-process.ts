@@ -27,6 +27,11 @@ export abstract class ServerProcess {
     this.child?.kill('SIGCONT');
   }
 
+  /** Sends the server a signal, and does not wait for what comes of it. */
+  signal(signal: NodeJS.Signals): void {
+    this.child?.kill(signal);
+  }
+
   /** Kills the server with all it has. */
   crash(): Promise<void> {
     return this.endWith('SIGKILL');

@@ -44,6 +44,12 @@ export class TcpRelay {
     for (const socket of this.sockets) socket.pause();
   }
 
+  /** Ends {@link hold}: new connections are served again, and those of before are broken. */
+  release(): void {
+    this.isHolding = false;
+    this.cut();
+  }
+
   /** Breaks all connections, and takes no more. */
   async end(): Promise<void> {
     const closed = new Promise<void>(resolve => this.server.close(() => resolve()));

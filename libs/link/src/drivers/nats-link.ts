@@ -202,7 +202,7 @@ export class NatsLink implements Link {
       room.introduce(false);
     }
     line.confirm();
-    room.members.lookAround(line.isConnected && line.isDeaf);
+    room.members.lookAround(line.isConnected && line.isDeaf, !line.isConnected);
   }
 
   private goDown(uncertain: number): void {

@@ -36,6 +36,8 @@ export class NatsMembers {
   /** Those that this node has met. */
   readonly peers = new Map<NodeId, NodeInfo>();
   private readonly members = new Map<NodeId, NatsMember>();
+  /** Those that were lost while this node itself was cut off. */
+  private readonly awaited = new Set<NodeId>();
   private lastTag = 0;
   private line = 1;
   private lookedAt = performance.now();
@@ -114,14 +116,20 @@ export class NatsMembers {
     if (member.rival) this.hear(member.rival, false);
   }
 
-  /** Loses those of whom nothing was heard for too long. While this node is `deaf`, that is nobody's fault. */
-  lookAround(deaf: boolean): void {
+  /**
+   * Loses those of whom nothing was heard for too long. While this node is `deaf`, that is nobody's fault; those that are lost
+   * while it is cut off are waited for when it is back.
+   */
+  lookAround(deaf: boolean, isCut = false): void {
     const now = performance.now();
     const excused = deaf || now - this.lookedAt > LATE_MS;
     this.lookedAt = now;
     for (const [id, member] of this.members) {
       if (excused) member.heardAt = now;
-      else if (now - member.heardAt > DEAD_MS) this.lose(id, 'lost');
+      else if (now - member.heardAt > DEAD_MS) {
+        if (isCut && member.theirTag !== undefined) this.awaited.add(id);
+        this.lose(id, 'lost');
+      }
     }
   }
 
@@ -143,14 +151,16 @@ export class NatsMembers {
     return found;
   }
 
+  /** How many of those that were there before the connection broke have not been heard of since. */
   get staleCount(): number {
-    let count = 0;
+    let count = this.awaited.size;
     for (const { isStale, theirTag } of this.members.values()) if (isStale && theirTag !== undefined) count++;
     return count;
   }
 
   /** Those who have said nothing are lost. */
   loseStale(): void {
+    this.awaited.clear();
     for (const [id, { isStale }] of this.members) if (isStale) this.lose(id, 'lost');
   }
 
@@ -234,6 +244,7 @@ export class NatsMembers {
     }
     member.theirTag = theirTag;
     member.hear(node);
+    this.awaited.delete(node.id);
     this.peers.set(node.id, node);
     this.host.onPeer({ type: 'join', node });
   }

@@ -28,7 +28,17 @@ export const OPERATIONS: readonly Operation<unknown, unknown>[] = [
 const VICTIM = '<victim>';
 
 /** The kinds of messages, as they stand on the wire, and one that does not exist. */
-export const KIND = { request: 1, response: 2, mark: 3, taken: 4, missed: 5, unknown: 99 } as const;
+export const KIND = {
+  request: 1,
+  response: 2,
+  mark: 3,
+  taken: 4,
+  missed: 5,
+  cast: 6,
+  digest: 7,
+  counted: 8,
+  unknown: 99,
+} as const;
 
 /** One message of a batch before it is bytes. */
 interface Message {
@@ -113,7 +123,19 @@ const word = fc.oneof(fc.nat(5), fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.co
 const message: fc.Arbitrary<Message> = fc.record({
   kind: fc.oneof(
     { weight: 6, arbitrary: fc.constant<keyof typeof KIND>('request') },
-    { weight: 3, arbitrary: fc.constantFrom<keyof typeof KIND>('response', 'mark', 'taken', 'missed', 'unknown') },
+    {
+      weight: 3,
+      arbitrary: fc.constantFrom<keyof typeof KIND>(
+        'response',
+        'mark',
+        'taken',
+        'missed',
+        'cast',
+        'digest',
+        'counted',
+        'unknown',
+      ),
+    },
   ),
   operation: fc.oneof(
     { weight: 12, arbitrary: fc.nat(OPERATIONS.length - 1) },
@@ -164,7 +186,8 @@ function contentOf({ kind, operation, key, timeLeft, isOk, position, args: given
     writer.u8(isOk ? 0 : 1);
     for (const text of ['CODE', 'a message', '{"details":1}']) writer.str(text);
   } else {
-    writer.f64(position);
+    // As much as the longest of them has.
+    for (let i = 0; i < 4; i++) writer.f64(position);
   }
   return writer.take();
 }

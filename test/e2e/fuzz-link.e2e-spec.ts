@@ -17,6 +17,8 @@ const SHARE = 2.6;
 const KNOWN = new Set(OPERATIONS.map(({ id }) => id));
 /** Version, sequence and time: what a batch has before its messages. */
 const HEAD_BYTES = 13;
+/** Channels of a round at most. */
+const MAX_CHANNELS = 10_000;
 /** Operation, key, time left: what a request has before its arguments. */
 const REQUEST_BYTES = 18;
 
@@ -101,7 +103,15 @@ describe('fuzzed batches of a peer', () => {
 
   /** What may be passed over in silence: what only a newer neighbour knows, and figures of the flow. */
   function isIgnored({ kind, rest }: Laid): boolean {
-    if (kind === KIND.mark || kind === KIND.taken || kind === KIND.missed) return rest.length >= 8;
+    if (kind === KIND.mark) return rest.length >= 16;
+    if (kind === KIND.taken) return rest.length >= 28;
+    if (kind === KIND.missed) return rest.length >= 8;
+    if (kind === KIND.cast) return rest.length >= 12 && rest.readUInt32LE(4) < MAX_CHANNELS;
+    if (kind === KIND.counted) return rest.length >= 20;
+    if (kind === KIND.digest) {
+      const channels = rest.length >= 32 ? rest.readUInt32LE(28) : Number.POSITIVE_INFINITY;
+      return channels <= MAX_CHANNELS && rest.length >= 32 + 12 * channels;
+    }
     if (kind !== KIND.request) return kind !== KIND.response && kind !== -1;
     return rest.length >= REQUEST_BYTES && !KNOWN.has(rest.readUInt16LE(0));
   }
@@ -139,12 +149,13 @@ describe('fuzzed batches of a peer', () => {
   function acknowledge(peer: string, frame: Buffer): void {
     for (const { kind, rest } of framing(frame).laid) {
       if (kind !== KIND.mark) continue;
-      const taken = Buffer.alloc(HEAD_BYTES + 4 + 9);
+      const taken = Buffer.alloc(HEAD_BYTES + 4 + 29);
       taken[0] = 2;
       taken.writeDoubleLE(Date.now(), 5);
-      taken.writeUInt32LE(9, HEAD_BYTES);
+      taken.writeUInt32LE(29, HEAD_BYTES);
       taken[HEAD_BYTES + 4] = KIND.taken;
-      taken.writeDoubleLE(rest.readDoubleLE(0), HEAD_BYTES + 5);
+      rest.copy(taken, HEAD_BYTES + 5, 0, 16);
+      rest.copy(taken, HEAD_BYTES + 5 + 20, 8, 16);
       link.events?.onFrame(peer, taken);
     }
   }

@@ -55,6 +55,7 @@ describe('docs/metrics.md', () => {
     counters.add('binds_refused', 'revoked');
     counters.add('claims_refused', 'clock');
     counters.add('revocations_forgotten', 'full');
+    counters.add('calls_dropped', 'stale');
     counters.add('limits_exceeded', 'groups');
     expect(exposed(await scrape(cluster.gate.port))).toEqual(documented(...TABLES));
 

@@ -15,7 +15,7 @@ describe('pushes while NATS fails', () => {
 
   afterEach(async () => {
     await cluster.close();
-    for (const end of ending.splice(0).reverse()) await end();
+    for (const end of ending.splice(0).toReversed()) await end();
   });
 
   /** Two gates and a worker that never stops to push to a client of the second gate. */

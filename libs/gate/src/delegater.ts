@@ -19,6 +19,7 @@ import { GateCounters } from './gate-counters.js';
 import type { ResolvedGateOptions } from './gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
 import { Hub } from './hub/hub.js';
+import { Standstill } from './hub/standstill.js';
 import { Pusher } from './hub/pusher.js';
 import { byName, idsOf, settingsOf, sizeOf, uidsOf } from './hub/answers.js';
 import { pageOf } from './hub/page.js';
@@ -43,18 +44,20 @@ export class Delegater implements OnModuleInit {
     private readonly pusher: Pusher,
     private readonly revoker: Revoker,
     private readonly expiry: SessionExpiry,
+    private readonly standstill: Standstill,
     private readonly counters: GateCounters,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {}
 
   onModuleInit(): void {
-    this.node.dispatcher.serve(sessionContract, this.handlers());
-    this.node.dispatcher.serve(pushContract, {
+    this.node.dispatcher.serve(sessionContract, this.standstill.guard(sessionContract, this.handlers()));
+    const pushes: Handlers<typeof pushContract> = {
       one: ({ serial, topic, body }) => {
         const agent = this.hub.withSerial(serial);
         if (agent) this.pusher.pushOne(agent, topic, body);
       },
-    });
+    };
+    this.node.dispatcher.serve(pushContract, this.standstill.guard(pushContract, pushes));
   }
 
   /** The agent of a client of this gate. @throws {GateError} `SESSION_NOT_FOUND`. */
@@ -167,7 +170,8 @@ export class Delegater implements OnModuleInit {
       push: args => snapshotOf(this.push(args.clientId, args.settings, args)),
       set: args => snapshotOf(this.set(args.clientId, args.key, args.value)),
       del: args => snapshotOf(this.del(args.clientId, args.key)),
-      replace: args => snapshotOf(this.change(args.clientId, agent => keeper.replace(agent, copyOfSettings(args.settings)))),
+      replace: args =>
+        snapshotOf(this.change(args.clientId, agent => keeper.replace(agent, copyOfSettings(args.settings)))),
       connected: args => this.connected(args.clientId),
       close: ({ clientId, message }) => {
         if (message) pusher.push([hub.get(clientId)], message.topic, message.body);
@@ -190,11 +194,7 @@ export class Delegater implements OnModuleInit {
       sendToUid: args => pusher.push(hub.union(uids, args.uids), args.topic, args.body, presentIn(args.except)),
       sendToGroup: args => pusher.push(hub.union(groups, args.groups), args.topic, args.body, presentIn(args.except)),
       sync: () => undefined,
-      ungroup: ({ group }) => {
-        const members = [...groups.members(group)];
-        for (const agent of members) groups.remove(group, agent);
-        return members.length;
-      },
+      ungroup: ({ group }) => this.standstill.ungroup(group),
       revoke: args => this.revoker.revoke(args),
 
       clientCount: args => (args.groups ? sizeOf(clientsIn(args.groups)) : hub.size),

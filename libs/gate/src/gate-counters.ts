@@ -29,6 +29,11 @@ export type GateCounter =
   | 'claims_refused'
   /** Revocations that were forgotten before their time, by reason: `full`. */
   | 'revocations_forgotten'
+  /**
+   * What other nodes wanted of clients, and was dropped after this gate had stood still: it was `stale`, or there was too much to
+   * hold (`full`).
+   */
+  | 'calls_dropped'
   /** Changes of sessions that a limit has refused, by what there was too much of: `groups`, `settings`. */
   | 'limits_exceeded'
   /** Calls of the storage that failed, by code. */

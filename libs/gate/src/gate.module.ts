@@ -43,6 +43,7 @@ import { PackIntake } from './routing/pack-intake.js';
 import { StartupWindow } from './routing/startup-window.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { WorkerDirectory } from './routing/worker-directory.js';
+import { Standstill } from './hub/standstill.js';
 import { LoginRules } from './session/login-rules.js';
 import { SessionKeeper } from './session/session-keeper.js';
 import { MemoryStorage } from './storage/memory-storage.js';
@@ -90,6 +91,7 @@ const PROVIDERS: readonly Provider[] = [
   HandshakePipeline,
   Hub,
   LoginRules,
+  Standstill,
   StartupWindow,
   TopicRouter,
   WorkerDirectory,

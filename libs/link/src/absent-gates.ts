@@ -1,5 +1,7 @@
 import type { NodeId, NodeInfo } from './link.js';
 
+/** How long a lost gate may come back with its clients, in milliseconds, where that must not be overlooked. */
+const RECENT_MS = 60_000;
 /** Gates remembered at most: of the oldest it is not counted what they have missed. */
 const MAX_ABSENT = 1_000;
 
@@ -9,7 +11,10 @@ const MAX_ABSENT = 1_000;
  */
 export class AbsentGates {
   private pushes = 0;
-  private readonly gates = new Map<NodeId, { readonly epoch: string; readonly since: number; counted: number }>();
+  private readonly gates = new Map<
+    NodeId,
+    { readonly epoch: string; readonly since: number; readonly lostAt: number; counted: number }
+  >();
 
   /** A push goes to all gates that have clients for it. */
   notePush(): void {
@@ -24,9 +29,15 @@ export class AbsentGates {
 
   add({ id, epoch }: NodeInfo): void {
     this.gates.delete(id);
-    this.gates.set(id, { epoch, since: this.pushes, counted: 0 });
+    this.gates.set(id, { epoch, since: this.pushes, lostAt: performance.now(), counted: 0 });
     const [oldest] = this.gates.keys();
     if (this.gates.size > MAX_ABSENT) this.gates.delete(oldest as NodeId);
+  }
+
+  /** The gates that were lost within a minute. */
+  recent(): NodeId[] {
+    const now = performance.now();
+    return [...this.gates].filter(([, { lostAt }]) => now - lostAt < RECENT_MS).map(([id]) => id);
   }
 
   /** A gate is there. Returns how many pushes it has missed that nobody has counted. */

@@ -212,6 +212,7 @@ async function gather(
   const asked = [...targets(node, operation, args)];
   // Now, and not when the answers are there: a gate that comes back meanwhile has not been asked all the same.
   const missing = new Set<NodeId>(missingGates(node, operation, args));
+  if (operation.namesLost) for (const id of node.absent.recent()) missing.add(id);
   const answers = await Promise.allSettled(asked.map(([peer, share]) => ask(node, peer, operation, share, deadline)));
   let result = operation.empty?.();
   for (const [index, answer] of answers.entries()) {

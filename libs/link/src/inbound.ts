@@ -32,6 +32,9 @@ export interface InboundHost {
 
 /** What comes into a node: batches, message by message. What is malformed is counted, and harms nothing beside it. */
 export class Inbound {
+  /** When the last batch has come, by `performance.now()`. */
+  receivedAt = 0;
+
   constructor(private readonly host: InboundHost) {}
 
   /** Takes a batch. `peer` is `undefined` for one that comes from nobody known. */
@@ -47,6 +50,7 @@ export class Inbound {
       gap = peer.gapBefore(header.sequence);
       if (gap > 0) this.noteGap(peer, gap, header.sequence);
       const now = performance.now();
+      this.receivedAt = now;
       // What is left of a request's time was written when the batch began, and has run out further on the way.
       const startedAt = now - peer.transit.delayOf(header.sentAt, now);
       const end = reader.end;

@@ -29,6 +29,7 @@ export {
   type PresenceNotice,
   watchContract,
 } from './contracts/presence-contract.js';
+export { standstillContract, type UngroupNotice } from './contracts/standstill-contract.js';
 export { revocationContract, type RevocationNotice } from './contracts/revocation-contract.js';
 export {
   groupChannel,

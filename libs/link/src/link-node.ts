@@ -99,6 +99,11 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     return this.own.turns + this.outbound.turns;
   }
 
+  /** When something of another node has come last, by `performance.now()`; 0 before that. */
+  get receivedAt(): number {
+    return this.inbound.receivedAt;
+  }
+
   /** How many requests of this node wait for an answer. */
   get waitingCount(): number {
     return this.requests.size;

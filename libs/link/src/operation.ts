@@ -25,6 +25,8 @@ export interface Operation<A, R, T extends Target = Target, P extends ReplyRule 
    * messages that nobody waits for: an answer is wanted from every gate.
    */
   channel?(args: A): string | undefined;
+  /** True where an answer is not whole without the gates that were lost within a minute: they may have their clients still. */
+  readonly namesLost?: boolean;
   /** True for questions: neither they nor their answers wait behind what else is on its way. */
   readonly urgent?: boolean;
   /** Joins the answers of several gates. */

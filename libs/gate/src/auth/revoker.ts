@@ -100,7 +100,8 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
     }
   }
 
-  private tell(peers: Iterable<Peer>): void {
+  /** Tells gates what this one remembers. */
+  tell(peers: Iterable<Peer>): void {
     const gates = [...peers].filter(peer => peer.info.role === 'gate' && !peer.isSelf);
     if (gates.length === 0 || this.revocations.size === 0) return;
     const notices = this.revocations.notices();

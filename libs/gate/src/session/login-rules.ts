@@ -229,6 +229,11 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     }
   }
 
+  /** Tells a gate who is bound here, where a rule depends on it. */
+  tell(gate: Peer): void {
+    if (this.options.login !== 'many') this.tellClaims([gate]);
+  }
+
   private tellClaims(peers: Iterable<Peer>): void {
     const gates = [...peers].filter(peer => peer.info.role === 'gate' && !peer.isSelf);
     if (gates.length === 0 || this.clocks.size === 0) return;

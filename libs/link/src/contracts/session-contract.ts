@@ -84,14 +84,17 @@ export const sessionContract = {
   ungroup: allOp(24, group, count, sum),
   /**
    * Closes the clients of uids, and for `forMs` refuses credentials that were issued `before`. The answer is the number of
-   * clients closed.
+   * clients closed. A gate that was lost within a minute is named as missing: it may come back with its clients.
    */
-  revoke: allOp(
-    26,
-    struct({ uids: names, before: optional(count), forMs: optional(count), except: optional(names) }),
-    count,
-    sum,
-  ),
+  revoke: {
+    ...allOp(
+      26,
+      struct({ uids: names, before: optional(count), forMs: optional(count), except: optional(names) }),
+      count,
+      sum,
+    ),
+    namesLost: true,
+  },
 
   /** Answered when all that was sent to the gate before has been taken: nothing that it sent earlier comes after this. */
   sync: allOp(30, nothing, nothing, { merge: () => undefined, empty: () => undefined }),

@@ -1,6 +1,6 @@
 import { type CanActivate, Controller, Injectable, UnauthorizedException, UseGuards } from '@nestjs/common';
 import { Ctx, Payload } from '@nestjs/microservices';
-import { type ClosedWith, waitUntil } from '@nestgate/testing';
+import { type ClosedWith, testNetworkOptions, waitUntil } from '@nestgate/testing';
 import { GatewayApi, OnTopic, TopicContext } from '@nestgate/worker';
 import { WebSocket } from 'ws';
 
@@ -22,7 +22,8 @@ export class RawClient {
 
   /** Connects, and skips the hello unless told otherwise. */
   static async connect(url: string, protocols: readonly string[] = []): Promise<RawClient> {
-    const client = new RawClient(new WebSocket(url, [...protocols], { perMessageDeflate: false }));
+    const options = await testNetworkOptions(url, { perMessageDeflate: false });
+    const client = new RawClient(new WebSocket(url, [...protocols], options));
     await new Promise<void>((resolve, reject) => {
       client.socket.on('open', resolve);
       client.socket.on('error', reject);

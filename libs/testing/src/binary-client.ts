@@ -6,6 +6,7 @@ import type { EncryptMode } from '@nestgate/gate';
 import { type ErrorBody, FrameKind, frameKindHasId } from '@nestgate/protocol';
 import { type ClientOptions, WebSocket } from 'ws';
 import { type ClosedWith, UpgradeRefused } from './fake-client.js';
+import { dialTestNetwork, testNetworkOptions } from './test-network.js';
 import { waitUntil } from './wait-until.js';
 
 /** How a binary client speaks. */
@@ -60,7 +61,8 @@ export class BinaryClient {
 
   /** Connects with the codec's subprotocol. @throws {UpgradeRefused} when the gate answers with an HTTP error. */
   static async overWs(url: string, options: BinaryClientOptions & ClientOptions = {}): Promise<BinaryClient> {
-    const socket = new WebSocket(url, [`gate.${options.codec ?? 'pack'}`], { perMessageDeflate: false, ...options });
+    const network = await testNetworkOptions(url, options);
+    const socket = new WebSocket(url, [`gate.${options.codec ?? 'pack'}`], { perMessageDeflate: false, ...network });
     const client = new BinaryClient(socket, options);
     await new Promise<void>((resolve, reject) => {
       socket.on('unexpected-response', (request, response) => {
@@ -76,8 +78,10 @@ export class BinaryClient {
   /** Connects to a TCP port of this machine; with `tls`, over TLS. */
   static async overTcp(port: number, options: BinaryClientOptions = {}): Promise<BinaryClient> {
     // Half open, so that a test decides itself when its client ends.
-    const to = { port, host: '127.0.0.1', noDelay: true, allowHalfOpen: true };
-    const socket = options.tls ? connectTls({ ...to, ...options.tls }) : connectPlain(to);
+    const socket = await dialTestNetwork(port, at => {
+      const to = { port: at, host: '127.0.0.1', noDelay: true, allowHalfOpen: true };
+      return options.tls ? connectTls({ ...to, ...options.tls }) : connectPlain(to);
+    });
     await once(socket, options.tls ? 'secureConnect' : 'connect');
     const client = new BinaryClient(socket, options);
     socket.on('end', () => socket.end());

@@ -1,5 +1,6 @@
 import type { ErrorBody } from '@nestgate/protocol';
 import { type ClientOptions, WebSocket } from 'ws';
+import { testNetworkOptions } from './test-network.js';
 import { waitUntil } from './wait-until.js';
 
 /** A frame as a `gate.json` client gets it: a push has a topic, a reply an id. */
@@ -51,7 +52,8 @@ export class FakeClient {
    * @throws {UpgradeRefused} when the gate answers with an HTTP error.
    */
   static async connect(url: string, { protocols, ...options }: FakeClientOptions = {}): Promise<FakeClient> {
-    const socket = new WebSocket(url, [...(protocols ?? [])], { perMessageDeflate: false, ...options });
+    const network = await testNetworkOptions(url, options);
+    const socket = new WebSocket(url, [...(protocols ?? [])], { perMessageDeflate: false, ...network });
     const client = new FakeClient(socket);
     await new Promise<void>((resolve, reject) => {
       socket.on('unexpected-response', (request, response) => {

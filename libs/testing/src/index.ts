@@ -24,4 +24,5 @@ export {
   type TestGate,
   type TestWorker,
 } from './test-cluster.js';
+export { dialTestNetwork, isNetworkDelayed, testNetworkOptions } from './test-network.js';
 export { DEFAULT_WAIT_MS, waitUntil } from './wait-until.js';

@@ -51,6 +51,11 @@ export class NatsProcess extends ServerProcess {
     process.kill(Number(readFileSync(this.pidFile, 'utf8')), 'SIGHUP');
   }
 
+  /** Has the server send its clients away, to the others of its cluster, before it ends. */
+  lameDuck(): void {
+    process.kill(Number(readFileSync(this.pidFile, 'utf8')), 'SIGUSR2');
+  }
+
   override async end(): Promise<void> {
     await super.end();
     rmSync(this.dir, { recursive: true, force: true });

@@ -25,6 +25,8 @@ export interface FaultClusterOptions {
   readonly clocks?: { readonly gate: number; readonly worker: number };
   /** How many files a gate can open. */
   readonly maxFiles?: number;
+  /** The NATS server of each gate and of the workers, where the test has servers of its own. */
+  readonly natsUrls?: { readonly gates: readonly string[]; readonly workers: string };
 }
 
 /** Whether the faults last as long as they should, or only as long as it takes to see their effect. */
@@ -49,20 +51,22 @@ export class FaultCluster {
     readonly nats: NatsProcess | undefined,
   ) {}
 
+  /** A cluster whose nodes have their addresses, and of which only the broker runs. */
+  static async prepare(options: FaultClusterOptions): Promise<FaultCluster> {
+    const { link, gates = 2, natsUrls } = options;
+    const ownsNats = link === 'nats' && !natsUrls;
+    const cluster = new FaultCluster(options, ownsNats ? await NatsProcess.start() : undefined);
+    for (let i = 0; i < gates; i++) {
+      cluster.gateLinks.push(natsUrls?.gates[i] ?? cluster.nats?.url ?? `tcp://127.0.0.1:${await freePort()}`);
+    }
+    return cluster;
+  }
+
   /** Starts everything; resolves when every gate can route to every worker. */
   static async start(options: FaultClusterOptions): Promise<FaultCluster> {
-    const { link, gates = 2, workers = 2 } = options;
-    const cluster = new FaultCluster(options, link === 'nats' ? await NatsProcess.start() : undefined);
+    const cluster = await FaultCluster.prepare(options);
     try {
-      for (let i = 0; i < gates; i++) {
-        cluster.gateLinks.push(cluster.nats?.url ?? `tcp://127.0.0.1:${await freePort()}`);
-      }
-      const starting = [
-        ...cluster.gateLinks.map((_, index) => cluster.startGate(index)),
-        ...Array.from({ length: workers }, () => cluster.startWorker()),
-      ];
-      await Promise.all(starting);
-      await cluster.isWhole();
+      await cluster.startAll();
       return cluster;
     } catch (error) {
       await cluster.end();
@@ -70,10 +74,23 @@ export class FaultCluster {
     }
   }
 
-  /** Starts the gate with this number, also in place of one that is over. */
+  /** Starts all nodes; resolves when every gate can route to every worker. */
+  async startAll(): Promise<void> {
+    const { workers = 2 } = this.options;
+    const starting = [
+      ...this.gateLinks.map((_, index) => this.startGate(index)),
+      ...Array.from({ length: workers }, () => this.startWorker()),
+    ];
+    await Promise.all(starting);
+    await this.isWhole();
+  }
+
+  /** Starts the gate with this number, also in place of one that is over: on the ports of that one. */
   async startGate(index: number): Promise<NodeProcess> {
     const { gate: options = {}, storage, maxFiles } = this.options;
+    const before = this.gates[index];
     const env = {
+      FAULTS_PORT: before?.isOver ? String(before.port) : '0',
       NESTGATE_LINK: this.gateLinks[index],
       NESTGATE_SECRET: 'shared',
       NESTGATE_MSG_RATE: '0',
@@ -102,6 +119,11 @@ export class FaultCluster {
     return worker;
   }
 
+  /** What the gates are called, whichever process is in their place. */
+  get gateNames(): string[] {
+    return this.gateLinks.map((_, index) => `gate ${index}`);
+  }
+
   /** Where the gates listen for workers, without a broker. */
   get linkPorts(): number[] {
     return this.gateLinks.map(url => Number(new URL(url).port));
@@ -109,11 +131,15 @@ export class FaultCluster {
 
   /** The addresses of the gates, as a worker gets them. */
   get workerLink(): string {
-    return this.nats?.url ?? `tcp://${this.gateLinks.map(url => url.replace('tcp://', '')).join(',')}`;
+    return (
+      this.options.natsUrls?.workers ??
+      this.nats?.url ??
+      `tcp://${this.gateLinks.map(url => url.replace('tcp://', '')).join(',')}`
+    );
   }
 
   /** Waits until every gate knows every worker, and every worker every gate. */
-  async isWhole(timeoutMs = 10_000): Promise<void> {
+  async isWhole(timeoutMs = 30_000): Promise<void> {
     const alive = (nodes: NodeProcess[]) => nodes.filter(node => !node.isOver);
     await waitUntil(
       'all nodes to know each other',

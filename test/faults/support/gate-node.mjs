@@ -6,26 +6,24 @@ import { createApp, GateHealthModule, readConfig } from '@nestgate-app/common';
 import { Gate, GateModule, HandshakeHandler } from '@nestgate/gate';
 import { reportTo } from './node-report.mjs';
 
-/** Believes what the query says. */
-class QueryHandshake extends HandshakeHandler {
-  async handshake(request) {
-    return { userId: request.query.uid };
-  }
-}
-
 class GateNodeModule {}
 Module({})(GateNodeModule);
 
+/** Binds a client to the uid that its URL names, so that it needs no worker for that. */
+class UidOfQuery extends HandshakeHandler {
+  handshake({ query }) {
+    return { userId: query.uid };
+  }
+}
+
 const { gate } = readConfig(process.env, '');
 const options = { ...gate, ...JSON.parse(process.env.FAULTS_GATE ?? '{}') };
+options.providers = [...(options.providers ?? []), { provide: HandshakeHandler, useClass: UidOfQuery }];
 const app = await createApp({
   module: GateNodeModule,
-  imports: [
-    GateModule.forRoot({ ...options, providers: [{ provide: HandshakeHandler, useClass: QueryHandshake }] }),
-    GateHealthModule,
-  ],
+  imports: [GateModule.forRoot(options), GateHealthModule],
 });
-await app.listen(0, '127.0.0.1');
+await app.listen(Number(process.env.FAULTS_PORT ?? 0), '127.0.0.1');
 const { counters, delegater, tcpPort } = app.get(Gate);
 reportTo(app, () => ({
   counts: counters.snapshot(),

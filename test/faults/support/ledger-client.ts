@@ -1,5 +1,5 @@
 import type { ErrorBody } from '@nestgate/protocol';
-import { type ReceivedFrame, waitUntil } from '@nestgate/testing';
+import { type ReceivedFrame, testNetworkOptions, waitUntil } from '@nestgate/testing';
 import { WebSocket } from 'ws';
 import { RequestLedger } from './request-ledger.js';
 
@@ -21,6 +21,8 @@ export class CallFailed extends Error {
 export class LedgerClient {
   readonly requests: RequestLedger;
   closedWith: number | undefined;
+  /** What the gate calls this client. */
+  clientId = '';
   /** Frames that belong to nobody: errors without an id, second answers to calls. */
   readonly strays: ReceivedFrame[] = [];
   private readonly listeners = new Map<string, (body: unknown) => void>();
@@ -44,16 +46,31 @@ export class LedgerClient {
     });
   }
 
-  /** Connects and waits for the hello. */
-  static async connect(port: number, run: string, name: string): Promise<LedgerClient> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/gate`, { perMessageDeflate: false });
+  /**
+   * Connects and waits for the hello. With a uid the gates of this folder bind the client in its handshake. `prepare` is called
+   * before anything can have come, for pushes that follow the hello at once.
+   */
+  static async connect(
+    port: number,
+    run: string,
+    name: string,
+    { uid, prepare }: { readonly uid?: string; readonly prepare?: (client: LedgerClient) => void } = {},
+  ): Promise<LedgerClient> {
+    const query = uid === undefined ? '' : `?uid=${encodeURIComponent(uid)}`;
+    const url = `ws://127.0.0.1:${port}/gate${query}`;
+    const socket = new WebSocket(url, await testNetworkOptions(url, { perMessageDeflate: false }));
     const client = new LedgerClient(socket, port, run, name);
-    let welcome = false;
-    client.onPush('$gate/hello', () => (welcome = true));
-    await waitUntil(`the hello to ${name}`, () => {
-      if (client.closedWith !== undefined) throw new Error(`${name} was closed with ${client.closedWith}`);
-      return welcome;
-    });
+    client.onPush('$gate/hello', body => ({ clientId: client.clientId } = body as { clientId: string }));
+    prepare?.(client);
+    try {
+      await waitUntil(`the hello to ${name}`, () => {
+        if (client.closedWith !== undefined) throw new Error(`${name} was closed with ${client.closedWith}`);
+        return client.clientId;
+      });
+    } catch (error) {
+      client.end();
+      throw error;
+    }
     return client;
   }
 

@@ -76,7 +76,8 @@ export class Arrivals {
   dup = 0;
   reorder = 0;
   foreign = 0;
-  private highest = 0;
+  /** The highest number that has arrived. */
+  highest = 0;
 
   constructor(private readonly log: SenderLog) {}
 

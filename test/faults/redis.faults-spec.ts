@@ -10,6 +10,7 @@ import { latencyOf } from './support/latency.js';
 import { Load } from './support/load.js';
 import { NO_DEFECTS } from './support/no-defects.js';
 import { PushFlow, pushOf } from './support/push-flow.js';
+import { Starvation } from './support/starvation.js';
 
 /** How long a bind may take to fail, how soon binds work again, and how late the gate's loop may be, in milliseconds. */
 const FAIL_MS = 1_000;
@@ -39,7 +40,7 @@ describe('a Redis under load', () => {
     for (const [i, client] of bound.entries()) await client.call('chat/login', { name: `bound-${i}` });
     pushes = await PushFlow.start(pushOf(sender!), 'group', [...bound, ...others]);
     load = new Load(bound);
-  }, 30_000);
+  }, 120_000);
   afterAll(async () => {
     await load.stop();
     await pushes.stop();
@@ -69,6 +70,7 @@ describe('a Redis under load', () => {
       const crowd = await cluster.connect(0, CROWD);
       const gate = cluster.gates[0]!;
       await gate.state();
+      const starvation = new Starvation([...cluster.gates, ...cluster.workers]);
       const startedAt = Date.now();
       await begin();
       const refusals = await Promise.all(crowd.map(login));
@@ -82,9 +84,12 @@ describe('a Redis under load', () => {
       const outageMs = Date.now() - startedAt;
       await load.flows(5);
       await end();
+      const failLimit = FAIL_MS + starvation.ms;
+      const recovery = new Starvation([...cluster.gates, ...cluster.workers]);
       const backAt = Date.now();
       await waitUntil('binds to work', async () => !(await login(crowd[0]!)).code, RECOVERED_MS + 5_000);
       const recoveryMs = Date.now() - backAt;
+      const recoveryLimit = RECOVERED_MS + recovery.ms;
       await load.flows(5);
       const latency = latencyOf(bound, startedAt, backAt);
 
@@ -98,15 +103,15 @@ describe('a Redis under load', () => {
         lagMaxMs: lagMax,
       });
       expect(refusals.filter(({ code }) => code !== 'STORAGE_UNAVAILABLE')).toEqual([]);
-      expect(slowestMs).toBeLessThanOrEqual(FAIL_MS);
+      expect(slowestMs).toBeLessThanOrEqual(failLimit);
       for (const session of sessions) expect(session).toMatchObject({ userId: '' });
       expect(whispered).toEqual({ delivered: 1 });
-      expect(recoveryMs).toBeLessThanOrEqual(RECOVERED_MS);
+      expect(recoveryMs).toBeLessThanOrEqual(recoveryLimit);
       expect(lagP99).toBeLessThan(LAG_MS);
       expect(sumReports(bound.map(client => client.requests.report()))).toMatchObject({ dup: 0, errors: {} });
       for (const client of [...bound, ...crowd]) expect(client.closedWith).toBeUndefined();
     },
-    30_000 + OUTAGE_MS,
+    120_000 + OUTAGE_MS,
   );
 
   it('has cost no message at all', async () => {

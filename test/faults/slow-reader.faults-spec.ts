@@ -8,6 +8,7 @@ import { latencyOf } from './support/latency.js';
 import { Load } from './support/load.js';
 import { MemoryWatch } from './support/memory-watch.js';
 import { NO_DEFECTS } from './support/no-defects.js';
+import { Starvation } from './support/starvation.js';
 
 const MIB = 1024 * 1024;
 const READERS = 16;
@@ -45,6 +46,7 @@ describe('clients that stop reading while more than 8 MB is pushed to each', () 
 
     for (const reader of readers) reader.socket.pause();
     const memory = new MemoryWatch([gate]);
+    const starvation = new Starvation([gate, worker]);
     const startedAt = Date.now();
     const fill = 'x'.repeat(FRAME_BYTES);
     let fullAt = 0;
@@ -64,6 +66,7 @@ describe('clients that stop reading while more than 8 MB is pushed to each', () 
     await waitUntil('their sockets to be gone', () => gate.sockets === sockets - READERS, GONE_MS + 2_000);
     const goneMs = Date.now() - fullAt;
     const endedAt = Date.now();
+    const starvedMs = starvation.ms;
     await load.flows(20);
     await load.stop();
     memory.end();
@@ -86,10 +89,10 @@ describe('clients that stop reading while more than 8 MB is pushed to each', () 
     expect(ledgers.flatMap(({ log }) => log.failed)).toEqual([]);
     expect(counts?.['packs_dropped']?.['disconnect']).toBeGreaterThanOrEqual(READERS);
     expect(clients).toBe(neighbours.length);
-    expect(goneMs).toBeLessThanOrEqual(GONE_MS);
+    expect(goneMs).toBeLessThanOrEqual(GONE_MS + starvedMs);
     expect(memory.growthOf([gate])).toBeLessThanOrEqual(READERS * MAX_HELD + TOLERANCE);
     expect(load.report()).toMatchObject({ ...NO_DEFECTS, errors: {} });
-    expect(latency.max).toBeLessThan(NEIGHBOUR_MS);
+    expect(latency.max).toBeLessThan(NEIGHBOUR_MS + starvedMs);
     for (const neighbour of neighbours) expect(neighbour.closedWith).toBeUndefined();
-  }, 40_000);
+  }, 120_000);
 });

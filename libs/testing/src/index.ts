@@ -24,5 +24,6 @@ export {
   type TestGate,
   type TestWorker,
 } from './test-cluster.js';
+export { LoopWatch, starvedMs } from './starvation.js';
 export { dialTestNetwork, isNetworkDelayed, testNetworkOptions } from './test-network.js';
 export { DEFAULT_WAIT_MS, waitUntil } from './wait-until.js';

@@ -18,7 +18,7 @@ export interface NodeState {
   readonly unanswered?: number;
   /** Gates: where clients connect over TCP. */
   readonly tcpPort?: number;
-  /** How long the event loop was late, in milliseconds, since it was last asked: its 99th percentile and its worst. */
+  /** How long the event loop was late by itself, in milliseconds, since it was last asked: its 99th percentile and its worst. */
   readonly lagP99: number;
   readonly lagMax: number;
   /** CPU time it has used so far, in milliseconds. */
@@ -92,6 +92,11 @@ export class NodeProcess {
       await node.end();
       throw error;
     }
+  }
+
+  /** The process. */
+  get pid(): number | undefined {
+    return this.child.pid;
   }
 
   get isOver(): boolean {

@@ -1,7 +1,7 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { LinkNode } from '@nestgate/link';
+import { LoopWatch } from '@nestgate/testing';
 import { GatewayApi } from '@nestgate/worker';
 import { setClock } from './clock.mjs';
 
@@ -14,13 +14,11 @@ import { setClock } from './clock.mjs';
 export function reportTo(app, more = () => ({})) {
   const node = app.get(LinkNode);
   const api = app.get(GatewayApi);
-  const lag = monitorEventLoopDelay({ resolution: 5 });
-  lag.enable();
+  const lag = new LoopWatch();
   const answers = {
     state: () => {
       const { user, system } = process.cpuUsage();
-      const [lagP99, lagMax] = [lag.percentile(99), lag.max].map(ns => ns / 1e6);
-      lag.reset();
+      const { p99: lagP99, max: lagMax } = lag.take();
       const loop = { lagP99, lagMax, cpuMs: (user + system) / 1e3 };
       return { counters: node.counters, peers: [...node.peers.keys()], ...loop, ...more() };
     },

@@ -198,16 +198,15 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
     return allPages(options, page => this.getClientSessionPage(page), Object.entries);
   }
 
-  /** First the ids, then the sessions of these; both in the time of one question. */
+  /** First the ids, then the sessions of these; each in half the time of one question, since a gate that is silent uses up the first half. */
   private readonly gatherSessions = async (
     request: PageRequest,
     options?: QueryOptions,
   ): Promise<Gathered<Page<Record<ClientId, Settings>>>> => {
-    const end = performance.now() + (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS);
-    const ids = await this.gates.clientIdPage.gather(request, options);
+    const half = { deadlineMs: (options?.deadlineMs ?? DEFAULT_CALL_DEADLINE_MS) / 2 };
+    const ids = await this.gates.clientIdPage.gather(request, half);
     const { items: clientIds, cursor } = nextPage(ids.result, request.limit);
-    const rest = { deadlineMs: Math.max(1, end - performance.now()) };
-    const { result: items, missing } = await this.gates.sessionsOf.gather({ clientIds }, rest);
+    const { result: items, missing } = await this.gates.sessionsOf.gather({ clientIds }, half);
     return { result: { items, cursor }, missing: [...new Set([...ids.missing, ...missing])] };
   };
 }

@@ -41,17 +41,49 @@ const NOT_KEPT_YET = [
 ];
 const isLong = process.env.NESTGATE_FAULTS === 'long';
 
+/**
+ * What clients see of a network that takes its time: order, bursts, large messages, closing. These end-to-end tests run over a delayed
+ * network too, in every test run; all others do with `npm run test:network`.
+ */
+const OVER_A_NETWORK = [
+  'chat',
+  'churn-clients',
+  'gate-send-hook',
+  'order',
+  'push-order',
+  'protocol',
+  'protocol-close',
+  'binary-mixed',
+  'reliability-privacy',
+  'tcp-life',
+  'tcp-stream',
+];
+/** Specs that say nothing over a relay, each with the reason. */
+const NOT_OVER_A_RELAY = [
+  // The delay would be that of the relay, not that of the black hole.
+  'half-open',
+];
+const isDelayed = process.env.NESTGATE_TEST_NETWORK === 'delayed';
+const ignored = [...(isLong ? [] : NOT_KEPT_YET), ...(isDelayed ? NOT_OVER_A_RELAY : [])];
+const testPathIgnorePatterns = ['/node_modules/', ...ignored.map(name => `/${name}\\.`)];
+
 export default {
   // Ends what hangs. What has to be done in time says so itself.
   testTimeout: 60_000,
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/{libs,apps}/*/src/**/*.spec.ts'] },
-    { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.e2e-spec.ts'] },
+    { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.e2e-spec.ts'], testPathIgnorePatterns },
+    {
+      ...common,
+      displayName: 'network',
+      testMatch: [`<rootDir>/test/e2e/{${OVER_A_NETWORK.join(',')}}.e2e-spec.ts`],
+      setupFiles: [...common.setupFiles, '<rootDir>/test/delayed-network.mjs'],
+    },
     {
       ...common,
       displayName: 'faults',
       testMatch: ['<rootDir>/test/faults/**/*.faults-spec.ts'],
-      testPathIgnorePatterns: ['/node_modules/', ...(isLong ? [] : NOT_KEPT_YET)],
+      testPathIgnorePatterns,
     },
     { ...common, displayName: 'browser', testMatch: ['<rootDir>/test/browser/**/*.browser-spec.ts'] },
   ],

@@ -4,11 +4,13 @@ import { BalanceRun } from './support/balance-run.js';
 import { FaultCluster } from './support/fault-cluster.js';
 import { startFrameProxy } from './support/frame-proxy.js';
 import { ACCEPTED } from './support/ledger.js';
-import { PushBalance } from './support/push-balance.js';
+import { PushBalance, ranMs } from './support/push-balance.js';
 import type { TcpProxy } from './support/tcp-proxy.js';
 
 /** Pushes that a receiver has to get before the books are closed. */
 const COUNT = 320;
+/** What was dropped does not come, however long one waits. In milliseconds. */
+const LAST_MS = 1_000;
 /**
  * Nothing here stands beside something else. The first pushes are left alone, since they come before the client is known to be
  * bound, and the last ones.
@@ -54,14 +56,14 @@ describe('the books of a sender that never stops, with real processes', () => {
   });
 
   it('find 7 dropped, 5 doubled and 3 swapped pushes, and no others', async () => {
-    const { sent, accepted, received, ...found } = await (await begin(PLAN)).stop();
+    const { sent, accepted, received, ...found } = await (await begin(PLAN)).stop(LAST_MS);
     expect(found).toEqual({ ...CLEAN, lost: 7, silent: 7, dup: 5, reorder: 3 });
     expect(sent).toBeGreaterThan(COUNT);
     expect(accepted).toBe(received + 7);
   });
 
   it('find what was changed on its way as lost and foreign', async () => {
-    const found = await (await begin({ corrupt: [105, 177] })).stop();
+    const found = await (await begin({ corrupt: [105, 177] })).stop(LAST_MS);
     expect(found).toMatchObject({ ...CLEAN, lost: 2, silent: 2, foreign: 2 });
   });
 });
@@ -116,7 +118,7 @@ describe('the books of a sender that never stops', () => {
     // What was on its way uses up what is counted, before anything else; a push that another client has lost needs one count.
     balance.noteCount(4);
     expect(balance.report()).toMatchObject({ lost: 3, inFlight: 5, counted: 2, silent: 1 });
-    ada.goneAt = Date.now() + 5_000;
+    ada.goneAt = ranMs() + 5_000;
     expect(balance.report()).toMatchObject({ lost: 8, inFlight: 0 });
   });
 

@@ -1,8 +1,9 @@
+import { starvedMs } from '@nestgate/testing';
 import { ACCEPTED, Arrivals, type Intent, SenderLog, type StreamReport } from './ledger.js';
 import type { Payload } from './payload.js';
 
 /**
- * How long before the end of a connection a push may be on its way to it, in milliseconds. What the gate had taken, and had not
+ * How long before the end of a connection a push may be on its way to it, in milliseconds in which this process ran. What the gate had taken, and had not
  * written to the socket, is lost with either, and nobody can know it.
  */
 const IN_FLIGHT_MS = 1_000;
@@ -35,8 +36,10 @@ export class OwedConnection {
   /** Whether it has asked to join the group, and whether that was answered. */
   mayBeInGroup = false;
   isInGroup = false;
-  /** When the sender's process knew that it is over, in milliseconds of `Date.now()`. */
+  /** When the sender's process knew that it is over, by {@link ranMs}. */
   goneAt: number | undefined;
+  /** When the pushes were sent that it is owed, by {@link ranMs}. */
+  private readonly owedAt: number[] = [];
 
   constructor(
     log: SenderLog,
@@ -47,16 +50,28 @@ export class OwedConnection {
     this.arrivals = new Arrivals(log);
   }
 
+  /** A push is sent that it is to get. */
+  owe(seq: number): void {
+    this.owed.push(seq);
+    this.owedAt.push(ranMs());
+  }
+
+  /** Whether all that was accepted has arrived. */
+  hasAll(log: SenderLog): boolean {
+    return this.owed.every(seq => this.arrivals.seqs.has(seq) || log.get(seq)?.outcome !== ACCEPTED);
+  }
+
   /** Lost messages, and those that were on their way when the connection ended. */
   missing(log: SenderLog): { readonly lost: Intent[]; readonly inFlight: Intent[] } {
     const { seqs, highest } = this.arrivals;
     const lost: Intent[] = [];
     const inFlight: Intent[] = [];
-    for (const seq of this.owed) {
+    for (const [index, seq] of this.owed.entries()) {
       const intent = log.get(seq) as Intent;
       if (intent.outcome !== ACCEPTED || seqs.has(seq)) continue;
       // What is sent to one client keeps its order: what came before something that has arrived was not on its way any more.
-      const isTail = this.goneAt !== undefined && seq > highest && intent.at > this.goneAt - IN_FLIGHT_MS;
+      const at = this.owedAt[index] as number;
+      const isTail = this.goneAt !== undefined && seq > highest && at > this.goneAt - IN_FLIGHT_MS;
       (isTail ? inFlight : lost).push(intent);
     }
     return { lost, inFlight };
@@ -109,7 +124,7 @@ export class PushBalance {
 
   /** A connection is over, or what it is connected to is about to be ended by the test. */
   noteGone(connection: OwedConnection): void {
-    connection.goneAt ??= Date.now();
+    connection.goneAt ??= ranMs();
   }
 
   /** Notes that a push is about to be sent, and makes it. `target` is a client id or a uid. */
@@ -118,7 +133,7 @@ export class PushBalance {
     this.kinds.push(kind);
     this.targets.push(target);
     for (const connection of this.connections) {
-      if (connection.goneAt === undefined && isFor(connection, kind, target)) connection.owed.push(payload.seq);
+      if (connection.goneAt === undefined && isFor(connection, kind, target)) connection.owe(payload.seq);
     }
     return payload;
   }
@@ -201,6 +216,11 @@ export class PushBalance {
       errors: log.errors,
     };
   }
+}
+
+/** The time in which this process ran, in milliseconds. */
+export function ranMs(): number {
+  return performance.now() - starvedMs();
 }
 
 function isFor(

@@ -1,10 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { waitUntil } from '@nestgate/testing';
 import { GROUP, TOPIC } from './endless-sender.js';
 import { CallFailed, LedgerClient } from './ledger-client.js';
 import type { OwedConnection, PushBalance } from './push-balance.js';
 
 /** How long a receiver rests before it tries again, in milliseconds. */
 const RETRY_MS = 40;
+
+/** How long one that leaves waits for what it is owed, in milliseconds. */
+const LEAVE_MS = 1_000;
 
 /** Where a receiver connects. The port is asked for each time: a gate may have been replaced. */
 export interface ReceiverPlace {
@@ -44,14 +48,10 @@ export class ReturningReceiver {
     if (this.connection) this.balance.noteGone(this.connection);
   }
 
-  /** Has the gate answer a ping: all that it has sent to this client before is here then. */
-  async settle(): Promise<void> {
-    if (this.isWhole) await this.client?.exchange('$gate/ping');
-  }
-
   async stop(): Promise<void> {
     this.isRunning = false;
-    this.leave();
+    this.expectEnd();
+    this.client?.end();
     await this.ended;
   }
 
@@ -78,7 +78,7 @@ export class ReturningReceiver {
     for (const body of early) balance.arrive(connection, body);
     this.client = client;
     const { leavesAfterMs } = place;
-    const timer = leavesAfterMs === undefined ? undefined : setTimeout(() => this.leave(), leavesAfterMs);
+    const timer = leavesAfterMs === undefined ? undefined : setTimeout(() => void this.leave(), leavesAfterMs);
     void closed.then(() => this.expectEnd());
     await this.join(client, connection);
     await closed;
@@ -100,9 +100,14 @@ export class ReturningReceiver {
     }
   }
 
-  private leave(): void {
+  /** Is owed nothing more, waits for what it is owed, as far as that comes, and leaves. */
+  private async leave(): Promise<void> {
+    const { balance, client, connection } = this;
     this.expectEnd();
-    this.client?.end();
+    await waitUntil('the last pushes', () => !this.isRunning || connection?.hasAll(balance.log), LEAVE_MS).catch(
+      () => undefined,
+    );
+    client?.end();
   }
 }
 

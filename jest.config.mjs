@@ -32,13 +32,7 @@ const common = {
  * Scenarios whose promise the product does not keep yet. They run in the long form of the faults only, where they show what is
  * missing.
  */
-const NOT_KEPT_YET = [
-  'silence-gate-restart',
-  'silence-worker-restart',
-  'silence-nats-cluster',
-  'silence-nats-outage',
-  'silence-early-sender',
-];
+const NOT_KEPT_YET = ['silence-worker-restart', 'silence-nats-cluster', 'silence-nats-outage', 'silence-early-sender'];
 const isLong = process.env.NESTGATE_FAULTS === 'long';
 
 /**

@@ -42,6 +42,13 @@ export class ByteWriter {
     this.length = writeU32(this.buffer, this.length, value);
   }
 
+  /** Three u32, for which room is made once. */
+  u32x3(one: number, two: number, three: number): void {
+    this.reserve(12);
+    const { buffer } = this;
+    this.length = writeU32(buffer, writeU32(buffer, writeU32(buffer, this.length, one), two), three);
+  }
+
   f64(value: number): void {
     this.reserve(8);
     NUMBER.setFloat64(0, value, true);

@@ -141,9 +141,7 @@ export function writeFailure(writer: ByteWriter, operationId: number, key: Reque
 }
 
 function writeKey(writer: ByteWriter, { series, generation, slot }: RequestKey): void {
-  writer.u32(series);
-  writer.u32(generation);
-  writer.u32(slot);
+  writer.u32x3(series, generation, slot);
 }
 
 /** Writes that batches of the receiver have not come. */

@@ -1,4 +1,4 @@
-import { GateError } from '@nestgate/protocol';
+import { GateError, readU32 } from '@nestgate/protocol';
 import { ByteReader } from './bytes.js';
 import type { Dispatcher } from './dispatcher.js';
 import {
@@ -105,15 +105,23 @@ export class Inbound {
     const kind = reader.u8();
     if (kind === MessageKind.request) {
       const operationId = reader.u16();
-      const series = reader.u32();
-      const generation = reader.u32();
-      const slot = reader.u32();
-      const deadline = startedAt + reader.u32();
+      const { buffer } = reader;
+      // Bounds are checked once.
+      const at = reader.skipTo(reader.at + 16);
+      const series = readU32(buffer, at);
+      const generation = readU32(buffer, at + 4);
+      const slot = readU32(buffer, at + 8);
+      const deadline = startedAt + readU32(buffer, at + 12);
       this.host.dispatcher.dispatch({ peer, operationId, series, generation, slot, deadline }, reader);
     } else if (kind === MessageKind.response) {
       const operationId = reader.u16();
       // A peer may only answer what it was asked.
-      const pending = peer.requests.take(reader.u32(), reader.u32(), reader.u32(), operationId);
+      const { buffer } = reader;
+      const at = reader.skipTo(reader.at + 12);
+      const series = readU32(buffer, at);
+      const generation = readU32(buffer, at + 4);
+      const slot = readU32(buffer, at + 8);
+      const pending = peer.requests.take(series, generation, slot, operationId);
       if (pending) settle(pending, reader);
       else this.host.counters.late++;
     } else {

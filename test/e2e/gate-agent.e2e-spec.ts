@@ -129,10 +129,11 @@ describe.each([0, 1])('with %d workers', workers => {
     it('onConnect is awaited before the first frame is handled', async () => {
       let go: () => void = () => undefined;
       diary.act = method => (method === 'onConnect' ? new Promise(resolve => (go = resolve)) : undefined);
-      const client = await stage.cluster.connect();
+      const client = await stage.cluster.connect({ awaitHello: false });
       const ids = [client.ask('script/note', 1), client.ask('script/note', 2)];
       await turns(20);
       expect(stage.script.seen).toEqual([]);
+      expect(client.frames).toEqual([]);
       go();
       for (const id of ids) expect((await client.answer(id)).error).toBeUndefined();
       expect(stage.script.seen).toEqual([1, 2]);

@@ -67,7 +67,7 @@ describe('silence towards a gate of the tcp link', () => {
     const peer = await dial();
     const since = performance.now();
     const bytes = Buffer.concat([
-      wireMessage(WIRE.hello, Buffer.concat([Buffer.of(1), peer.nonce])),
+      wireMessage(WIRE.hello, Buffer.concat([Buffer.of(2), peer.nonce])),
       Buffer.alloc(100),
     ]);
     for (let i = 0; !peer.isEnded && performance.now() - since < 2 * CLOSED_MS; i++) {
@@ -87,7 +87,7 @@ describe('silence towards a gate of the tcp link', () => {
         await new Promise(resolve => setImmediate(resolve));
       }
     };
-    await drip(wireMessage(WIRE.hello, Buffer.concat([Buffer.of(1), peer.nonce])));
+    await drip(wireMessage(WIRE.hello, Buffer.concat([Buffer.of(2), peer.nonce])));
     await drip(wireMessage(WIRE.proof, await peer.proof(nodeInfo('w2'))));
     await peer.next(WIRE.proof);
     await drip(wireMessage(WIRE.ready));

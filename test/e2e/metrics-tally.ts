@@ -47,6 +47,14 @@ export class TallyingAgents extends AgentCreator {
         if (isTaken) tally.taken++;
         return isTaken;
       }
+
+      override deferFrame(making: Promise<Uint8Array | undefined>, bytes?: number): boolean {
+        if (this.isClosed) return super.deferFrame(making, bytes);
+        tally.asked++;
+        const isTaken = super.deferFrame(making, bytes);
+        if (isTaken) tally.taken++;
+        return isTaken;
+      }
     }
     return new TallyingAgent(host, serial, session, tallied(connection, tally), wire);
   }

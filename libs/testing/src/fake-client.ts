@@ -29,6 +29,11 @@ export class UpgradeRefused extends Error {
 export interface FakeClientOptions extends ClientOptions {
   /** Subprotocols to offer; none unless given. */
   readonly protocols?: readonly string[];
+  /**
+   * Whether `connect` waits for the hello, which comes when the client has been welcomed.
+   * @defaultValue true
+   */
+  readonly awaitHello?: boolean;
 }
 
 /** A `gate.json` client for tests, over a real WebSocket. It keeps every frame it has received, in order. */
@@ -51,7 +56,10 @@ export class FakeClient {
    * Connects, and waits for the hello, or for the end of a connection that the gate does not welcome.
    * @throws {UpgradeRefused} when the gate answers with an HTTP error.
    */
-  static async connect(url: string, { protocols, ...options }: FakeClientOptions = {}): Promise<FakeClient> {
+  static async connect(
+    url: string,
+    { protocols, awaitHello = true, ...options }: FakeClientOptions = {},
+  ): Promise<FakeClient> {
     const network = await testNetworkOptions(url, options);
     const socket = new WebSocket(url, [...(protocols ?? [])], { perMessageDeflate: false, ...network });
     const client = new FakeClient(socket);
@@ -63,6 +71,7 @@ export class FakeClient {
       socket.on('error', reject);
       socket.on('open', () => resolve());
     });
+    if (!awaitHello) return client;
     const hello = client.push('$gate/hello').catch((error: unknown) => {
       if (!client.closedWith) throw error;
     });

@@ -138,7 +138,9 @@ export class ClientLifecycle implements AgentHost {
     this.router.abandon(agent);
     const welcome = this.welcomes.get(agent);
     if (!agent.isShaked) {
-      agent.dropQueued('not_welcomed');
+      // What the application has sent before it closes the client itself is its last word, and goes out after the hello.
+      if (welcome && code === CLOSE.kicked.code && agent.pendingPacks > 1) welcome.sayHello(this.helloFor(agent));
+      else agent.dropQueued('not_welcomed');
       this.events.abandon(agent);
     }
     if (welcome) welcome.onSettled = () => this.leave(agent, session, event, welcome);
@@ -166,7 +168,7 @@ export class ClientLifecycle implements AgentHost {
     handshake: HandshakeResult,
     request: HandshakeRequest | undefined,
   ): Promise<void> {
-    const { overTime, pingInterval } = this.options;
+    const { overTime } = this.options;
     const deadline = performance.now() + overTime;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
@@ -183,7 +185,7 @@ export class ClientLifecycle implements AgentHost {
       // From here on the link bounds the time: it ends each request at its deadline.
       await this.events.connected(agent, request, deadline, outcome => (welcome.event = outcome));
       assertHere(agent);
-      const hello = agent.wire.hello(agent.sessionState.origin.sessionId, pingInterval);
+      const hello = this.helloFor(agent);
       agent.arrival = welcome.event;
       // Not before: a ping is no first frame.
       this.heartbeat.add(agent);
@@ -198,6 +200,10 @@ export class ClientLifecycle implements AgentHost {
     clearTimeout(timer);
     this.welcomes.delete(agent);
     welcome.onSettled?.();
+  }
+
+  private helloFor({ wire, sessionState }: ClientAgent): Uint8Array | undefined {
+    return wire.hello(sessionState.origin.sessionId, this.options.pingInterval);
   }
 
   /** Why a client cannot be welcomed. Only what nobody has meant is worth a log line. */

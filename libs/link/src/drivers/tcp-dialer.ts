@@ -150,6 +150,15 @@ export class TcpDialer {
     }
   }
 
+  /** A node has come by itself: it may be one that an address leads to which was never reached. Those are dialled at once. */
+  hurry(): void {
+    for (const dial of this.dials.values()) {
+      if (dial.wasReached || dial.socket) continue;
+      clearTimeout(dial.timer);
+      this.dial(dial);
+    }
+  }
+
   /** Stops dialling. Connections that have been handed over are left to their owner. */
   stop(): void {
     this.isStopped = true;

@@ -183,6 +183,7 @@ export class TcpLink implements Link, TcpChannelEvents {
     else this.listener?.noteReady(channel.socket);
     this.events?.onPeer({ type: 'join', node: peer });
     this.review();
+    if (!channel.isDialer && peer.role === 'gate') this.dialer?.hurry();
   }
 
   onFrame(channel: TcpChannel, frame: Buffer): void {

@@ -30,6 +30,7 @@ export async function cases(target) {
     network: 'ws',
     ip: '::1',
     bytesRead: 0,
+    takenBytes: 0,
     writableLength: 0,
     write: () => void writes++,
     awaitDrain: nothing,

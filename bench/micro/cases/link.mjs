@@ -14,8 +14,11 @@ export async function cases(target) {
   const { BodyKind } = await target.load('libs/protocol/dist/index.js');
   const { topicContract, ByteReader, ByteWriter } = link;
 
-  const keys = Array.from({ length: PER_TURN }, (_, slot) =>
-    envelope.ENVELOPE_VERSION === 1 ? slot + 1 : { series: 1, generation: slot + 1, slot },
+  // Before version 2 of the envelope a request had one number.
+  const hasNumbers = /** @type {number} */ (envelope.ENVELOPE_VERSION) === 1;
+  const keys = Array.from(
+    { length: PER_TURN },
+    (_, slot) => /** @type {never} */ (hasNumbers ? slot + 1 : { series: 1, generation: slot + 1, slot }),
   );
   const body = { kind: BodyKind.json, bytes: Buffer.from(`"${'x'.repeat(62)}"`) };
   const message = { serial: 7, topic: 'echo/echo', body, wantsResult: true, session: undefined };
@@ -29,8 +32,9 @@ export async function cases(target) {
   const worker = new link.LinkNode({ link: bus.link(), self: { ...info, id: 'w1', role: 'worker' } });
   worker.dispatcher.serve(topicContract, {
     message: (asked, call) => {
-      // Before version 2 of the envelope a request had one number.
-      if (envelope.ENVELOPE_VERSION === 1) worker.reply(call.peer, call.correlation, topicContract.message, asked.body);
+      /** @type {any} The older `reply` takes the peer and the number instead of the call. */
+      const replying = worker;
+      if (hasNumbers) replying.reply(call.peer, Reflect.get(call, 'correlation'), topicContract.message, asked.body);
       else worker.reply(call, topicContract.message, asked.body);
     },
     update: () => undefined,

@@ -23,6 +23,8 @@ export interface FaultClusterOptions {
   readonly storage?: string;
   /** How far the clock of each gate, and of each worker, is ahead, in milliseconds; without it none can be set. */
   readonly clocks?: { readonly gate: number; readonly worker: number };
+  /** How long the `SendMessageHook` of the gates takes for each push, in milliseconds; they have none without it. */
+  readonly sendHookMs?: number;
   /** How many files a gate can open. */
   readonly maxFiles?: number;
   /** The NATS server of each gate and of the workers, where the test has servers of its own. */
@@ -97,6 +99,7 @@ export class FaultCluster {
       NESTGATE_MAX_PER_IP: '0',
       NESTGATE_STORAGE: storage,
       FAULTS_CLOCK_MS: this.options.clocks?.gate.toString(),
+      FAULTS_SEND_HOOK_MS: this.options.sendHookMs?.toString(),
       FAULTS_GATE: JSON.stringify(typeof options === 'function' ? options(index) : options),
     };
     const gate = await NodeProcess.start('gate', `gate-${++this.lastNode}`, env, maxFiles);

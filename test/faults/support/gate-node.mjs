@@ -1,9 +1,10 @@
 /** A gate as `apps/gate` is one, with the options that a test gives it, and answers to what the test asks. */
 import './clock.mjs';
 import 'reflect-metadata';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Module } from '@nestjs/common';
 import { createApp, GateHealthModule, readConfig } from '@nestgate-app/common';
-import { Gate, GateModule, HandshakeHandler } from '@nestgate/gate';
+import { Gate, GateModule, HandshakeHandler, SendMessageHook } from '@nestgate/gate';
 import { reportTo } from './node-report.mjs';
 
 class GateNodeModule {}
@@ -16,9 +17,17 @@ class UidOfQuery extends HandshakeHandler {
   }
 }
 
+/** Takes as long for each push as the test says. */
+class SlowSendHook extends SendMessageHook {
+  onSend(_session, _topic, body) {
+    return delay(Number(process.env.FAULTS_SEND_HOOK_MS), body);
+  }
+}
+
 const { gate } = readConfig(process.env, '');
 const options = { ...gate, ...JSON.parse(process.env.FAULTS_GATE ?? '{}') };
 options.providers = [...(options.providers ?? []), { provide: HandshakeHandler, useClass: UidOfQuery }];
+if (process.env.FAULTS_SEND_HOOK_MS) options.providers.push({ provide: SendMessageHook, useClass: SlowSendHook });
 const app = await createApp({
   module: GateNodeModule,
   imports: [GateModule.forRoot(options), GateHealthModule],

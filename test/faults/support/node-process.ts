@@ -140,7 +140,7 @@ export class NodeProcess {
     if (Math.abs(shown - Date.now() - ms) > CLOCK_TOLERANCE_MS) throw new Error(`${this.id} shows ${shown}`);
   }
 
-  /** What its heap holds when all garbage has gone, in bytes. */
+  /** What its heap and its buffers hold when all garbage has gone, in bytes. */
   heap(): Promise<number> {
     return this.ask('heap');
   }

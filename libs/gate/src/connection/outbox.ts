@@ -6,9 +6,10 @@ import type { Drainable, DrainQueue } from './drain-queue.js';
 
 /**
  * At most this much is merged into one write, unless one frame is larger. What is behind it stays in the queue, where the
- * members of a group share their frames, and is not copied for each client.
+ * members of a group share their frames, and is not copied for each client. Large frames are hardly ever merged this way, which
+ * would take their size in memory once more.
  */
-const MAX_WRITE_BYTES = 256 * 1024;
+const MAX_WRITE_BYTES = 64 * 1024;
 /** What a frame costs beside its bytes: the object that stands for it, and its place in the queue. */
 const PACK_BYTES = 128;
 

@@ -95,12 +95,46 @@ describe('TopicRouter', () => {
       unansweredCount: 0,
       waitSpentUntil: 0,
       workerVersion: 0,
-      ...{ worker: undefined, otherWorkers: undefined, block: none, unblock: none, beginRequest: none },
+      worker: undefined,
+      otherWorkers: undefined,
+      block: none,
+      unblock: none,
+      beginRequest: none,
     };
     return agent as unknown as ClientAgent;
   }
 
   const say = (agent: ClientAgent): void => router.route(agent, 'chat/say', NO_BODY, 1, performance.now());
+
+  it('reads no more of a client while much waits for its worker', async () => {
+    const peer = node.join('w1', 'e1');
+    let blocks = 0;
+    const agent = Object.assign(client(), { block: () => blocks++, unblock: () => blocks-- });
+    const fill = (bytes: number) => {
+      peer.backlog.push({ frame: Buffer.alloc(bytes), messages: 1, lastRequest: undefined });
+      peer.congestion.begin();
+    };
+    const drain = async () => {
+      peer.backlog.clear();
+      peer.congestion.end();
+      await Promise.resolve();
+    };
+    fill(4 * 1024 * 1024);
+    say(agent);
+    expect(blocks).toBe(0);
+
+    fill(1);
+    say(agent);
+    expect(blocks).toBe(1);
+    const drained = drain();
+    // Another client is faster.
+    fill(5 * 1024 * 1024);
+    await drained;
+    expect(blocks).toBe(1);
+    await drain();
+    expect(blocks).toBe(0);
+    expect(node.asked).toHaveLength(2);
+  });
 
   describe('a frame of a module that nobody has announced', () => {
     const route = () => {

@@ -33,6 +33,12 @@ const MAX_CACHED_TOPICS = 4_096;
  * takes to read what the client has sent meanwhile. Else each of them would wait anew, one after another.
  */
 const WAIT_SPENT_MS = 100;
+/**
+ * With more bytes than this waiting for a worker, a client that sends it more is not read until the worker has taken what
+ * waits: large frames then wait with the client and in the kernel, and not in the gate's memory, which would grow by several
+ * times what is in flight.
+ */
+const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 /**
  * Sends client frames to workers. Which one: the one that a `WorkerChoice` of the application names, else the one that the session is pinned to (setting `$workers`), else the
@@ -175,6 +181,17 @@ export class TopicRouter implements OnApplicationShutdown {
   private send(agent: ClientAgent, worker: Peer, topic: string, body: Body, id: number, deadline: number): void {
     const wantsResult = id > 0 || agent.wire.pushesResults;
     this.request(agent, worker, topic, body, wantsResult, new ClientRequest(agent, topic, id), deadline);
+    if (worker.backlog.size > MAX_WAITING_BYTES) {
+      agent.block();
+      this.resumeWhenDrained(agent, worker);
+    }
+  }
+
+  /** One client after another: the first ones may have filled the backlog again. */
+  private resumeWhenDrained(agent: ClientAgent, worker: Peer): void {
+    const drained = worker.backlog.size > MAX_WAITING_BYTES ? worker.whenDrained() : undefined;
+    if (drained) void drained.then(() => this.resumeWhenDrained(agent, worker));
+    else agent.unblock();
   }
 
   private request(

@@ -1,8 +1,11 @@
 import { GateError } from '@nestgate/protocol';
 import { HEADER_BYTES, sizeOf } from './tcp-message.js';
 
-/** Up to this size a message that is spread over chunks gets all its room at once. */
-const EAGER_BYTES = 256 * 1024;
+/**
+ * Up to this size a message that is spread over chunks gets all its room at once: as much as most batches of large frames have
+ * (256 KiB and a frame more), which would be copied once more otherwise.
+ */
+const EAGER_BYTES = 384 * 1024;
 
 /**
  * Cuts one connection's stream into messages. A message that lies whole in a chunk is a view into it; only one that is

@@ -34,11 +34,11 @@ const MAX_CACHED_TOPICS = 4_096;
  */
 const WAIT_SPENT_MS = 100;
 /**
- * With more bytes than this waiting for a worker, a client that sends it more is not read until the worker has taken what
+ * 4 MiB. With more bytes than this waiting for a worker, a client that sends it more is not read until the worker has taken what
  * waits: large frames then wait with the client and in the kernel, and not in the gate's memory, which would grow by several
  * times what is in flight.
  */
-const MAX_WAITING_BYTES = 4 * 1024 * 1024;
+const MAX_WAITING_BYTES = 4_194_304;
 
 /**
  * Sends client frames to workers. Which one: the one that a `WorkerChoice` of the application names, else the one that the session is pinned to (setting `$workers`), else the

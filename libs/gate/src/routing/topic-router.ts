@@ -190,7 +190,8 @@ export class TopicRouter implements OnApplicationShutdown {
   /** One client after another: the first ones may have filled the backlog again. */
   private resumeWhenDrained(agent: ClientAgent, worker: Peer): void {
     const drained = worker.backlog.size > MAX_WAITING_BYTES ? worker.whenDrained() : undefined;
-    if (drained) void drained.then(() => this.resumeWhenDrained(agent, worker));
+    if (drained)
+      drained.then(() => this.resumeWhenDrained(agent, worker)).catch((error: unknown) => this.log.error(error));
     else agent.unblock();
   }
 

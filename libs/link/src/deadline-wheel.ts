@@ -22,8 +22,14 @@ export class DeadlineWheel {
   private cursor = 0;
   private size_ = 0;
 
-  /** `expired` is called with each item whose time is over; unless given, the item's own `expire`. */
-  constructor(private readonly expired: (item: Deadline) => void = item => item.expire()) {}
+  /**
+   * `expired` is called with each item whose time is over; unless given, the item's own `expire`. What one of them throws goes
+   * to `onDefect`, and the others end as they would have.
+   */
+  constructor(
+    private readonly expired: (item: Deadline) => void = item => item.expire(),
+    private readonly onDefect: (error: unknown) => void = () => undefined,
+  ) {}
 
   /** How many deadlines are pending. */
   get size(): number {
@@ -79,7 +85,11 @@ export class DeadlineWheel {
         const next: Deadline | undefined = item.wheelNext;
         if (item.deadline <= now) {
           this.remove(item);
-          this.expired(item);
+          try {
+            this.expired(item);
+          } catch (error) {
+            this.onDefect(error);
+          }
           // An expiry may have removed the neighbour too: start the slot again then.
           if (next && next.wheelSlot < 0) {
             item = this.slots[this.cursor % SLOTS];

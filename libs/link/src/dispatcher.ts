@@ -79,10 +79,12 @@ export class Dispatcher {
     }
     if (operation.to === 'node') return;
     if (result instanceof Promise) {
-      result.then(
-        value => this.answer(call, operation, value),
-        (error: unknown) => this.refuse(call, operation, error),
-      );
+      result
+        .then(
+          value => this.answer(call, operation, value),
+          (error: unknown) => this.refuse(call, operation, error),
+        )
+        .catch((error: unknown) => this.node.reportDefect(error));
     } else {
       this.answer(call, operation, result);
     }

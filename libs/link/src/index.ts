@@ -48,6 +48,7 @@ export {
   type TopicContract,
 } from './contracts/topic-contract.js';
 export { Deadline, DeadlineWheel } from './deadline-wheel.js';
+export { Defects, type ReportDefect } from './defects.js';
 export { Dispatcher, type Handlers, type IncomingCall } from './dispatcher.js';
 export { MemoryBus } from './drivers/memory-link.js';
 export { type TcpTlsOptions } from './drivers/tcp-address.js';

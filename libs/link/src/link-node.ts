@@ -1,5 +1,6 @@
 import { GateError } from '@nestgate/protocol';
 import { AbsentGates } from './absent-gates.js';
+import { Defects, type ReportDefect } from './defects.js';
 import { Dispatcher, type IncomingCall, type Replier } from './dispatcher.js';
 import { NO_ANSWER, writeRequest } from './envelope.js';
 import { Exchange } from './exchange.js';
@@ -26,8 +27,11 @@ export interface LinkNodeOptions {
    * @defaultValue 3000
    */
   readonly gateWait?: number;
-  /** Told of errors that a handler threw without a code: defects that nobody else would see. */
-  readonly onDefect?: (error: unknown) => void;
+  /**
+   * Told of errors that nobody else would see, and where they were caught: what a handler threw without a code, and what was
+   * thrown in a callback of a socket, a timer or the link.
+   */
+  readonly onDefect?: ReportDefect;
 }
 
 /**
@@ -36,21 +40,23 @@ export interface LinkNodeOptions {
  */
 export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   readonly dispatcher = new Dispatcher(this);
+  /** Errors that were thrown where nobody can catch them, by place. */
+  readonly defects: Defects;
   readonly counters: LinkCounters = { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0, truncated: 0 };
   /** The node itself as a peer. */
   readonly me: Peer;
   private readonly link: Link;
   private readonly peerMap = new Map<NodeId, Peer>();
   /** @internal */
-  readonly requests = new RequestPool(error => this.reportDefect(error));
+  readonly requests = new RequestPool(error => this.reportDefect(error, 'link.request'));
   private readonly missing = new MissingGates();
   private readonly firstGate: FirstGate;
   private readonly joined: JoinedChannels;
   /** @internal What lost gates miss. */
   readonly absent = new AbsentGates();
-  private readonly changes = new Signal<PeerChange>();
-  private readonly gaps = new Signal<Peer>();
-  private readonly statuses = new Signal<boolean>();
+  private readonly changes = new Signal<PeerChange>(error => this.reportDefect(error, 'link.peer'));
+  private readonly gaps = new Signal<Peer>(error => this.reportDefect(error, 'link.gap'));
+  private readonly statuses = new Signal<boolean>(error => this.reportDefect(error, 'link.status'));
   private readonly own: OwnQueue;
   private readonly outbound: Outbound;
   private readonly exchange: Exchange;
@@ -65,8 +71,9 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   private opening: Promise<void> | undefined;
   private state: 'new' | 'open' | 'closed' = 'new';
 
-  constructor(private readonly options: LinkNodeOptions) {
+  constructor(options: LinkNodeOptions) {
     this.link = options.link;
+    this.defects = new Defects(options.onDefect);
     this.me = new Peer(options.self, true, this.requests);
     this.peerMap.set(options.self.id, this.me);
     this.firstGate = new FirstGate(options.gateWait ?? GATE_WAIT_MS);
@@ -183,17 +190,21 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.firstGate.begin();
     // The driver itself says what it cannot send yet.
     this.changeStatus(true);
+    const { defects } = this;
+    // Drivers call these from sockets and timers: what is thrown here must not end a connection, or the process.
     await this.link.open(this.me.info, {
+      // `receive` has a boundary for each message.
       onFrame: (from, frame) => this.inbound.receive(this.peerMap.get(from), frame),
-      onPeer: change => this.changePeer(change),
-      onDrain: id => this.outbound.noteDrain(id),
-      onStatus: isUp => this.changeStatus(isUp),
+      onPeer: defects.guard('link.peer', change => this.changePeer(change)),
+      onDrain: defects.guard('link.drain', id => this.outbound.noteDrain(id)),
+      onStatus: defects.guard('link.status', isUp => this.changeStatus(isUp)),
       // What has arrived the peers say themselves, also of what a driver took for sent: it is counted by their word.
       onUncertain: () => undefined,
-      onUnreached: gates => {
+      onUnreached: defects.guard('link.unreached', gates => {
         this.unreached = gates;
         this.missing.noteUnreached(gates);
-      },
+      }),
+      onDefect: defects.report,
     });
     this.isOpened = true;
   }
@@ -300,8 +311,9 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     this.exchange.fail(call, error, urgent);
   }
 
-  reportDefect(error: unknown): void {
-    this.options.onDefect?.(error);
+  /** Counts and logs an error that nobody else would hear of. Never throws. */
+  reportDefect(error: unknown, where = 'handler'): void {
+    this.defects.report(error, where);
   }
 
   /** Counts messages that were not sent because their peer is out of reach. */

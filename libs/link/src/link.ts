@@ -56,6 +56,11 @@ export interface LinkEvents {
   onUncertain(messages: number): void;
   /** Drivers with a configured list of gates: these, and no others of the list, are out of reach now. */
   onUnreached?(gates: readonly UnreachedGate[]): void;
+  /**
+   * An error was thrown in a callback of the driver itself, a socket's or a timer's. The driver goes on, without what the
+   * callback was about. Never throws.
+   */
+  onDefect?(error: unknown, where: string): void;
 }
 
 /** Casts to this channel reach every gate. */

@@ -4,7 +4,7 @@ import { Congestion } from './congestion.js';
 import { CastRounds, type RoundChannel } from './cast-rounds.js';
 import { type Counted, writeCast, writeCounted, writeDigest, writeMark, writeMissed, writeTaken } from './envelope.js';
 import type { Mark, Taken } from './flow-window.js';
-import type { Link, SendResult } from './link.js';
+import type { Link, NodeId, SendResult } from './link.js';
 import { type Batch, noteSent, Outlet } from './outlet.js';
 import type { Peer } from './peer.js';
 
@@ -19,6 +19,8 @@ export interface OutboundHost {
   readonly peers: ReadonlyMap<string, Peer>;
   /** False while nothing can be sent at all. */
   readonly isUp: boolean;
+  /** Told what a driver or a peer's end throws. Never throws. */
+  reportDefect(error: unknown, where: string): void;
   /** Nothing was taken of a batch to a peer. */
   onRefused(batch: Batch): void;
   /** So many messages were not sent, and whoever waits for an answer to one of them is told otherwise. */
@@ -187,7 +189,13 @@ export class Outbound {
   /** Each that is listed is flushed once. Those that are listed by what this brings about come at the next flush. */
   private flushListed(): void {
     if (this.listed.length === 0) return;
-    for (const peer of this.listed.splice(0)) this.flushPeer(peer);
+    for (const peer of this.listed.splice(0)) {
+      try {
+        this.flushPeer(peer);
+      } catch (error) {
+        this.host.reportDefect(error, 'link.flush');
+      }
+    }
   }
 
   stop(): void {
@@ -213,7 +221,11 @@ export class Outbound {
   private readonly flushTurn = AsyncResource.bind((): void => {
     this.scheduled = false;
     this.turns++;
-    this.flush();
+    try {
+      this.flush();
+    } catch (error) {
+      this.host.reportDefect(error, 'link.flush');
+    }
   });
 
   private flushPeer(peer: Peer): void {
@@ -265,7 +277,7 @@ export class Outbound {
     const { id } = peer.info;
     if (!this.host.isUp || this.host.peers.get(id) !== peer) return 'refused';
     const number = peer.number(batch);
-    const result = this.link.send(id, batch.frame, batch.messages);
+    const result = this.hand(id, batch);
     if (result === 'refused') peer.takeBackNumber();
     else noteSent(batch, number);
     return result;
@@ -274,7 +286,7 @@ export class Outbound {
   private flushCasts(): void {
     const batch = this.casts.take();
     if (!batch) return;
-    const result = this.host.isUp ? this.link.cast(this.castChannel, batch.frame) : 'refused';
+    const result = this.host.isUp ? this.hand(undefined, batch) : 'refused';
     if (result === 'refused') {
       this.host.noteRefused(batch.messages);
       return;
@@ -286,6 +298,16 @@ export class Outbound {
     for (const peer of this.host.peers.values()) {
       if (peer.isSelf || peer.info.role !== 'gate') continue;
       if (peer.window.note(batch.frame.length, 0)) this.sendMark(peer);
+    }
+  }
+
+  /** Gives a frame to the driver, for a peer or the channel at hand. A driver that throws has taken nothing. */
+  private hand(id: NodeId | undefined, { frame, messages }: Batch): SendResult {
+    try {
+      return id === undefined ? this.link.cast(this.castChannel, frame) : this.link.send(id, frame, messages);
+    } catch (error) {
+      this.host.reportDefect(error, 'link.send');
+      return 'refused';
     }
   }
 
@@ -310,8 +332,16 @@ export class Outbound {
   }
 
   private startTimer(): void {
-    this.timer ??= setInterval(() => this.ask(), ASK_MS).unref();
+    this.timer ??= setInterval(this.askTurn, ASK_MS).unref();
   }
+
+  private readonly askTurn = (): void => {
+    try {
+      this.ask();
+    } catch (error) {
+      this.host.reportDefect(error, 'link.ask');
+    }
+  };
 
   /** Requests acknowledgements, of messages to peers and of casts, as long as there is something to acknowledge. */
   private ask(): void {

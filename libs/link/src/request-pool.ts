@@ -12,7 +12,7 @@ export class RequestPool {
   size = 0;
   /** How many may wait at a time. */
   limit = MAX_WAITING;
-  readonly wheel = new DeadlineWheel();
+  readonly wheel = new DeadlineWheel(undefined, error => this.reportDefect(error));
   /** Begins anywhere, so that answers of an earlier boot of the node name no series of this one. */
   private series = randomInt(MAX_SERIES);
 

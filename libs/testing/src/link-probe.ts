@@ -10,12 +10,15 @@ export class LinkProbe {
   readonly drains: (NodeId | undefined)[] = [];
   /** How many accepted frames may not have arrived. */
   uncertain = 0;
+  /** What the driver has caught in its own callbacks. */
+  readonly defects: [where: string, error: unknown][] = [];
   readonly events: LinkEvents = {
     onFrame: (from, frame) => this.frames.push([from, frame]),
     onPeer: change => this.changes.push(change),
     onDrain: peer => this.drains.push(peer),
     onStatus: isUp => this.statuses.push(isUp),
     onUncertain: frames => (this.uncertain += frames),
+    onDefect: (error, where) => this.defects.push([where, error]),
   };
 
   constructor(

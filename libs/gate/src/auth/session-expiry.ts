@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { Deadline, DeadlineWheel } from '@nestgate/link';
 import { CLOSE } from '@nestgate/protocol';
-import { assertMoment } from '@nestgate/worker';
+import { assertMoment, BoundedLog } from '@nestgate/worker';
 import type { ClientAgent } from '../connection/client-agent.js';
 
 /** The reason with which a client is closed whose credentials have expired. */
@@ -23,7 +23,8 @@ class Expiry extends Deadline {
  */
 @Injectable()
 export class SessionExpiry implements OnApplicationShutdown {
-  private readonly wheel = new DeadlineWheel();
+  private readonly log = new BoundedLog(SessionExpiry.name);
+  private readonly wheel = new DeadlineWheel(undefined, error => this.log.error(error));
   private readonly expiries = new Map<ClientAgent, Expiry>();
 
   /** How many clients have an expiry. */

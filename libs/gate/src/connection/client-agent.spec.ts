@@ -80,6 +80,8 @@ class FakeHost implements AgentHost {
   /** The topics and ids that were routed. */
   readonly routed: string[] = [];
   readonly retired: string[] = [];
+  /** Where something was thrown. */
+  readonly defects: string[] = [];
   closeTimeout: (() => void) | undefined;
 
   constructor(options: GateOptions) {
@@ -92,12 +94,19 @@ class FakeHost implements AgentHost {
 
   take(agent: ClientAgent): void {
     const { topic, id } = agent.wire.frame;
+    if (topic === 'poison/early') throw new Error('poison');
     agent.beginRequest(id);
+    if (topic === 'poison/late') throw new Error('poison');
     this.routed.push(id ? `${topic}#${id}` : topic);
   }
 
   retire(_agent: ClientAgent, code: number, reason: string): void {
     this.retired.push(`${code} ${reason}`);
+    if (reason === 'poison') throw new Error('poison');
+  }
+
+  reportDefect(_error: unknown, where: string): void {
+    this.defects.push(where);
   }
 
   afterCloseTimeout(callback: () => void): () => void {
@@ -450,6 +459,66 @@ describe('ClientAgent: sending what is still being made', () => {
     await turns();
     expect(pushed()).toEqual(['first words', 'last words']);
     expect(connection.acts.at(-1)).toBe('close 4002 bye');
+  });
+});
+
+describe('ClientAgent: what is thrown where nobody can catch it', () => {
+  it.each(['poison/early', 'poison/late'])(
+    'on the way of a frame (%s) ends that frame, and returns its credit',
+    async topic => {
+      const { host, agent, connection, receive } = connect({ concurrentTasks: 1 });
+      receive(frame(topic, 7));
+      receive(frame(topic));
+      receive(frame('a', 8));
+      await turn();
+      expect(connection.messages()).toEqual([
+        { id: 7, error: expect.objectContaining({ code: 'INTERNAL' }) },
+        { topic: '$gate/error', body: expect.objectContaining({ code: 'INTERNAL', topic }) },
+      ]);
+      expect([host.routed, agent.unansweredCount, agent.isClosed]).toEqual([['a#8'], 1, false]);
+      expect(host.defects).toEqual(['frame', 'frame']);
+      expect(host.counters.get('frames_refused', 'INTERNAL')).toBe(2);
+    },
+  );
+
+  it('on the way of a frame that was held does not keep back those behind it', () => {
+    const { host, agent, receive } = connect({ concurrentTasks: 1 });
+    agent.block();
+    receive(frame('poison/early', 1), frame('b', 2));
+    agent.unblock();
+    expect([host.routed, host.defects]).toEqual([['b#2'], ['frame']]);
+  });
+
+  it('by the rest of the gate when a client leaves keeps its connection from nothing', () => {
+    const { host, agent, connection } = connect();
+    agent.close(4000, 'poison');
+    expect([host.defects, connection.acts, agent.isClosed]).toEqual([['retire'], ['close 4000 poison'], true]);
+  });
+
+  it('by the connection when it is closed cuts it', () => {
+    const { host, agent, connection } = connect();
+    connection.close = () => {
+      throw new Error('poison');
+    };
+    agent.close(4000, 'bye');
+    expect([host.defects, connection.acts, host.closeTimeout]).toEqual([['close'], ['destroy'], undefined]);
+  });
+
+  it('by a write closes that connection', async () => {
+    const { host, agent, connection, push } = connect();
+    const write = connection.write.bind(connection);
+    connection.write = () => {
+      connection.write = write;
+      throw new Error('poison');
+    };
+    push('a');
+    await turn();
+    expect(host.defects).toEqual(['write']);
+    expect(host.retired).toEqual([`${CLOSE.internal.code} ${CLOSE.internal.reason}`]);
+    expect([connection.acts, agent.isClosed]).toEqual([
+      [`close ${CLOSE.internal.code} ${CLOSE.internal.reason}`],
+      true,
+    ]);
   });
 });
 

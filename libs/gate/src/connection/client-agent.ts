@@ -44,6 +44,8 @@ export interface AgentHost extends SendQueueHost {
   retire(agent: ClientAgent, code: number, reason: string): void;
   /** A copy of the agent's session. */
   sessionOf(agent: ClientAgent): Session;
+  /** Counts and logs an error that nobody else would hear of. Never throws. */
+  reportDefect(error: unknown, where: string): void;
   /** Calls back after `closeTimeout`, unless the returned function is called first. */
   afterCloseTimeout(callback: () => void): () => void;
 }
@@ -189,7 +191,35 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.queue.drop('closed');
     if (!wasOpen) return;
     this.error = { code, reason };
-    this.host.retire(this, code, reason);
+    this.retire(code, reason);
+  }
+
+  /**
+   * An error was thrown in a callback of this connection, a timer that looks at it, or a write to it. It closes with 1011, or,
+   * when that fails too, at once; no other client notices.
+   */
+  onDefect(error: unknown, where: string): void {
+    this.host.reportDefect(error, where);
+    if (this.state !== 'open') return;
+    try {
+      this.sendAway(CLOSE.internal.code, CLOSE.internal.reason);
+    } catch {
+      this.cut();
+    }
+  }
+
+  /**
+   * A frame cannot be handled, because of an error that is not its client's: it ends with `INTERNAL`, its credit is returned,
+   * and those behind it go on. `wasBegun`: it counts as unanswered.
+   */
+  failFrame(id: number, topic: string | undefined, error: unknown, wasBegun: boolean): void {
+    this.host.reportDefect(error, 'frame');
+    try {
+      this.sendError(id, INTERNAL, topic);
+      if (wasBegun) this.endRequest(id);
+    } catch (defect) {
+      this.onDefect(defect, 'frame');
+    }
   }
 
   /** The client begins to count as heard and pinged. `now` is of the heartbeat's own time, here and in the next two. */
@@ -334,7 +364,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   private sendAway(code: number, reason: string): void {
     this.end(code, reason);
     this.queue.drain();
-    const cancel = this.host.afterCloseTimeout(() => this.connection.destroy());
+    const cancel = this.host.afterCloseTimeout(() => this.cut());
     this.farewell = { code, reason, cancel };
     this.sayFarewellWhenSent();
   }
@@ -355,7 +385,24 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.error = { code, reason };
     this.credit.clear();
     this.host.counters.add('connections_closed', code);
-    this.host.retire(this, code, reason);
+    this.retire(code, reason);
+  }
+
+  /** Whatever the rest of the gate makes of it, the connection ends. */
+  private retire(code: number, reason: string): void {
+    try {
+      this.host.retire(this, code, reason);
+    } catch (error) {
+      this.host.reportDefect(error, 'retire');
+    }
+  }
+
+  private cut(): void {
+    try {
+      this.connection.destroy();
+    } catch (error) {
+      this.host.reportDefect(error, 'close');
+    }
   }
 
   /** A client that sends nothing more is closed when it has got all its answers. */
@@ -371,8 +418,14 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.farewell = undefined;
     farewell.cancel();
     // A client that was not read must not keep its paused socket for ever: the close handshake needs it to flow.
-    if (this.credit.isPaused) this.connection.resume();
-    this.connection.close(farewell.code, farewell.reason);
+    try {
+      if (this.credit.isPaused) this.connection.resume();
+      this.connection.close(farewell.code, farewell.reason);
+    } catch (error) {
+      // Nobody else would end it any more.
+      this.host.reportDefect(error, 'close');
+      this.cut();
+    }
   }
 
   private pump(): void {
@@ -384,28 +437,37 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     if (this.halfClosed) this.closeWhenDone();
   }
 
+  /** The boundary of a frame: what is thrown on its way to the link ends this frame, and nothing else. */
   private take(data: Buffer): void {
     this.recvNum++;
     this.host.counters.framesReceived++;
-    const { wire } = this;
-    const verdict = this.checkRate();
-    const fault = wire.decode(data);
-    const { id, topic, control } = wire.frame;
-    if (fault === 'VIOLATION') {
-      this.close(CLOSE.protocolError.code, 'malformed frame');
-    } else if (verdict !== 'pass') {
-      this.sendError(fault === 'BAD_FRAME' ? 0 : id, RATE_LIMITED, fault ? undefined : topic);
-      if (verdict === 'close') this.close(CLOSE.policy.code, 'message rate');
-    } else if (fault === 'BAD_FRAME') {
-      this.refuseBadFrame();
-    } else if (fault === 'BAD_TOPIC') {
-      this.sendError(id, BAD_TOPIC, topic);
-    } else if (id > 0 && this.credit.hasId(id)) {
-      this.refuseDuplicate(id, topic);
-    } else if (control) {
-      if (control === 'ping') this.sendFrame(wire.pong(id));
-    } else {
-      this.host.take(this);
+    const { unanswered } = this.credit;
+    let id = 0;
+    let topic: string | undefined;
+    try {
+      const { wire } = this;
+      const verdict = this.checkRate();
+      const fault = wire.decode(data);
+      const { frame } = wire;
+      ({ id, topic } = frame);
+      if (fault === 'VIOLATION') {
+        this.close(CLOSE.protocolError.code, 'malformed frame');
+      } else if (verdict !== 'pass') {
+        this.sendError(fault === 'BAD_FRAME' ? 0 : id, RATE_LIMITED, fault ? undefined : topic);
+        if (verdict === 'close') this.close(CLOSE.policy.code, 'message rate');
+      } else if (fault === 'BAD_FRAME') {
+        this.refuseBadFrame();
+      } else if (fault === 'BAD_TOPIC') {
+        this.sendError(id, BAD_TOPIC, topic);
+      } else if (id > 0 && this.credit.hasId(id)) {
+        this.refuseDuplicate(id, topic);
+      } else if (frame.control) {
+        if (frame.control === 'ping') this.sendFrame(wire.pong(id));
+      } else {
+        this.host.take(this);
+      }
+    } catch (error) {
+      this.failFrame(id, topic, error, this.credit.unanswered > unanswered);
     }
   }
 
@@ -440,6 +502,7 @@ function assertClose(code: unknown, reason: unknown): void {
 
 const CLOSED_AS_SLOW = 'slow reader';
 const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();
+const INTERNAL: ErrorBody = new GateError('INTERNAL').toBody();
 const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
 const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();
 const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();

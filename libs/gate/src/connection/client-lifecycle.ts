@@ -63,6 +63,7 @@ export class ClientLifecycle implements AgentHost {
   private readonly log = new BoundedLog(ClientLifecycle.name);
   private readonly heartbeat: Heartbeat;
   private readonly gate: Caller<SessionContract>;
+  readonly reportDefect: AgentHost['reportDefect'];
   private readonly gateId: string;
   /** Clients some connect hook of which still runs. */
   private readonly welcomes = new Map<ClientAgent, Welcome>();
@@ -83,6 +84,7 @@ export class ClientLifecycle implements AgentHost {
   ) {
     this.bursts = new BurstBudget(options, counters);
     this.gateId = node.info.id;
+    this.reportDefect = node.defects.report;
     this.gate = createCaller(node, sessionContract);
     this.heartbeat = new Heartbeat(options, agent => {
       // Nobody is there to answer a close frame.
@@ -112,10 +114,15 @@ export class ClientLifecycle implements AgentHost {
     const welcome = new Welcome();
     this.welcomes.set(agent, welcome);
     this.hub.add(agent);
-    agent.deferFrame(welcome.hello);
-    agent.block();
-    this.expiry.set(agent, handshake.authExpiresAt);
-    void this.welcome(agent, welcome, handshake, request);
+    try {
+      agent.deferFrame(welcome.hello);
+      agent.block();
+      this.expiry.set(agent, handshake.authExpiresAt);
+    } catch (error) {
+      // It is in the indexes already: it ends as any other client does.
+      agent.onDefect(error, 'connect');
+    }
+    this.welcome(agent, welcome, handshake, request).catch((error: unknown) => agent.onDefect(error, 'welcome'));
     return agent;
   }
 

@@ -39,4 +39,6 @@ export interface ConnectionEvents {
   onHalfClose(): void;
   /** The connection has ended. Nothing follows. */
   onClose(code: number, reason: string): void;
+  /** One of the above has thrown in a callback of the socket, where nobody can catch it: this connection ends. Never throws. */
+  onDefect(error: unknown, where: string): void;
 }

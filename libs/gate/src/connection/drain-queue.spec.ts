@@ -8,6 +8,22 @@ describe('DrainQueue', () => {
       drained.push(name);
       then();
     },
+    onDefect() {
+      drained.push(`${name} has thrown`);
+    },
+  });
+
+  it('drains the others when one throws', async () => {
+    drained.length = 0;
+    const queue = new DrainQueue();
+    queue.add(
+      item('a', () => {
+        throw new Error('poison');
+      }),
+    );
+    queue.add(item('b'));
+    await Promise.resolve();
+    expect(drained).toEqual(['a', 'a has thrown', 'b']);
   });
 
   it('drains after the code at hand, in the order of listing, once', async () => {

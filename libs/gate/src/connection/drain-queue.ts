@@ -6,6 +6,8 @@ const NONE: readonly Uint8Array[] = [];
 /** Something that writes out what has gathered in it. */
 export interface Drainable {
   drain(): void;
+  /** Told what {@link drain} throws: the others of the turn are drained all the same. Never throws. */
+  onDefect(error: unknown): void;
 }
 
 /**
@@ -50,7 +52,13 @@ export class DrainQueue {
     const items = this.dirty;
     this.dirty = this.spare ?? [];
     this.spare = undefined;
-    for (const item of items) item.drain();
+    for (const item of items) {
+      try {
+        item.drain();
+      } catch (error) {
+        item.onDefect(error);
+      }
+    }
     items.length = 0;
     this.spare = items;
     // Kept for one drain only: it would pin what has long been sent.

@@ -120,10 +120,22 @@ export class Outbox implements Drainable, Bursting {
         connection.awaitDrain();
         break;
       }
-      connection.write(this.next(this.first));
+      try {
+        connection.write(this.next(this.first));
+      } catch (error) {
+        // A frame of a custom wire that is none. It is lost, so that its connection must not go on.
+        this.clear();
+        this.onDefect(error);
+        break;
+      }
       this.mayHold = connection.writableLength > 0;
     }
     if (this.burst) this.bursts?.update(this.burst);
+  }
+
+  /** What waits cannot be written. */
+  onDefect(_error: unknown): void {
+    this.connection.destroy();
   }
 
   /** Forgets what waits, and says how many frames that were. */

@@ -27,6 +27,8 @@ export interface SendQueueOwner {
   onStalled(): void;
   /** What had been waiting for a message that was still being made has been queued. */
   onCaughtUp(): void;
+  /** What waits cannot be written. */
+  onDefect(error: unknown, where: string): void;
 }
 
 /**
@@ -77,6 +79,12 @@ export class SendQueue extends Outbox {
   /** Whether another message may be made of so many bytes. Where it may not, the policy for slow clients has acted. */
   mayDefer(bytes: number): boolean {
     return !this.isDeferring || this.hasRoomFor(bytes + MAKING_BYTES);
+  }
+
+  /** What is behind a frame that is lost must not be sent without it. */
+  override onDefect(error: unknown): void {
+    this.drop('closed');
+    this.owner.onDefect(error, 'write');
   }
 
   /** Drops what waits. */

@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { type Defects, LinkNode } from '@nestgate/link';
 import { BoundedLog } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import { StartupWindow } from '../routing/startup-window.js';
@@ -17,6 +18,7 @@ import { loadTls, reloadOnHangup } from './tls-files.js';
 @Injectable()
 export class TcpAcceptor implements OnApplicationBootstrap {
   private readonly log = new BoundedLog(TcpAcceptor.name);
+  private readonly defects: Defects;
   private server: Server | undefined;
   private stopReload: (() => void) | undefined;
   /** Connections over TLS, those in their handshake included: no client of the gate yet, so that only this knows them. */
@@ -30,7 +32,10 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     private readonly clients: ClientLifecycle,
     private readonly counters: GateCounters,
     private readonly startup: StartupWindow,
-  ) {}
+    node: LinkNode,
+  ) {
+    this.defects = node.defects;
+  }
 
   /** The port in use; `undefined` when TCP is off. */
   get port(): number | undefined {
@@ -73,7 +78,9 @@ export class TcpAcceptor implements OnApplicationBootstrap {
   private createPlainServer(codec: StreamCodec): Server {
     const { bufSize } = this.options;
     return createServer({ allowHalfOpen: true, noDelay: true, highWaterMark: bufSize }, socket => {
-      if (this.admit(socket)) this.accept(socket, codec);
+      this.guarded(socket, () => {
+        if (this.admit(socket)) this.accept(socket, codec);
+      });
     });
   }
 
@@ -89,11 +96,13 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     });
     // Admitted before its TLS handshake, which is the expensive part.
     server.on('connection', (socket: Socket) => {
-      if (!this.admit(socket)) return;
-      this.secured.add(socket);
-      socket.once('close', () => this.secured.delete(socket));
+      this.guarded(socket, () => {
+        if (!this.admit(socket)) return;
+        this.secured.add(socket);
+        socket.once('close', () => this.secured.delete(socket));
+      });
     });
-    server.on('secureConnection', (socket: TLSSocket) => this.accept(socket, codec));
+    server.on('secureConnection', (socket: TLSSocket) => this.guarded(socket, () => this.accept(socket, codec)));
     server.on('tlsClientError', (error: Error & { code?: string }, socket: TLSSocket) => {
       // A reset is a client that went away, or that was refused, and counted, before its handshake; or one whose certificate
       // Node did not accept.
@@ -103,6 +112,16 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     });
     this.stopReload = reloadOnHangup(tls, server, this.log);
     return server;
+  }
+
+  /** Called by the server for each connection: what is thrown ends that one only. */
+  private guarded(socket: Socket, accept: () => void): void {
+    try {
+      accept();
+    } catch (error) {
+      this.defects.report(error, 'tcp.accept');
+      socket.destroy();
+    }
   }
 
   private admit(socket: Socket): boolean {

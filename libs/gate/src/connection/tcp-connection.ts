@@ -40,22 +40,36 @@ export class TcpConnection implements Connection {
     this.notifyDrain = error => {
       this.isAwaited = false;
       // A socket that is destroyed says so here first. What waits must not be written to it, or nobody would count it.
-      if (!error) events.onDrain();
+      if (!error) guarded('tcp.drain', () => events.onDrain());
+    };
+    // Each callback is called by the socket: what it throws would end the process, and ends this connection instead.
+    const guarded = (where: string, act: () => void): void => {
+      try {
+        act();
+      } catch (defect) {
+        events.onDefect(defect, where);
+      }
     };
     let fault: SplitFault | undefined;
     readDirectly(socket);
     socket.on('data', chunk => {
       // Behind a fault nobody knows where a message begins, and the client may take a while to be gone.
       if (this.closing || fault) return;
-      fault = splitter.push(chunk);
-      if (fault === 'too-large') events.onViolation(CLOSE.tooLarge.code, CLOSE.tooLarge.reason);
-      else if (fault) events.onViolation(CLOSE.protocolError.code, 'a message without content');
+      try {
+        fault = splitter.push(chunk);
+        if (fault === 'too-large') events.onViolation(CLOSE.tooLarge.code, CLOSE.tooLarge.reason);
+        else if (fault) events.onViolation(CLOSE.protocolError.code, 'a message without content');
+      } catch (error) {
+        // Where the next message begins is not known any more.
+        fault = 'too-small';
+        events.onDefect(error, 'tcp.data');
+      }
     });
     // The client has said all it had to say; it may still read what it has asked for.
-    socket.on('end', () => events.onHalfClose());
+    socket.on('end', () => guarded('tcp.end', () => events.onHalfClose()));
     socket.on('close', () => {
       const { code, reason } = this.closing ?? CLOSE.goingAway;
-      events.onClose(code, reason);
+      guarded('tcp.close', () => events.onClose(code, reason));
     });
   }
 

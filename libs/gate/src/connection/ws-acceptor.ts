@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream';
 import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { type Defects, LinkNode } from '@nestgate/link';
+import { CLOSE } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
 import type { WebSocketServer } from 'ws';
 import { GateCounters } from '../gate-counters.js';
@@ -39,6 +41,7 @@ const DEFAULT_CODEC = 'gate.json';
 @Injectable()
 export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private readonly log = new BoundedLog(WsAcceptor.name);
+  private readonly defects: Defects;
   private readonly subprotocols: ReadonlySet<string>;
   private stopReload: (() => void) | undefined;
   private server: HttpServer | undefined;
@@ -57,7 +60,9 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     private readonly codecs: Codecs,
     private readonly counters: GateCounters,
     private readonly startup: StartupWindow,
+    node: LinkNode,
   ) {
+    this.defects = node.defects;
     this.subprotocols = new Set(codecs.ws.keys());
   }
 
@@ -86,7 +91,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       this.options.ws.path,
       (request, socket, head) => {
         this.upgrade(request, socket, head).catch((error: unknown) => {
-          this.log.error(error);
+          this.defects.report(error, 'ws.upgrade');
           socket.destroy();
         });
       },
@@ -143,10 +148,19 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
   /** What Node's parser refuses never becomes a request: it is answered and counted here. */
   private readonly onClientError = (error: Error & { code?: string }, socket: Duplex): void => {
+    try {
+      this.answerClientError(error, socket);
+    } catch (defect) {
+      this.defects.report(defect, 'ws.clientError');
+      socket.destroy();
+    }
+  };
+
+  private answerClientError(error: Error & { code?: string }, socket: Duplex): void {
     if (this.options.tls && this.ownServer && !this.secured.has(socket)) this.dropInsecure(error, socket as TLSSocket);
     else if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else this.refuse(socket, { status: STATUS_OF_PARSER[error.code ?? ''] ?? 400, message: 'Malformed request' });
-  };
+  }
 
   /** The connections of the acceptor's own TLS server whose TLS handshake is done. */
   private readonly secured = new WeakSet<Duplex>();
@@ -179,12 +193,20 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (this.draining) return this.refuse(stream, DRAINING);
     if (request.headers['sec-websocket-protocol'] !== undefined) this.chosen.set(request, codec);
     this.wss?.handleUpgrade(request, stream, head, ws => {
+      try {
+        socket.setNoDelay(true);
+        const connection = new WsConnection(ws, socket, ip, this.leave);
+        const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result, handshake);
+        connection.listen(agent, codec !== DEFAULT_CODEC);
+      } catch (error) {
+        // Nobody listens to it: `leave` still does, for its end.
+        this.defects.report(error, 'ws.accept');
+        ws.on('error', ignore);
+        ws.close(CLOSE.internal.code, CLOSE.internal.reason);
+        return;
+      }
       socket.off('error', ignore);
       socket.off('close', leave);
-      socket.setNoDelay(true);
-      const connection = new WsConnection(ws, socket, ip, this.leave);
-      const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result, handshake);
-      connection.listen(agent, codec !== DEFAULT_CODEC);
     });
   }
 

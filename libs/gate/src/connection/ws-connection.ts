@@ -118,9 +118,18 @@ export class WsConnection implements Connection {
     // Not the `drain` event: a socket below its high-water mark has none, whoever has written to it.
     this.socket.write(NOTHING, error => {
       this.isAwaited = false;
-      // A socket that has been destroyed takes nothing: what waits is dropped, and counted, when the connection has ended.
-      if (!error) this.events?.onDrain();
+      try {
+        // A socket that has been destroyed takes nothing: what waits is dropped, and counted, when the connection has ended.
+        if (!error) this.events?.onDrain();
+      } catch (defect) {
+        this.fail(defect, 'ws.drain');
+      }
     });
+  }
+
+  /** A callback of the socket has thrown: this connection ends, and no other one. */
+  fail(error: unknown, where: string): void {
+    this.events?.onDefect(error, where);
   }
 
   ping(): void {
@@ -148,28 +157,60 @@ export class WsConnection implements Connection {
 const CONNECTION = Symbol('connection');
 type OwnedSocket = WebSocket & { [CONNECTION]?: WsConnection };
 
+// Each is called by a socket: what it throws would end the process.
+
 function onTextClientMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
-  this[CONNECTION]?.takeMessage(data as Buffer, isBinary, false);
+  const connection = this[CONNECTION];
+  try {
+    connection?.takeMessage(data as Buffer, isBinary, false);
+  } catch (error) {
+    connection?.fail(error, 'ws.message');
+  }
 }
 
 function onBinaryClientMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
-  this[CONNECTION]?.takeMessage(data as Buffer, isBinary, true);
+  const connection = this[CONNECTION];
+  try {
+    connection?.takeMessage(data as Buffer, isBinary, true);
+  } catch (error) {
+    connection?.fail(error, 'ws.message');
+  }
 }
 
 function onPing(this: OwnedSocket, payload: Buffer): void {
-  this[CONNECTION]?.takePing(payload);
+  const connection = this[CONNECTION];
+  try {
+    connection?.takePing(payload);
+  } catch (error) {
+    connection?.fail(error, 'ws.ping');
+  }
 }
 
 function onPong(this: OwnedSocket): void {
-  this[CONNECTION]?.takePong();
+  const connection = this[CONNECTION];
+  try {
+    connection?.takePong();
+  } catch (error) {
+    connection?.fail(error, 'ws.pong');
+  }
 }
 
 function onError(this: OwnedSocket, error: Error): void {
-  this[CONNECTION]?.takeError(error);
+  const connection = this[CONNECTION];
+  try {
+    connection?.takeError(error);
+  } catch (defect) {
+    connection?.fail(defect, 'ws.error');
+  }
 }
 
 function onClose(this: OwnedSocket, code: number, reason: Buffer): void {
-  this[CONNECTION]?.takeClose(code, reason);
+  const connection = this[CONNECTION];
+  try {
+    connection?.takeClose(code, reason);
+  } catch (error) {
+    connection?.fail(error, 'ws.close');
+  }
 }
 
 /** The socket of an upgrade. Node types it as a stream because servers may be given other streams; here it is a socket. */

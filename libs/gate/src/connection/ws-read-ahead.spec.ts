@@ -17,7 +17,12 @@ function create(maxPayload: number): { receiver: Insides; read: Buffer[]; passed
   const passed: Buffer[] = [];
   receiver.on('message', data => passed.push(data));
   // The rest of a WebSocket is not looked at.
-  readAhead({ _receiver: receiver } as unknown as ws.WebSocket, false, { onFrame: data => read.push(data) });
+  readAhead({ _receiver: receiver } as unknown as ws.WebSocket, false, {
+    onFrame: data => read.push(data),
+    onDefect: error => {
+      throw error;
+    },
+  });
   return { receiver, read, passed };
 }
 

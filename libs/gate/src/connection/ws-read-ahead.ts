@@ -9,6 +9,8 @@ const write = Reflect.get(Writable.prototype, 'write') as (this: Receiver, chunk
 /** Who gets the frames. */
 export interface FrameSink {
   onFrame(data: Buffer): void;
+  /** Told what {@link onFrame} throws: what is left of the chunk is lost, and the connection ends. */
+  onDefect(error: unknown, where: string): void;
 }
 
 const SINK = Symbol('frame sink');
@@ -61,14 +63,19 @@ const writeBinary = writeAhead(WS_BINARY);
 /** What stands in for the `write` of a receiver. */
 function writeAhead(opcode: number): Receiver['write'] {
   return function (this: Receiver, chunk: Buffer): boolean {
-    const at = isBetweenFrames(this)
-      ? readFrames(chunk, opcode, this._maxPayload as number, this[SINK] as FrameSink)
-      : 0;
-    if (at === chunk.length) return true;
-    const goesOn = write.call(this, at === 0 ? chunk : chunk.subarray(at));
-    const chunks = this._buffers as Buffer[];
-    if (chunks.length >= MAX_CHUNKS && chunk.length < SMALL_CHUNK) joinChunks(chunks);
-    return goesOn;
+    const sink = this[SINK] as FrameSink;
+    try {
+      const at = isBetweenFrames(this) ? readFrames(chunk, opcode, this._maxPayload as number, sink) : 0;
+      if (at === chunk.length) return true;
+      const goesOn = write.call(this, at === 0 ? chunk : chunk.subarray(at));
+      const chunks = this._buffers as Buffer[];
+      if (chunks.length >= MAX_CHUNKS && chunk.length < SMALL_CHUNK) joinChunks(chunks);
+      return goesOn;
+    } catch (error) {
+      // Called by the socket, once for each chunk.
+      sink.onDefect(error, 'ws.read');
+      return true;
+    }
   };
 }
 

@@ -4,7 +4,7 @@ import type { BoundedLog } from '@nestgate/worker';
 
 /** Bounds how long hooks may take: what waits for one that never ends would wait for ever. One timer for all of them. */
 export class HookPatience {
-  private readonly wheel = new DeadlineWheel();
+  private readonly wheel = new DeadlineWheel(undefined, error => this.log.error(error));
 
   /** `hooks`: what they are called in the log. */
   constructor(

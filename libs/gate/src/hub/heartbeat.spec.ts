@@ -47,6 +47,7 @@ describe('Heartbeat', () => {
     take: agent => agent.beginRequest(0),
     retire: () => undefined,
     afterCloseTimeout: () => () => undefined,
+    reportDefect: () => undefined,
   };
   const wire = new JsonWsWire(32);
   let heartbeat: Heartbeat;

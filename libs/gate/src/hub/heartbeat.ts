@@ -55,11 +55,16 @@ export class Heartbeat {
     const { heartOverTimer, pingInterval } = this.times;
     this.cursor = (this.cursor + 1) % BUCKETS;
     for (const agent of this.buckets[this.cursor] as Set<ClientAgent>) {
-      if (agent.silentFor(now) >= heartOverTimer) {
-        this.onDead(agent);
-      } else {
-        agent.pingWhenDue(now, pingInterval);
-        agent.cutWhenStuck(now, heartOverTimer);
+      try {
+        if (agent.silentFor(now) >= heartOverTimer) {
+          this.onDead(agent);
+        } else {
+          agent.pingWhenDue(now, pingInterval);
+          agent.cutWhenStuck(now, heartOverTimer);
+        }
+      } catch (error) {
+        // The others of this tick have nothing to do with it.
+        agent.onDefect(error, 'heartbeat');
       }
     }
   }

@@ -49,6 +49,7 @@ describe('ClientRequest', () => {
       take: () => undefined,
       retire: () => undefined,
       afterCloseTimeout: () => () => undefined,
+      reportDefect: () => undefined,
     };
     const nothing = (): void => undefined;
     const connection: Connection = {

@@ -58,9 +58,9 @@ export class PackIntake implements OnApplicationShutdown {
       agent.refuseBadFrame();
       return;
     }
-    agent.beginRequest(id);
     const passage = new Passage(topic, id, value);
     const { session } = agent;
+    agent.beginRequest(id);
     agent.block();
     this.patience
       .bound(inAsyncScope(() => this.ask(session, passage)))
@@ -73,7 +73,7 @@ export class PackIntake implements OnApplicationShutdown {
         agent.endRequest(id);
         const { outcome } = passage;
         if (outcome.type === 'forward') {
-          this.router.route(agent, topic, body, id, arrivedAt);
+          this.forward(agent, topic, body, id, arrivedAt);
         } else if (outcome.type === 'error') {
           agent.sendError(id, outcome.error, topic);
         } else {
@@ -82,7 +82,17 @@ export class PackIntake implements OnApplicationShutdown {
         }
         agent.unblock();
       })
-      .catch((error: unknown) => this.log.error(error));
+      .catch((error: unknown) => agent.onDefect(error, 'hooks'));
+  }
+
+  /** The boundary of a frame that has waited for hooks; see `ClientAgent` for those that have not. */
+  private forward(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
+    const { unansweredCount } = agent;
+    try {
+      this.router.route(agent, topic, body, id, arrivedAt);
+    } catch (error) {
+      agent.failFrame(id, topic, error, agent.unansweredCount > unansweredCount);
+    }
   }
 
   private async ask(session: Session, passage: Passage): Promise<void> {

@@ -51,7 +51,7 @@ export class TopicRouter implements OnApplicationShutdown {
   private readonly hasChoice: boolean;
   /** The frame of a client that waits for a worker: those behind it are held back, so that it is one at most. */
   private readonly waiting = new Map<ClientAgent, WaitingFrame>();
-  private readonly wheel = new DeadlineWheel();
+  private readonly wheel: DeadlineWheel;
   /** Filled anew for each frame: its fields are written to the link before the next one comes. */
   private readonly message: ClientMessage = {
     serial: 0,
@@ -68,6 +68,7 @@ export class TopicRouter implements OnApplicationShutdown {
     private readonly startup: StartupWindow,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {
+    this.wheel = new DeadlineWheel(undefined, error => node.reportDefect(error, 'router.wait'));
     this.hasChoice = !(workerChoice instanceof UsualWorkerChoice);
     directory.onChange(() => this.retryWaiting());
   }
@@ -82,7 +83,14 @@ export class TopicRouter implements OnApplicationShutdown {
     const module = this.moduleOf(topic);
     const worker = this.choose(agent, topic, module);
     if (worker !== agent.worker && agent.unansweredCount > 0 && this.mayBeBusy(agent, module)) {
-      agent.blockUntilSettled(() => this.route(agent, topic, body, id, arrivedAt));
+      agent.blockUntilSettled(() => {
+        try {
+          this.route(agent, topic, body, id, arrivedAt);
+        } catch (error) {
+          // Whoever has settled has nothing to do with this frame.
+          agent.failFrame(id, topic, error, false);
+        }
+      });
       return;
     }
     if (!worker) {
@@ -273,7 +281,12 @@ export class TopicRouter implements OnApplicationShutdown {
       if (!worker) continue;
       this.waiting.delete(frame.agent);
       this.wheel.remove(frame);
-      this.send(frame.agent, worker, frame.topic, frame.body, frame.id, frame.requestDeadline);
+      try {
+        this.send(frame.agent, worker, frame.topic, frame.body, frame.id, frame.requestDeadline);
+      } catch (error) {
+        // The frames of other clients go on.
+        frame.agent.failFrame(frame.id, frame.topic, error, true);
+      }
       frame.agent.unblock();
     }
   }

@@ -77,6 +77,12 @@ export class WorkerDirectory {
     }
     this.byModule = byModule;
     for (const peer of this.clients.keys()) if (!present.has(peer)) this.clients.delete(peer);
-    for (const listener of this.listeners) listener();
+    for (const listener of this.listeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.node.reportDefect(error, 'link.peer');
+      }
+    }
   }
 }

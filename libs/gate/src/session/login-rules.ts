@@ -157,7 +157,11 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     if (missing.length > 0) {
       this.retelling ??= setTimeout(() => {
         this.retelling = undefined;
-        this.tellClaims(this.node.peers.values());
+        try {
+          this.tellClaims(this.node.peers.values());
+        } catch (error) {
+          this.node.reportDefect(error, 'login.retell');
+        }
       }, RETELL_MS).unref();
     }
     return result;

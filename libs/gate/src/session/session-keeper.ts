@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { SessionSnapshot, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { assertMoment, assertName, type Credentials } from '@nestgate/worker';
+import { assertMoment, assertName, BoundedLog, type Credentials } from '@nestgate/worker';
 import { Revocations, type ShownCredentials } from '../auth/revocations.js';
 import { Revoker } from '../auth/revoker.js';
 import { AUTH_EXPIRED, SessionExpiry } from '../auth/session-expiry.js';
@@ -34,6 +34,7 @@ export interface BindCredentials extends Credentials {
  */
 @Injectable()
 export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly log = new BoundedLog(SessionKeeper.name);
   private readonly storage: BoundedStorage;
   private readonly heartbeat: StorageHeartbeat;
   /** The last change of a session that is not done yet. */
@@ -55,7 +56,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly counters: GateCounters,
   ) {
     this.storage = new BoundedStorage(storage, counters);
-    this.heartbeat = new StorageHeartbeat(this.storage, hub);
+    this.heartbeat = new StorageHeartbeat(this.storage, hub, error => this.log.error(error, 'storage heartbeat'));
   }
 
   onApplicationBootstrap(): void {

@@ -17,6 +17,8 @@ export class StorageHeartbeat {
   constructor(
     private readonly storage: Pick<BoundedStorage, 'heartbeat'>,
     private readonly clients: Clients,
+    /** Called by a timer: there is nobody else to tell of what goes wrong. */
+    private readonly onDefect: (error: unknown) => void,
   ) {}
 
   start(intervalMs: number): void {
@@ -31,15 +33,20 @@ export class StorageHeartbeat {
     // A slow storage gets the next heartbeat after this one, not beside it.
     if (this.running) return;
     this.running = true;
-    let batch: SessionSnapshot[] = [];
-    for (const { sessionState: session } of this.clients.all()) {
-      if (session.userId !== '') batch.push(session.snapshot());
-      if (batch.length < BATCH) continue;
+    try {
+      let batch: SessionSnapshot[] = [];
+      for (const { sessionState: session } of this.clients.all()) {
+        if (session.userId !== '') batch.push(session.snapshot());
+        if (batch.length < BATCH) continue;
+        await this.tell(batch);
+        batch = [];
+      }
       await this.tell(batch);
-      batch = [];
+    } catch (error) {
+      this.onDefect(error);
+    } finally {
+      this.running = false;
     }
-    await this.tell(batch);
-    this.running = false;
   }
 
   private async tell(batch: readonly SessionSnapshot[]): Promise<void> {

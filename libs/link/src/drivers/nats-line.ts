@@ -26,6 +26,8 @@ export interface NatsLineEvents {
   onDown(uncertain: number): void;
   /** The server can take more again. */
   onDrain(): void;
+  /** A callback of the client, or of one of its subscriptions, has thrown. */
+  onDefect(error: unknown, where: string): void;
 }
 
 /** The connection to NATS: it is made once, comes back by itself, and takes no more than what it can pass on. */
@@ -49,7 +51,7 @@ export class NatsLine {
     private readonly warnings: NatsWarnings,
     private readonly events: NatsLineEvents,
   ) {
-    this.interest = new NatsInterest(error => warnings.warn('defect', `A listener has thrown: ${textOf(error)}`));
+    this.interest = new NatsInterest(error => events.onDefect(error, 'nats.message'));
     this.pressure = new NatsPressure(() => this.events.onDrain());
     const steady: NodeConnectionOptions = {
       pingInterval: PING_MS,
@@ -154,13 +156,20 @@ export class NatsLine {
     this.hasBroken = false;
     this.denial = undefined;
     this.pressure.attach(nats);
-    void this.watch(nats);
+    this.watch(nats).catch((error: unknown) => this.events.onDefect(error, 'nats.status'));
     this.interest.attach(nats);
   }
 
   /** Follows the connection: while it is down nothing can be published, because the client would lose it silently. */
   private async watch(nats: NatsConnection): Promise<void> {
-    for await (const status of nats.status()) if (nats === this.nats) this.note(nats, status);
+    for await (const status of nats.status()) {
+      try {
+        if (nats === this.nats) this.note(nats, status);
+      } catch (error) {
+        // The next one may say that the connection is back.
+        this.events.onDefect(error, 'nats.status');
+      }
+    }
   }
 
   private note(nats: NatsConnection, status: Status): void {

@@ -105,6 +105,7 @@ export class NatsLink implements Link {
       onUp: () => this.comeBack(),
       onDown: uncertain => this.goDown(uncertain),
       onDrain: () => events.onDrain(undefined),
+      onDefect: (error, where) => events.onDefect?.(error, where),
     });
     const room = new NatsRoom(self, this.namespace, line, this.warnings, {
       onFrame: (from, frame) => events.onFrame(from, frame),
@@ -123,7 +124,7 @@ export class NatsLink implements Link {
     }
     this.isUp = true;
     this.beatAt = performance.now();
-    this.timer = setInterval(() => this.tick(), TICK_MS);
+    this.timer = setInterval(() => this.guarded('nats.tick', () => this.tick()), TICK_MS);
     await this.untilMet();
   }
 
@@ -194,6 +195,15 @@ export class NatsLink implements Link {
     return parts ? line.send(subject, parts, reply) : 'refused';
   }
 
+  /** Called by timers: the next one goes on. */
+  private guarded(where: string, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.opened?.events.onDefect?.(error, where);
+    }
+  }
+
   private tick(): void {
     const { line, room } = this.opened as Opened;
     const now = performance.now();
@@ -220,7 +230,7 @@ export class NatsLink implements Link {
     const { members } = (this.opened as Opened).room;
     members.expectAll();
     (this.opened as Opened).room.introduce(true);
-    this.settling = setTimeout(() => this.settle(true), SETTLE_MS);
+    this.settling = setTimeout(() => this.guarded('nats.settle', () => this.settle(true)), SETTLE_MS);
     this.settle(false);
   }
 

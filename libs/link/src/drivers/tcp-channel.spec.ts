@@ -30,6 +30,7 @@ class End implements TcpChannelEvents {
   meet = () => 'go' as const;
   admit = () => 'go' as const;
   onTwin = () => undefined;
+  onDefect = () => undefined;
   onCast = () => undefined;
   onInfo = () => undefined;
   onReady = () => void (this.isReady = true);

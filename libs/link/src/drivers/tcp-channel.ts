@@ -45,6 +45,8 @@ export interface TcpChannelEvents {
   onDrain(channel: TcpChannel): void;
   /** The connection has ended. Called once. */
   onClose(channel: TcpChannel): void;
+  /** One of the above has thrown in a callback of the socket, or a timer. */
+  onDefect(error: unknown, where: string): void;
 }
 
 /** One connection between two nodes. */
@@ -57,8 +59,8 @@ export class TcpChannel {
   saidBye = false;
   private readonly splitter = new TcpSplitter(MAX_HELLO_BYTES, (type, content) => this.handle(type, content));
   private readonly pulse = new TcpPulse({
-    ping: content => this.write(Type.ping, content),
-    die: () => this.destroy(),
+    ping: content => this.guarded('tcp.pulse', () => this.write(Type.ping, content)),
+    die: () => this.guarded('tcp.pulse', () => this.destroy()),
   });
   private readonly greeting: TcpGreeting;
   private isCongested = false;
@@ -74,14 +76,24 @@ export class TcpChannel {
   ) {
     socket.setNoDelay(true);
     socket.on('data', chunk => this.take(chunk));
-    socket.on('drain', this.noteFlush);
-    for (const event of ['error', 'end', 'close']) socket.on(event, () => this.lose());
+    socket.on('drain', () => this.guarded('tcp.drain', this.noteFlush));
+    for (const event of ['error', 'end', 'close']) socket.on(event, () => this.guarded('tcp.close', () => this.lose()));
     this.greeting = new TcpGreeting(handshake, isDialer, {
       write: (type, content) => this.write(type, content),
       meet: peer => events.meet(this, peer),
       admit: peer => events.admit(this, peer),
       self,
     });
+  }
+
+  /** Called by the socket: what is thrown ends this connection only. */
+  private guarded(where: string, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.events.onDefect(error, where);
+      this.destroy();
+    }
   }
 
   /** Who is at the other end, once it has proved itself. */
@@ -178,6 +190,7 @@ export class TcpChannel {
       this.splitter.push(chunk);
     } catch (error) {
       const fault = error instanceof GateError ? error : new GateError('INTERNAL');
+      if (fault !== error) this.events.onDefect(error, 'tcp.data');
       this.end(Type.refused, Buffer.from(fault.message));
       this.events.onFault(this, fault);
     }

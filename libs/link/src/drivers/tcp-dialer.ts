@@ -44,6 +44,8 @@ export interface TcpDialerOptions {
   /** @defaultValue plain TCP */
   readonly connect?: Connect;
   readonly onConnect: (socket: Socket) => void;
+  /** Told what is thrown in a timer, or while a connection is taken. */
+  readonly onDefect?: (error: unknown, where: string) => void;
   readonly times?: DialTimes;
   /** What {@link TcpDialer.unreached} says may be different now. */
   readonly onChange?: () => void;
@@ -187,9 +189,17 @@ export class TcpDialer {
     this.options.onChange?.();
     if (resolver.hasNames) {
       const { emptyLookupMs, lookupMs } = this.times;
-      this.lookupTimer = setTimeout(() => void this.lookup(), isWhole ? lookupMs : emptyLookupMs).unref();
+      this.lookupTimer = setTimeout(() => this.lookAgain(), isWhole ? lookupMs : emptyLookupMs).unref();
     }
     return firstTries;
+  }
+
+  private lookAgain(): void {
+    this.lookup().catch((error: unknown) => {
+      this.options.onDefect?.(error, 'tcp.lookup');
+      if (this.isStopped) return;
+      this.lookupTimer = setTimeout(() => this.lookAgain(), this.times.lookupMs).unref();
+    });
   }
 
   private add(key: string, address: DialAddress, tried: () => void): void {
@@ -213,11 +223,26 @@ export class TcpDialer {
     this.dial(dial);
   }
 
+  /** Called by timers: a try that throws has failed, and is made again as any other one. */
   private dial(dial: Dial): void {
+    try {
+      this.tryOnce(dial);
+    } catch (error) {
+      this.options.onDefect?.(error, 'tcp.dial');
+      this.noteClose(dial);
+    }
+  }
+
+  private tryOnce(dial: Dial): void {
     dial.isHandedOver = false;
     const socket = (this.options.connect ?? connectPlain)(dial.address, connected => {
       dial.isHandedOver = true;
-      this.options.onConnect(connected);
+      try {
+        this.options.onConnect(connected);
+      } catch (error) {
+        this.options.onDefect?.(error, 'tcp.connect');
+        connected.destroy();
+      }
     });
     dial.socket = socket;
     dial.reason = undefined;

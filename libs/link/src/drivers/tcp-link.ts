@@ -95,6 +95,7 @@ export class TcpLink implements Link, TcpChannelEvents {
       connect: this.tls?.dialer(why => (this.refusal ??= why)),
       onConnect: socket => this.attach(socket, true),
       onChange: () => this.review(),
+      onDefect: (error, where) => events.onDefect?.(error, where),
       times,
     });
     this.review();
@@ -160,6 +161,10 @@ export class TcpLink implements Link, TcpChannelEvents {
     const id = channel.proved?.id ?? this.self?.id ?? '';
     if (!channel.isDialer || !this.roster?.includes(id)) return;
     this.dialer?.noteTwin(channel.socket, id, this.isThere(id));
+  }
+
+  onDefect(error: unknown, where: string): void {
+    this.events?.onDefect?.(error, where);
   }
 
   onFault(channel: TcpChannel, fault: GateError): void {
@@ -253,7 +258,15 @@ export class TcpLink implements Link, TcpChannelEvents {
         `A secret or TLS is needed to listen on ${address.host}: others can reach it (NESTGATE_SECRET)`,
       );
     }
-    this.listener = new TcpListener(socket => this.attach(socket, false), this.tls);
+    const accept = (socket: Socket): void => {
+      try {
+        this.attach(socket, false);
+      } catch (error) {
+        this.events?.onDefect?.(error, 'tcp.accept');
+        socket.destroy();
+      }
+    };
+    this.listener = new TcpListener(accept, this.tls);
     await this.listener.listen(address);
   }
 

@@ -32,6 +32,8 @@ export interface NodeFigures {
   /** True from the moment on when the node tells the others that it takes no new work. */
   readonly isDraining: boolean;
   readonly link: LinkFigures;
+  /** Errors that were thrown where nobody can catch them, since the start, by place: each is a defect of nestgate or of a hook. */
+  readonly defects: Readonly<Record<string, number>>;
   /** Since the last reading; measured from the first one on. */
   readonly loopDelay: LoopDelayFigures;
 }
@@ -49,7 +51,8 @@ export class NodeMetrics {
 
   /** The figures as they are now. The delay of the event loop is about the time since the last snapshot. */
   snapshot(): NodeFigures {
-    return { isDraining: this.node.info.draining, link: this.link(), loopDelay: this.loopDelay.read() };
+    const { info, defects } = this.node;
+    return { isDraining: info.draining, link: this.link(), defects: defects.counts, loopDelay: this.loopDelay.read() };
   }
 
   /** Those of the link alone, for health checks: they do not begin a new reading of the rest. */

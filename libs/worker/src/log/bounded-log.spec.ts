@@ -28,6 +28,27 @@ describe('BoundedLog', () => {
     expect(lines.join()).not.toContain('hunter2');
   });
 
+  it('never throws, whatever the logger or the error does', () => {
+    const poisoned = Object.defineProperty(new Error('x'), 'message', {
+      get: () => {
+        throw new Error('poison');
+      },
+    });
+    const log = new BoundedLog('Part');
+    log.error(poisoned, 'ws.message');
+    expect(lines).toEqual(['ws.message: An error that cannot be shown']);
+    for (const level of ['error', 'warn', 'log'] as const) {
+      jest.spyOn(Logger.prototype, level).mockImplementation(() => {
+        throw new Error('the disk is full');
+      });
+    }
+    for (let n = 0; n < 20; n++) log.error('a');
+    log.warn('b');
+    log.log('c');
+    // The line that tells of what was left out is written by a timer.
+    jest.advanceTimersByTime(1_001);
+  });
+
   it('writes ten lines of a level in a second, and how many more there were', () => {
     const log = new BoundedLog('Part');
     for (let n = 0; n < 5_000; n++) log.error(`e${n}`);

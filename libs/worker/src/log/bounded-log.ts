@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { errorText, logText } from '@nestgate/protocol';
+import { errorText, type ErrorText, logText } from '@nestgate/protocol';
 import { LineLimit } from './line-limit.js';
 
 /** Lines of one level in a second, unless told otherwise. */
@@ -8,7 +8,8 @@ const LINES_PER_SECOND = 10;
 /**
  * A logger for lines that somebody else can cause: a client, a peer, a server that is down. What it writes is on one line,
  * without control characters and of bounded length, the frames of a stack excepted; of an error it shows name, message and
- * stack only, because other properties may hold secrets. So many lines of a level come in a second, then one that says how many were left out.
+ * stack only, because other properties may hold secrets. It never throws: a logger of the application may, and lines are written
+ * where nobody can catch that. So many lines of a level come in a second, then one that says how many were left out.
  */
 export class BoundedLog {
   private readonly logger: Logger;
@@ -18,23 +19,44 @@ export class BoundedLog {
   constructor(context: string, linesPerSecond: number = LINES_PER_SECOND) {
     this.logger = new Logger(context);
     this.limit = new LineLimit(linesPerSecond, (level, unlogged) => {
-      this.logger.warn(`${unlogged} more lines (${level}) were not logged`);
+      quietly(() => this.logger.warn(`${unlogged} more lines (${level}) were not logged`));
     });
   }
 
-  /** An error, or a text that says what went wrong. */
-  error(what: unknown): void {
+  /** An error, or a text that says what went wrong. `where` stands before it. */
+  error(what: unknown, where?: string): void {
     if (!this.limit.admits('error')) return;
-    const { line, stack } = errorText(what);
-    if (stack === undefined) this.logger.error(line);
-    else this.logger.error(line, stack);
+    quietly(() => {
+      const { line, stack } = textOf(what);
+      const place = where === undefined ? '' : `${where}: `;
+      if (stack === undefined) this.logger.error(place + line);
+      else this.logger.error(place + line, stack);
+    });
   }
 
   warn(text: string): void {
-    if (this.limit.admits('warn')) this.logger.warn(logText(text));
+    if (this.limit.admits('warn')) quietly(() => this.logger.warn(logText(text)));
   }
 
   log(text: string): void {
-    if (this.limit.admits('log')) this.logger.log(logText(text));
+    if (this.limit.admits('log')) quietly(() => this.logger.log(logText(text)));
+  }
+}
+
+/** There is nobody to tell of a logger that fails. */
+function quietly(write: () => void): void {
+  try {
+    write();
+  } catch {
+    // Its lines are lost.
+  }
+}
+
+/** The text of an error, also of one that throws when it is looked at. */
+function textOf(what: unknown): ErrorText {
+  try {
+    return errorText(what);
+  } catch {
+    return { line: 'An error that cannot be shown', stack: undefined };
   }
 }

@@ -86,6 +86,6 @@ export function createNode(role: NodeRole, link: Link, options: NodeOptions): Li
     link,
     gateWait,
     self: { id, role, epoch: Date.now().toString(36), modules: [], draining: false },
-    onDefect: error => log.error(error),
+    onDefect: (error, where) => log.error(error, where),
   });
 }

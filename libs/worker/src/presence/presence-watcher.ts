@@ -152,7 +152,10 @@ export class PresenceWatcher {
     clearTimeout(this.leaving.get(gate));
     this.leaving.set(
       gate,
-      setTimeout(() => this.drop(gate), GRACE_MS),
+      setTimeout(
+        this.node.defects.guard('worker.presence', () => this.drop(gate)),
+        GRACE_MS,
+      ),
     );
   }
 

@@ -69,9 +69,14 @@ export function pipelineErrorBody(error: unknown): ErrorBody {
  * not travel over the link, where others are bounded.
  */
 export function clientErrorBody(error: unknown): ErrorBody {
-  if (error instanceof GateError) return boundErrorBody(gateErrorBody(error));
-  if (error instanceof HttpException) return boundErrorBody(httpErrorBody(error));
-  return error instanceof RpcException ? boundErrorBody(pipelineErrorBody(error.getError())) : INTERNAL;
+  try {
+    if (error instanceof GateError) return boundErrorBody(gateErrorBody(error));
+    if (error instanceof HttpException) return boundErrorBody(httpErrorBody(error));
+    return error instanceof RpcException ? boundErrorBody(pipelineErrorBody(error.getError())) : INTERNAL;
+  } catch {
+    // One that throws when it is looked at.
+    return INTERNAL;
+  }
 }
 
 const FORBIDDEN_RESOURCE = 'Forbidden resource';

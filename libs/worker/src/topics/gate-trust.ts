@@ -32,7 +32,8 @@ export class GateTrust {
 
   start(): void {
     this.lookedAt = performance.now();
-    this.timer = setInterval(() => this.look(performance.now()), LOOK_MS).unref();
+    const look = this.node.defects.guard('worker.trust', () => this.look(performance.now()));
+    this.timer = setInterval(look, LOOK_MS).unref();
   }
 
   stop(): void {
@@ -62,19 +63,26 @@ export class GateTrust {
     for (const peer of this.node.peers.values()) {
       if (peer.isSelf || peer.info.role !== 'gate' || this.suspects.has(peer)) continue;
       this.suspects.add(peer);
-      void this.ask(peer);
+      this.ask(peer).catch((error: unknown) => this.node.reportDefect(error, 'worker.trust'));
     }
   }
 
   private async ask(gate: Peer): Promise<void> {
-    const pending = new PendingCall(sessionContract.sync);
-    this.node.request(gate, sessionContract.sync, undefined, pending, performance.now() + ANSWER_MS);
-    const counts = await pending.promise.then(
-      () => true,
-      () => false,
-    );
+    const counts = await this.hasAnswered(gate);
     if (!this.suspects.delete(gate)) return;
     if (counts) this.events.onTrusted(gate);
     else this.events.onGivenUp(gate);
+  }
+
+  /** A question that cannot be sent is not answered. */
+  private async hasAnswered(gate: Peer): Promise<boolean> {
+    const pending = new PendingCall(sessionContract.sync);
+    try {
+      this.node.request(gate, sessionContract.sync, undefined, pending, performance.now() + ANSWER_MS);
+      await pending.promise;
+      return true;
+    } catch {
+      return false;
+    }
   }
 }

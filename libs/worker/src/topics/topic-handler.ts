@@ -37,7 +37,12 @@ export class TopicHandler {
 
   /** What the client is told of what {@link call} has thrown, or its promise or stream has ended with. */
   errorBody(error: unknown): ErrorBody {
-    return this.plain ? plainErrorBody(error) : pipelineErrorBody(error);
+    try {
+      return this.plain ? plainErrorBody(error) : pipelineErrorBody(error);
+    } catch {
+      // An error of the application that throws when it is looked at.
+      return new GateError('INTERNAL').toBody();
+    }
   }
 
   /**

@@ -35,7 +35,7 @@ export class TopicRunner implements TaskOwner {
   private readonly logger = new BoundedLog('GateTransport');
   private readonly lanes: LaneTable<TopicTask>;
   private readonly turns: FairTurns<ClientLane<TopicTask>>;
-  private readonly wheel = new DeadlineWheel();
+  private readonly wheel: DeadlineWheel;
   private running = 0;
   private onIdle: (() => void) | undefined;
 
@@ -45,6 +45,7 @@ export class TopicRunner implements TaskOwner {
     private readonly runInTrace?: RunInTrace,
     private readonly currentClient?: CurrentClient,
   ) {
+    this.wheel = new DeadlineWheel(undefined, error => node.reportDefect(error, 'worker.deadline'));
     this.lanes = new LaneTable(createCaller(node, sessionContract));
     this.turns = new FairTurns(node, lane => this.takeTurn(lane));
     this.trust = new GateTrust(node, {
@@ -234,9 +235,15 @@ export class TopicRunner implements TaskOwner {
   }
 
   private settle(task: TopicTask, value: unknown): void {
-    // Most results are no objects, and asking one of those for its methods is slow.
-    if (typeof value === 'object' && isObservable(value)) this.settleStream(task, value);
-    else this.succeed(task, value);
+    try {
+      // Most results are no objects, and asking one of those for its methods is slow.
+      if (typeof value === 'object' && isObservable(value)) this.settleStream(task, value);
+      else this.succeed(task, value);
+    } catch (error) {
+      // A result that throws when it is looked at. A promise has called this: nobody else would hear of it.
+      this.node.reportDefect(error, 'worker.result');
+      this.fail(task, new GateError('INTERNAL').toBody());
+    }
   }
 
   /** The reply of a stream is its last value, as with Nest's HTTP routes. */

@@ -102,10 +102,10 @@ class MemoryLink implements Link {
 
   /** In the async context of this node: a batch that is full is sent in the midst of a handler, whose context is its own. */
   private take(from: NodeInfo, frame: Buffer): void {
-    this.scope.runInAsyncScope(this.hand, this, from, frame);
+    this.scope.runInAsyncScope(this.hand, undefined, from, frame);
   }
 
-  private hand(this: MemoryLink, from: NodeInfo, frame: Buffer): void {
+  private readonly hand = (from: NodeInfo, frame: Buffer): void => {
     this.events?.onFrame(from.id, frame);
-  }
+  };
 }

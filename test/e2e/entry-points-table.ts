@@ -4,6 +4,7 @@
  * clears a timer, destroys a socket or counts.
  */
 export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
+  'libs/gate/src/connection/burst-budget.ts': ['setInterval('],
   'libs/gate/src/connection/client-lifecycle.ts': ['setTimeout(', 'setTimeout('],
   'libs/gate/src/connection/drain-queue.ts': ['queueMicrotask('],
   'libs/gate/src/connection/gate-ws-adapter.ts': [
@@ -33,6 +34,8 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
     "socket.on('error'",
     "socket.once('close'",
     "socket.on('error'",
+    'setTimeout(',
+    "socket.once('close'",
   ],
   'libs/gate/src/connection/tcp-connection.ts': [
     "socket.on('data'",
@@ -53,10 +56,19 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
     "server.on('secureConnection'",
     "server.once('error'",
   ],
-  'libs/gate/src/connection/ws-connection.ts': ["ws.on('message'", "ws.on('ping'", "ws.on('error'", "ws.on('close'"],
+  'libs/gate/src/connection/ws-connection.ts': [
+    "ws.on('message'",
+    "ws.on('ping'",
+    "ws.on('pong'",
+    "ws.on('error'",
+    "ws.on('close'",
+  ],
   'libs/gate/src/gate.ts': ['setTimeout('],
   'libs/gate/src/hub/heartbeat.ts': ['setInterval('],
+  'libs/gate/src/hub/presence-feed.ts': ['setInterval('],
+  'libs/gate/src/hub/standstill.ts': ['setInterval('],
   'libs/gate/src/routing/client-events.ts': ['setTimeout('],
+  'libs/gate/src/routing/startup-window.ts': ['setTimeout(', 'setTimeout('],
   'libs/gate/src/session/login-rules.ts': ['setTimeout('],
   'libs/gate/src/storage/bounded-storage.ts': ['setTimeout('],
   'libs/gate/src/storage/breaker.ts': ['setTimeout('],
@@ -66,6 +78,7 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   'libs/link/src/drivers/nats-claim.ts': ['setTimeout('],
   'libs/link/src/drivers/nats-greeting.ts': ["socket.on('error'"],
   'libs/link/src/drivers/nats-link.ts': ['setInterval(', 'setTimeout('],
+  'libs/link/src/drivers/nats-reach.ts': ['setTimeout('],
   'libs/link/src/drivers/tcp-channel.ts': [
     "socket.on('data'",
     "socket.on('drain'",
@@ -97,12 +110,15 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
     "socket.once('close'",
     "server.on('tlsClientError'",
   ],
+  'libs/link/src/exchange.ts': ['queueMicrotask('],
+  'libs/link/src/first-gate.ts': ['setTimeout('],
   'libs/link/src/outbound.ts': ['setImmediate(', 'setInterval('],
   'libs/link/src/own-queue.ts': ['setImmediate('],
   'libs/worker/src/client/gate-client-proxy.ts': ['setImmediate(', 'setTimeout('],
-  'libs/worker/src/client/gate-peers.ts': ['setTimeout(', 'setTimeout(', 'setTimeout('],
   'libs/worker/src/log/line-limit.ts': ['setTimeout('],
-  'libs/worker/src/presence/presence-watcher.ts': ['setTimeout('],
+  'libs/worker/src/node/node.providers.ts': ['setTimeout('],
+  'libs/worker/src/presence/presence-watcher.ts': ['setInterval(', 'setTimeout('],
+  'libs/worker/src/topics/fair-turns.ts': ['setImmediate(', 'setImmediate('],
   'libs/worker/src/topics/gate-transport.ts': ['setTimeout('],
   'libs/worker/src/topics/gate-trust.ts': ['setInterval('],
   'libs/worker/src/topics/topic-runner.ts': ['setTimeout('],

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { MetricsModule } from '@nestgate-app/common';
 import { HandlersModule } from '@nestgate-app/handlers';
 import { GateCounters } from '@nestgate/gate';
+import { LinkNode } from '@nestgate/link';
 import { createTestCluster, type TestCluster } from '@nestgate/testing';
 import { Test } from '@nestjs/testing';
 import { WorkerModule } from '@nestgate/worker';
@@ -57,6 +58,7 @@ describe('docs/metrics.md', () => {
     counters.add('revocations_forgotten', 'full');
     counters.add('calls_dropped', 'stale');
     counters.add('limits_exceeded', 'groups');
+    cluster.gate.app.get(LinkNode).defects.report('nothing', 'handler');
     expect(exposed(await scrape(cluster.gate.port))).toEqual(documented(...TABLES));
 
     const stats = await fetch(`http://127.0.0.1:${cluster.gate.port}/stats`);
@@ -68,6 +70,7 @@ describe('docs/metrics.md', () => {
     const imports = [WorkerModule.forRoot({}), MetricsModule.forRoot({ registry })];
     const module = await Test.createTestingModule({ imports }).compile();
     await module.init();
+    module.get(LinkNode).defects.report('nothing', 'handler');
     try {
       const metrics = new MetricsPage(await registry.metrics());
       expect(exposed(metrics)).toEqual(documented('Every app', 'Handlers', 'The process'));

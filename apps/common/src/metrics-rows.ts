@@ -66,6 +66,12 @@ export const NODE_ROWS: readonly MetricRow<NodeFigures>[] = [
     'Errors that were cut before they were sent.',
     f => f.link.counters.truncated,
   ),
+  counter(
+    'nestgate_defects_total',
+    'Errors that nothing expected, by where they were caught: defects of a hook, or of nestgate.',
+    f => f.defects,
+    'place',
+  ),
   gauge(
     'nestgate_event_loop_delay_seconds',
     'How late the event loop was since the last reading: half of the time, 99 % of the time, at most.',

@@ -13,7 +13,7 @@ export interface ExchangeHost {
   readonly own: OwnQueue;
   readonly outbound: Outbound;
   readonly counters: LinkCounters;
-  reportDefect(error: unknown): void;
+  reportDefect(error: unknown, where?: string): void;
 }
 
 /** The requests and answers that a node sends: to others as bytes, to itself as they are. */
@@ -83,8 +83,8 @@ export class Exchange implements Replier {
     outbound.wrote(peer, urgent);
   }
 
-  reportDefect(error: unknown): void {
-    this.host.reportDefect(error);
+  reportDefect(error: unknown, where?: string): void {
+    this.host.reportDefect(error, where);
   }
 
   /**
@@ -98,7 +98,7 @@ export class Exchange implements Replier {
       try {
         pending.refuse(coded);
       } catch (defect) {
-        this.reportDefect(defect);
+        this.reportDefect(defect, 'link.request');
       }
     });
   }

@@ -82,7 +82,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
     const { dispatcher, counters, gaps, joined } = this;
     const outbound = new Outbound(this.link, this);
     const own = new OwnQueue(this);
-    const reportDefect = (error: unknown): void => this.reportDefect(error);
+    const reportDefect = (error: unknown, where?: string): void => this.reportDefect(error, where);
     this.outbound = outbound;
     this.own = own;
     this.exchange = new Exchange({ own, outbound, counters, reportDefect });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import type { LinkNode } from '@nestgate/link';
 import type { ClientAgent } from '../connection/client-agent.js';
 import { SessionExpiry } from './session-expiry.js';
 
@@ -10,7 +11,7 @@ describe('SessionExpiry', () => {
 
   beforeEach(() => {
     jest.useFakeTimers({ now: NOW });
-    expiry = new SessionExpiry();
+    expiry = new SessionExpiry({ reportDefect: () => undefined } as unknown as LinkNode);
   });
   afterEach(() => {
     expiry.onApplicationShutdown();

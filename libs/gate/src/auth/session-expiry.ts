@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { Deadline, DeadlineWheel } from '@nestgate/link';
+import { Deadline, DeadlineWheel, LinkNode } from '@nestgate/link';
 import { CLOSE } from '@nestgate/protocol';
-import { assertMoment, BoundedLog } from '@nestgate/worker';
+import { assertMoment } from '@nestgate/worker';
 import type { ClientAgent } from '../connection/client-agent.js';
 
 /** The reason with which a client is closed whose credentials have expired. */
@@ -23,9 +23,12 @@ class Expiry extends Deadline {
  */
 @Injectable()
 export class SessionExpiry implements OnApplicationShutdown {
-  private readonly log = new BoundedLog(SessionExpiry.name);
-  private readonly wheel = new DeadlineWheel(undefined, error => this.log.error(error));
+  private readonly wheel: DeadlineWheel;
   private readonly expiries = new Map<ClientAgent, Expiry>();
+
+  constructor(node: LinkNode) {
+    this.wheel = new DeadlineWheel(undefined, error => node.reportDefect(error, 'auth.expiry'));
+  }
 
   /** How many clients have an expiry. */
   get size(): number {

@@ -11,12 +11,17 @@ class FakeQueue implements Bursting {
   slowAt = -1;
   takenBytes = 0;
   slow = 0;
+  defects = 0;
   heldBytes = 0;
 
   constructor(private readonly budget: BurstBudget) {}
 
   get isAboveSoftBound(): boolean {
     return this.heldBytes > limits.sendBuffBytes;
+  }
+
+  onDefect(): void {
+    this.defects++;
   }
 
   /** Holds so much more, if it may. */

@@ -26,6 +26,8 @@ export interface Bursting {
   readonly takenBytes: number;
   /** Its client is slow: the queue has to go back within its soft bound, at once. */
   onSlow(): void;
+  /** A look at it has thrown: its client ends, and the others of the look are looked at all the same. Never throws. */
+  onDefect(error: unknown): void;
 }
 
 /** A queue above its soft bound. */
@@ -144,10 +146,15 @@ export class BurstBudget {
     this.clock += Math.min(now - this.lookedAt, MAX_LATE * this.everyMs);
     this.lookedAt = now;
     for (const burst of this.bursts) {
-      this.noteProgress(burst);
-      // A timer may be early by a part of a millisecond.
-      if (this.clock - burst.progressAt >= this.limits.slowClientTimeout - 1) this.cut(burst, 'stalled');
-      else this.update(burst);
+      try {
+        this.noteProgress(burst);
+        // A timer may be early by a part of a millisecond.
+        if (this.clock - burst.progressAt >= this.limits.slowClientTimeout - 1) this.cut(burst, 'stalled');
+        else this.update(burst);
+      } catch (error) {
+        this.end(burst);
+        burst.queue.onDefect(error);
+      }
     }
   };
 

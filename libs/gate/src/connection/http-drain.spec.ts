@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { Defects } from '@nestgate/link';
 import fc from 'fast-check';
 import { HttpDrain } from './http-drain.js';
 
@@ -28,7 +29,7 @@ class FakeSocket extends EventEmitter {
 /** A server of which a test makes the events. */
 class Stage {
   readonly server = new EventEmitter();
-  readonly drain = new HttpDrain(this.server as unknown as Server);
+  readonly drain = new HttpDrain(this.server as unknown as Server, new Defects(undefined));
   readonly sockets: FakeSocket[] = [];
 
   connect(): FakeSocket {
@@ -117,7 +118,7 @@ describe('connections without a whole request', () => {
   it('can be known to two of one server', () => {
     const stage = new Stage();
     const first = stage.drain;
-    const second = new HttpDrain(stage.server as unknown as Server);
+    const second = new HttpDrain(stage.server as unknown as Server, new Defects(undefined));
     const [upgraded, waiting] = [stage.connect(), stage.connect()];
     for (const drain of [second, first]) drain.release(upgraded as unknown as Socket);
     expect([first.size, second.size]).toEqual([1, 1]);
@@ -157,7 +158,7 @@ describe('connections of a TLS server', () => {
     server = createServer({ cert, key: readFileSync(join(dir, 'key')) }, (_request, response) => {
       answers.push(response);
     });
-    drain = new HttpDrain(server);
+    drain = new HttpDrain(server, new Defects(undefined));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     ({ port } = server.address() as AddressInfo);

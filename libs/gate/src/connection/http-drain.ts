@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
+import type { Defects } from '@nestgate/link';
 import { SocketList } from './socket-list.js';
 
 const IN_HAND = Symbol('requests in hand');
@@ -25,7 +26,18 @@ export class HttpDrain {
   private readonly onClose: (this: Socket) => void;
   private readonly onUnsecuredClose: (this: Socket) => void;
 
-  constructor(private readonly server: Server) {
+  private readonly onUnsecured: (socket: Socket) => void;
+  private readonly onConnection: (socket: Socket) => void;
+  private readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
+
+  /** `defects` is told what its listeners throw. */
+  constructor(
+    private readonly server: Server,
+    defects: Defects,
+  ) {
+    this.onUnsecured = defects.guard('http.connection', socket => this.noteUnsecured(socket));
+    this.onConnection = defects.guard('http.connection', socket => this.noteConnection(socket));
+    this.onRequest = defects.guard('http.request', (request, response) => this.noteRequest(request, response));
     const { waiting, unsecured } = this;
     this.onClose = function () {
       waiting.remove(this);
@@ -60,12 +72,12 @@ export class HttpDrain {
     for (const socket of [...this.waiting.all(), ...this.unsecured.values()]) socket.destroy();
   }
 
-  private readonly onUnsecured = (socket: Socket): void => {
+  private noteUnsecured(socket: Socket): void {
     this.unsecured.set(endOf(socket), socket);
     socket.on('close', this.onUnsecuredClose);
-  };
+  }
 
-  private readonly onConnection = (socket: Socket): void => {
+  private noteConnection(socket: Socket): void {
     if (this.connected === 'secureConnection') {
       const end = endOf(socket);
       this.unsecured.get(end)?.off('close', this.onUnsecuredClose);
@@ -73,9 +85,9 @@ export class HttpDrain {
     }
     this.waiting.add(socket);
     socket.on('close', this.onClose);
-  };
+  }
 
-  private readonly onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+  private noteRequest(request: IncomingMessage, response: ServerResponse): void {
     const socket: Counting = request.socket;
     this.waiting.remove(socket);
     socket[IN_HAND] = (socket[IN_HAND] ?? 0) + 1;
@@ -85,7 +97,7 @@ export class HttpDrain {
       socket[IN_HAND] = left;
       if (left === 0 && !socket.destroyed) this.waiting.add(socket);
     });
-  };
+  }
 }
 
 /** The client's end of a connection. A socket that has been asked for it once still knows it when it is closed. */

@@ -169,7 +169,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     socket.once('close', () => clearTimeout(timer));
     void this.startup.whenOver().then(() => {
       clearTimeout(timer);
-      this.accept(socket, codec);
+      this.guarded(socket, () => this.accept(socket, codec));
     });
   }
 }

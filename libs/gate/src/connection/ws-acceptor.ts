@@ -28,11 +28,6 @@ import { asSocket, WsConnection } from './ws-connection.js';
 
 /** A message in more fragments than this is an attack. */
 const MAX_FRAGMENTS = 64;
-/**
- * Pongs of a client that its socket has not taken. A client that sends pings and does not read is cut there: twice what it may
- * send at once.
- */
-const MAX_UNREAD_PONGS = 60;
 /** How long a client may take to answer a close frame, in milliseconds. */
 const CLOSE_HANDSHAKE_MS = 2_000;
 const DEFAULT_CODEC = 'gate.json';
@@ -95,12 +90,12 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
           socket.destroy();
         });
       },
-      socket => this.refuse(socket, NOT_FOUND),
-      socket => this.httpDrain?.release(asSocket(socket)),
+      this.defects.guard('ws.stray', socket => this.refuse(socket, NOT_FOUND)),
+      this.defects.guard('ws.stray', socket => this.httpDrain?.release(asSocket(socket))),
       this.options.overTime,
     );
     server.on('clientError', this.onClientError);
-    this.httpDrain = new HttpDrain(server);
+    this.httpDrain = new HttpDrain(server, this.defects);
     this.wss = this.adapter.open({
       clientTracking: false,
       perMessageDeflate: false,
@@ -108,7 +103,6 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       autoPong: false,
       maxPayload: this.options.maxPackSize,
       maxFragments: MAX_FRAGMENTS,
-      maxPendingAutoPongs: MAX_UNREAD_PONGS,
       closeTimeout: CLOSE_HANDSHAKE_MS,
       handleProtocols: (_offered: Set<string>, request: IncomingMessage) => this.chosen.get(request) ?? false,
     } as Parameters<GateWsAdapter['open']>[0]);

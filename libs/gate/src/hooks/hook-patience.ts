@@ -1,16 +1,17 @@
-import { Deadline, DeadlineWheel } from '@nestgate/link';
+import { Deadline, DeadlineWheel, type ReportDefect } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import type { BoundedLog } from '@nestgate/worker';
 
 /** Bounds how long hooks may take: what waits for one that never ends would wait for ever. One timer for all of them. */
 export class HookPatience {
-  private readonly wheel = new DeadlineWheel(undefined, error => this.log.error(error));
+  private readonly wheel = new DeadlineWheel(undefined, error => this.reportDefect(error, 'hooks'));
 
   /** `hooks`: what they are called in the log. */
   constructor(
     private readonly limitMs: number,
     private readonly log: BoundedLog,
     private readonly hooks: string,
+    private readonly reportDefect: ReportDefect,
   ) {}
 
   /** Ends as the hook does, or with `TIMEOUT`. */

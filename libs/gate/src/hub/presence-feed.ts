@@ -57,7 +57,8 @@ export class PresenceFeed {
   /** Tells of all that is here now; what changes later comes after it. */
   private begin(watcher: Peer): void {
     this.watchers.set(watcher, 0);
-    this.timer ??= setInterval(() => this.tell(about('mark')), PRESENCE_MARK_MS).unref();
+    const mark = this.node.defects.guard('presence.mark', () => this.tell(about('mark')));
+    this.timer ??= setInterval(mark, PRESENCE_MARK_MS).unref();
     this.notify(watcher, about('reset'));
     for (const userId of this.present.uids.names()) this.notify(watcher, about('online', userId));
     for (const group of this.present.groups.names()) {

@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { inAsyncScope } from '@nestgate/link';
+import { inAsyncScope, LinkNode } from '@nestgate/link';
 import { type Body, BodyKind, GateError, isTopic } from '@nestgate/protocol';
 import { BoundedLog, clientErrorBody, encodeBody } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
@@ -22,8 +22,9 @@ export class Pusher implements OnApplicationShutdown {
     hook: SendMessageHook,
     private readonly counters: GateCounters,
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
+    node: LinkNode,
   ) {
-    this.patience = new HookPatience(requestTimeout, this.log, 'SendMessageHook');
+    this.patience = new HookPatience(requestTimeout, this.log, 'SendMessageHook', node.defects.report);
     this.hook = hook instanceof OpenSendMessageHook ? undefined : hook;
   }
 

@@ -84,7 +84,8 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
 
   onApplicationBootstrap(): void {
     this.lookedAt = performance.now();
-    this.timer = setInterval(() => this.look(performance.now()), LOOK_MS).unref();
+    const look = this.node.defects.guard('standstill', () => this.look(performance.now()));
+    this.timer = setInterval(look, LOOK_MS).unref();
   }
 
   onModuleDestroy(): void {
@@ -123,7 +124,8 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
   private look(now: number): void {
     const before = this.lookedAt;
     this.lookedAt = now;
-    if (now - before > PAUSE_MS) void this.compareAll(before, now);
+    if (now - before <= PAUSE_MS) return;
+    this.compareAll(before, now).catch((error: unknown) => this.node.reportDefect(error, 'standstill'));
   }
 
   private hold(handle: (args: unknown, call: IncomingCall) => unknown, args: unknown, call: IncomingCall): unknown {
@@ -148,9 +150,13 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
     this.left.clear();
     const until = now + COMPARE_MS;
     const others = [...this.node.peers.values()].filter(({ isSelf }) => !isSelf);
-    await Promise.all(others.map(({ info }) => this.compare(info.id, info.role === 'gate', until)));
-    this.isHolding = false;
-    this.release();
+    try {
+      await Promise.all(others.map(({ info }) => this.compare(info.id, info.role === 'gate', until)));
+    } finally {
+      // Whatever has happened, what is held must not wait for ever.
+      this.isHolding = false;
+      this.release();
+    }
   }
 
   /** Asks a node until it has answered, which says that it counts on this gate, and if it is a gate, that it has told all. */

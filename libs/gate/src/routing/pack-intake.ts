@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { inAsyncScope } from '@nestgate/link';
+import { inAsyncScope, LinkNode } from '@nestgate/link';
 import { type Body, BodyKind, type ErrorBody, NO_BODY } from '@nestgate/protocol';
 import { BoundedLog, clientErrorBody, encodeBody, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
@@ -32,8 +32,9 @@ export class PackIntake implements OnApplicationShutdown {
     private readonly recvPackHandler: RecvPackHandler,
     private readonly routeHandler: RouteHandler,
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
+    node: LinkNode,
   ) {
-    this.patience = new HookPatience(requestTimeout, this.log, 'RecvPackHandler or RouteHandler');
+    this.patience = new HookPatience(requestTimeout, this.log, 'RecvPackHandler or RouteHandler', node.defects.report);
     this.hasRecvHook = !(recvPackHandler instanceof ForwardingRecvPackHandler);
     this.hasRouteHook = !(routeHandler instanceof OpenRouteHandler);
   }

@@ -40,7 +40,7 @@ export class StartupWindow implements OnApplicationBootstrap, OnModuleDestroy {
     if (this.isOver) return;
     // Whoever starts the node is told when it cannot join.
     this.node.open().then(
-      () => this.begin(),
+      this.node.defects.guard('startup', () => this.begin()),
       () => undefined,
     );
   }

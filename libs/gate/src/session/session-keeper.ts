@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import type { SessionSnapshot, Settings } from '@nestgate/link';
+import { LinkNode, type SessionSnapshot, type Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { assertMoment, assertName, BoundedLog, type Credentials } from '@nestgate/worker';
+import { assertMoment, assertName, type Credentials } from '@nestgate/worker';
 import { Revocations, type ShownCredentials } from '../auth/revocations.js';
 import { Revoker } from '../auth/revoker.js';
 import { AUTH_EXPIRED, SessionExpiry } from '../auth/session-expiry.js';
@@ -34,7 +34,6 @@ export interface BindCredentials extends Credentials {
  */
 @Injectable()
 export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
-  private readonly log = new BoundedLog(SessionKeeper.name);
   private readonly storage: BoundedStorage;
   private readonly heartbeat: StorageHeartbeat;
   /** The last change of a session that is not done yet. */
@@ -54,9 +53,10 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     private readonly expiry: SessionExpiry,
     storage: StorageHandler,
     private readonly counters: GateCounters,
+    node: LinkNode,
   ) {
     this.storage = new BoundedStorage(storage, counters);
-    this.heartbeat = new StorageHeartbeat(this.storage, hub, error => this.log.error(error, 'storage heartbeat'));
+    this.heartbeat = new StorageHeartbeat(this.storage, hub, error => node.reportDefect(error, 'storage.heartbeat'));
   }
 
   onApplicationBootstrap(): void {

@@ -113,6 +113,7 @@ export class NatsLink implements Link {
         if (!this.closing) events.onPeer(change);
       },
       onSign: () => this.settle(false),
+      onDefect: (error, where) => events.onDefect?.(error, where),
     });
     this.opened = { line, room, events };
     for (const channel of this.channels) room.join(channel);

@@ -14,6 +14,8 @@ export interface NatsReachHost {
   /** A node that this one has met on each other server, by the server's id. */
   others(): ReadonlyMap<string, NatsMember>;
   sendReach(member: NatsMember, body: Buffer): void;
+  /** A timer's callback has thrown. Never throws. */
+  onDefect(error: unknown): void;
 }
 
 /** One question to all other servers. */
@@ -90,8 +92,14 @@ export class NatsReach {
       if (!asked.reached.has(server)) this.host.sendReach(member, body);
     }
     asked.timer = setTimeout(() => {
-      if (performance.now() > asked.until || this.isComplete(asked)) asked.end();
-      else this.send(number, asked);
+      try {
+        if (performance.now() > asked.until || this.isComplete(asked)) asked.end();
+        else this.send(number, asked);
+      } catch (error) {
+        this.host.onDefect(error);
+        // Whoever joins a channel does not wait for ever.
+        asked.end();
+      }
     }, AGAIN_MS).unref();
   }
 

@@ -51,6 +51,7 @@ describe('NatsRoom', () => {
     onFrame: () => undefined,
     onPeer: () => undefined,
     onSign: () => undefined,
+    onDefect: () => undefined,
   });
 
   function connection(): FakeConnection {

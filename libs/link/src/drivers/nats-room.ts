@@ -15,6 +15,8 @@ export interface NatsRoomEvents {
   onPeer(change: PeerChange): void;
   /** A node has said something of itself. */
   onSign(): void;
+  /** A timer's callback has thrown. Never throws. */
+  onDefect(error: unknown, where: string): void;
 }
 
 /** The cluster as one node sees it: who is there, and what of the traffic is for it. */
@@ -96,6 +98,10 @@ export class NatsRoom implements NatsMembersHost, NatsReachHost {
 
   sendReach(member: NatsMember, body: Buffer): void {
     this.line.say(member.subject, reachPart(member.head, body), member.lost);
+  }
+
+  onDefect(error: unknown): void {
+    this.events.onDefect(error, 'nats.reach');
   }
 
   post(member: NatsMember, body: Buffer): void {

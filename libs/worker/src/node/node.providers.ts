@@ -30,7 +30,10 @@ export class NodeLifecycle implements OnApplicationBootstrap, OnApplicationShutd
 
   async onApplicationBootstrap(): Promise<void> {
     // Before the link is open: that may take until there is a server.
-    this.timer ??= setTimeout(() => this.warnOfMissing(), WARN_AFTER_MS).unref();
+    this.timer ??= setTimeout(
+      this.node.defects.guard('node.warn', () => this.warnOfMissing()),
+      WARN_AFTER_MS,
+    ).unref();
     await this.node.open();
   }
 

@@ -70,7 +70,8 @@ export class PresenceWatcher {
     private readonly handlers: ReadonlyMap<string, MessageHandler>,
   ) {
     this.turns = new FairTurns(node, line => this.startNext(line));
-    this.timer = setInterval(() => this.askSilent(), PRESENCE_MARK_MS).unref();
+    const askSilent = node.defects.guard('worker.presence', () => this.askSilent());
+    this.timer = setInterval(askSilent, PRESENCE_MARK_MS).unref();
     node.dispatcher.serve(presenceContract, { notice: (notice, { peer }) => this.take(peer, notice) });
     this.listening = [
       node.onPeer(change => {

@@ -31,7 +31,7 @@ export class FairTurns<T extends TurnTaker> {
 
   /** `start` starts the next piece of work of one. */
   constructor(
-    private readonly node: Pick<LinkNode, 'turn'>,
+    private readonly node: Pick<LinkNode, 'turn' | 'reportDefect'>,
     private readonly start: (taker: T) => void,
   ) {}
 
@@ -84,7 +84,12 @@ export class FairTurns<T extends TurnTaker> {
       const taker = queue.shift();
       if (!taker) break;
       taker.isQueued = false;
-      this.start(taker);
+      try {
+        this.start(taker);
+      } catch (error) {
+        // The turns of the others go on.
+        this.node.reportDefect(error, 'worker.turn');
+      }
       if (taker.canStart) this.add(taker, true);
     } while (performance.now() < this.endsAt);
     this.isScheduled = false;

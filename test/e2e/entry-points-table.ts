@@ -123,3 +123,83 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   'libs/worker/src/topics/gate-trust.ts': ['setInterval('],
   'libs/worker/src/topics/topic-runner.ts': ['setTimeout('],
 };
+
+/** Where a test has a callback of a file throw, and how that test is called; or why none can. */
+export type Injection = readonly [test: string, title: string] | { readonly cannot: string };
+
+const POISON = 'test/e2e/poison.e2e-spec.ts';
+
+/** For each file of {@link ENTRY_POINTS}. */
+export const INJECTIONS: Readonly<Record<string, Injection>> = {
+  'libs/gate/src/connection/burst-budget.ts': [
+    'libs/gate/src/connection/burst-budget.spec.ts',
+    'a queue that throws when it is looked at',
+  ],
+  'libs/gate/src/connection/client-lifecycle.ts': {
+    cannot: 'They settle a promise, or cut a connection with `ClientAgent.cut`, which catches.',
+  },
+  'libs/gate/src/connection/drain-queue.ts': [POISON, 'a connection, when it is written to, ends'],
+  'libs/gate/src/connection/gate-ws-adapter.ts': {
+    cannot: 'They destroy a socket, or answer with a fixed text; `WsAcceptor` guards what it passes.',
+  },
+  'libs/gate/src/connection/http-drain.ts': [POISON, 'a listener of HTTP requests does not matter'],
+  'libs/gate/src/connection/tcp-acceptor.ts': [POISON, 'a connection of TCP, when it is set up, ends'],
+  'libs/gate/src/connection/tcp-connection.ts': [POISON, 'an agent of TCP, when data comes, ends its connection'],
+  'libs/gate/src/connection/tls-files.ts': {
+    cannot: 'Reading files and setting the context are in a try; the rest is a log line, which never throws.',
+  },
+  'libs/gate/src/connection/ws-acceptor.ts': [POISON, 'when its agent is made ends that connection'],
+  'libs/gate/src/connection/ws-connection.ts': [POISON, 'an agent, when a message comes, ends its connection'],
+  'libs/gate/src/gate.ts': { cannot: 'It settles a promise.' },
+  'libs/gate/src/hub/heartbeat.ts': [POISON, 'heartbeat ends that client only'],
+  'libs/gate/src/hub/presence-feed.ts': [POISON, 'presence.mark'],
+  'libs/gate/src/hub/standstill.ts': [POISON, 'standstill'],
+  'libs/gate/src/routing/client-events.ts': { cannot: 'It settles a promise.' },
+  'libs/gate/src/routing/startup-window.ts': { cannot: 'They clear timers and settle a promise.' },
+  'libs/gate/src/session/login-rules.ts': {
+    cannot: 'Nothing of the application runs there; a driver that throws ends in `Outbound.hand`.',
+  },
+  'libs/gate/src/storage/bounded-storage.ts': { cannot: 'It rejects a promise.' },
+  'libs/gate/src/storage/breaker.ts': { cannot: 'It rejects a promise.' },
+  'libs/gate/src/storage/redis-storage.ts': { cannot: 'They set a field and write a log line, which never throws.' },
+  'libs/gate/src/storage/storage-heartbeat.ts': [POISON, 'of the storage (heartbeat) does not end its timer'],
+  'libs/link/src/deadline-wheel.ts': ['libs/link/src/defects.spec.ts', 'items of a wheel that end in one turn'],
+  'libs/link/src/drivers/nats-claim.ts': { cannot: 'It settles a promise.' },
+  'libs/link/src/drivers/nats-greeting.ts': { cannot: 'It settles a promise.' },
+  'libs/link/src/drivers/nats-link.ts': {
+    cannot: 'Only publishing runs there, which needs a NATS client that throws; reviewed.',
+  },
+  'libs/link/src/drivers/nats-reach.ts': {
+    cannot: 'Only publishing runs there, which needs a NATS client that throws; reviewed.',
+  },
+  'libs/link/src/drivers/tcp-channel.ts': {
+    cannot:
+      'What a frame brings about ends in `Inbound`, and what a peer does in `Defects.guard`; the parser only returns faults.',
+  },
+  'libs/link/src/drivers/tcp-dialer.ts': {
+    cannot: 'Sockets of Node, and no part of the application, run there; reviewed.',
+  },
+  'libs/link/src/drivers/tcp-listener.ts': { cannot: '`TcpLink` guards what it passes; the rest destroys sockets.' },
+  'libs/link/src/drivers/tcp-pulse.ts': { cannot: 'It looks at channels and destroys sockets.' },
+  'libs/link/src/drivers/tcp-resolver.ts': { cannot: 'It settles a promise.' },
+  'libs/link/src/drivers/tcp-tls.ts': { cannot: 'They look at a certificate and destroy a socket.' },
+  'libs/link/src/exchange.ts': {
+    cannot: 'It has a try of its own; what it calls are ends of requests, as in `wheel`.',
+  },
+  'libs/link/src/first-gate.ts': { cannot: 'It settles a promise.' },
+  'libs/link/src/outbound.ts': [POISON, 'a driver, when it sends, has taken nothing'],
+  'libs/link/src/own-queue.ts': { cannot: 'Each message has the boundary of `Inbound`; see the handlers that throw.' },
+  'libs/worker/src/client/gate-client-proxy.ts': { cannot: 'They settle promises.' },
+  'libs/worker/src/log/line-limit.ts': [
+    'libs/worker/src/log/bounded-log.spec.ts',
+    'never throws, whatever the logger or the error does',
+  ],
+  'libs/worker/src/node/node.providers.ts': { cannot: 'It writes a log line, which never throws.' },
+  'libs/worker/src/presence/presence-watcher.ts': [POISON, 'of presence costs the worker nothing'],
+  'libs/worker/src/topics/fair-turns.ts': ['libs/worker/src/topics/fair-turns.spec.ts', 'one that throws'],
+  'libs/worker/src/topics/gate-transport.ts': { cannot: 'It settles a promise.' },
+  'libs/worker/src/topics/gate-trust.ts': {
+    cannot: 'Nothing of the application runs there; `Defects.guard` is around it.',
+  },
+  'libs/worker/src/topics/topic-runner.ts': { cannot: 'It settles a promise.' },
+};

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, it } from '@jest/globals';
-import { ENTRY_POINTS } from './entry-points-table.js';
+import { ENTRY_POINTS, INJECTIONS } from './entry-points-table.js';
 
 const COMMENTS = /\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
 const REGISTRATION =
@@ -15,6 +15,14 @@ it('every callback of a socket or timer was reviewed for what it throws', () => 
   }
   // A new one: have its callback catch what it throws, report it to `LinkNode.defects` and end what it is about; then list it.
   expect(found).toEqual(ENTRY_POINTS);
+});
+
+it('for each of them a test has it throw, or it says why none can', () => {
+  expect(Object.keys(INJECTIONS).sort()).toEqual(Object.keys(ENTRY_POINTS).sort());
+  const missing = Object.entries(INJECTIONS).filter(
+    ([, injection]) => !('cannot' in injection) && !readFileSync(injection[0], 'utf8').includes(injection[1]),
+  );
+  expect(missing).toEqual([]);
 });
 
 function sources(): string[] {

@@ -78,6 +78,17 @@ describe('BurstBudget', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
+  it('ends a queue that throws when it is looked at, and goes on with the others', () => {
+    const [one, two] = [queue(), queue()];
+    one.add(500);
+    two.add(500);
+    jest.spyOn(one, 'onSlow').mockImplementation(() => {
+      throw new Error('poison');
+    });
+    jest.advanceTimersByTime(limits.slowClientTimeout);
+    expect([one.defects, one.burst, two.defects, two.slow, budget.bytes]).toEqual([1, undefined, 0, 1, 0]);
+  });
+
   it('leaves alone who makes progress, however slowly', () => {
     const one = queue();
     one.add(900);

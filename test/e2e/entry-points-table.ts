@@ -174,13 +174,13 @@ export const INJECTIONS: Readonly<Record<string, Injection>> = {
   },
   'libs/link/src/drivers/tcp-channel.ts': {
     cannot:
-      'What a frame brings about ends in `Inbound`, and what a peer does in `Defects.guard`; the parser only returns faults.',
+      'Nothing of the application runs there without the boundaries of `Inbound` and `LinkNode`; its own `guarded` was reviewed.',
   },
   'libs/link/src/drivers/tcp-dialer.ts': {
     cannot: 'Sockets of Node, and no part of the application, run there; reviewed.',
   },
   'libs/link/src/drivers/tcp-listener.ts': { cannot: '`TcpLink` guards what it passes; the rest destroys sockets.' },
-  'libs/link/src/drivers/tcp-pulse.ts': { cannot: 'It looks at channels and destroys sockets.' },
+  'libs/link/src/drivers/tcp-pulse.ts': { cannot: '`TcpChannel` guards what it calls.' },
   'libs/link/src/drivers/tcp-resolver.ts': { cannot: 'It settles a promise.' },
   'libs/link/src/drivers/tcp-tls.ts': { cannot: 'They look at a certificate and destroy a socket.' },
   'libs/link/src/exchange.ts': {

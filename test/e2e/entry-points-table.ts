@@ -165,7 +165,7 @@ export const INJECTIONS: Readonly<Record<string, Injection>> = {
   'libs/gate/src/storage/storage-heartbeat.ts': [POISON, 'of the storage (heartbeat) does not end its timer'],
   'libs/link/src/deadline-wheel.ts': ['libs/link/src/defects.spec.ts', 'items of a wheel that end in one turn'],
   'libs/link/src/drivers/nats-claim.ts': { cannot: 'It settles a promise.' },
-  'libs/link/src/drivers/nats-greeting.ts': { cannot: 'It settles a promise.' },
+  'libs/link/src/drivers/nats-greeting.ts': { cannot: 'It does nothing.' },
   'libs/link/src/drivers/nats-link.ts': {
     cannot: 'Only publishing runs there, which needs a NATS client that throws; reviewed.',
   },

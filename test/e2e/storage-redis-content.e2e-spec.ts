@@ -146,6 +146,8 @@ describe('what Redis holds', () => {
 
   it('over a gate: more than a session may have is moved aside, and keeps nobody out', async () => {
     const cluster = await gateWith(storage);
+    // A test cluster silences Nest's logger when it starts.
+    log = LogLines.capture();
     const client = await cluster.connect();
     const key = await keyOf('ada');
     await admin.hset(key, 'huge', HUGE);

@@ -182,7 +182,13 @@ describe('Gate', () => {
 
 describe('Options', () => {
   it('what is given is what counts, and cannot be changed', async () => {
-    const given: GateOptions = { startupWait: 0, maxPackSize: 500, concurrentTasks: 1, login: 'refuse', ws: { path: '/x' } };
+    const given: GateOptions = {
+      startupWait: 0,
+      maxPackSize: 500,
+      concurrentTasks: 1,
+      login: 'refuse',
+      ws: { path: '/x' },
+    };
     const { options } = gateOf(await open(given));
     expect(options).toMatchObject(given);
     expect(options).toEqual({ ...resolveGateOptions(given), link: options.link });

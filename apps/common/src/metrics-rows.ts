@@ -95,7 +95,7 @@ const COUNTERS: Readonly<Record<GateCounter, readonly [label: string, help: stri
   handshakes_refused: ['status', 'Handshakes refused, by HTTP status, or by reason for TCP clients.'],
   connections_closed: ['code', 'Connections that the gate has ended, by close code.'],
   binds_refused: ['reason', 'Clients that were not bound to a uid, by reason.'],
-  claims_refused: ['reason', 'Logins that another node has told of and that were not believed, by reason.'],
+  claims_refused: ['reason', 'Logins announced by another node that were refused, by reason.'],
   calls_dropped: ['reason', 'What other nodes wanted, dropped after the gate had stood still, by reason.'],
   revocations_forgotten: ['reason', 'Revocations that were forgotten before their time, by reason.'],
   limits_exceeded: ['what', 'Changes of sessions that a limit has refused, by what there was too much of.'],

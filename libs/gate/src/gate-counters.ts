@@ -25,7 +25,7 @@ export type GateCounter =
   | 'slow_clients'
   /** Clients that were not bound, by reason: `revoked`. */
   | 'binds_refused'
-  /** Logins that another node has told of and that were not believed, by what was wrong: `role`, `client`, `uid`, `clock`. */
+  /** Logins announced by another node that were refused, by what was wrong: `role`, `client`, `uid`, `clock`. */
   | 'claims_refused'
   /** Revocations that were forgotten before their time, by reason: `full`. */
   | 'revocations_forgotten'

@@ -35,7 +35,7 @@ export class CastRounds {
   private beganAt = 0;
   private channels = new Map<string, RoundChannel>();
 
-  /** Whether something was cast that no digest has told of. */
+  /** Whether something was cast that no digest has reported. */
   get isOpen(): boolean {
     return this.total > this.base;
   }

@@ -202,7 +202,7 @@ export class ClientLifecycle implements AgentHost {
       const { code, reason } = this.farewellFor(error);
       agent.close(code, reason);
     }
-    // Not a part of the welcome, but it has to settle before the end of the client is told of.
+    // Not part of the welcome, but it has to settle before the disconnect hooks run.
     await Promise.race([agentHook, late]).catch((error: unknown) => this.log.error(error));
     clearTimeout(timer);
     this.welcomes.delete(agent);
@@ -236,7 +236,7 @@ export class ClientLifecycle implements AgentHost {
       // What is revoked while a client is on its way must not let it in: its credentials have been looked at since it came.
       await this.keeper.bind(agent, userId, { issuedAt: authIssuedAt, since: request?.arrivedAt, mayExceed: true });
     }
-    // A client that has left is not welcomed: nobody would be told of its end.
+    // A client that has left is not welcomed: no disconnect hook would follow.
     assertHere(agent);
     welcome.greeted = true;
     await inAsyncScope(() => this.learner.onConnect(this.sessionOf(agent)));

@@ -75,14 +75,15 @@ export class ClientEvents implements OnApplicationShutdown {
     }
   }
 
-  /** The client has left: what waits for a worker to be told of its coming is not told any more. */
+  /** The client has left: a connect event that still waits for a worker is dropped. */
   abandon(agent: ClientAgent): void {
     this.waiting.get(agent)?.(false);
   }
 
   /**
-   * The client is gone: the worker that listens is told after the client's last frame there. `wasTold`: whether a worker has been
-   * told of its coming. Where that has a handler, nothing is told of the end of a client whose coming nobody has heard of.
+   * The client is gone: sends the disconnect event to the worker that listens, after the client's last frame there. `wasTold`: whether
+   * a worker got the connect event. Where `@OnConnect` has a handler, a client whose connect event reached no worker gets no
+   * disconnect event.
    */
   disconnected(agent: ClientAgent, event: DisconnectEvent, wasTold: boolean): void {
     if (!this.directory.isKnown(DISCONNECT_TOPIC)) return;

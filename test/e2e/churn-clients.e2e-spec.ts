@@ -98,7 +98,7 @@ describe('clients that come and go all the time', () => {
 
     const client = await cluster.connect();
     expect(await client.request('chat/login', { name: 'user1' })).toEqual({ uid: 'user1' });
-  }, 180_000);
+  }, 600_000);
 
   /** What keeps the process busy, by kind. */
   function resources(): { readonly timers: number; readonly sockets: number } {

@@ -156,6 +156,7 @@ const EMPTY = {
     counters: { gaps: 0, corrupt: 0, refused: 0, uncertain: 0, late: 0, truncated: 0 },
     backlog: [],
   },
+  defects: {},
   loopDelay: { p50: 0, p99: 0, max: 0 },
   frames: { received: 0, handled: 0, unanswered: 0, waitingForWorker: 0 },
   outbox: { queued: 0, packs: 0, bytes: 0, largestBytes: 0 },

@@ -41,7 +41,6 @@ const isLong = process.env.NESTGATE_FAULTS === 'long';
  */
 const OVER_A_NETWORK = [
   'chat',
-  'churn-clients',
   'gate-send-hook',
   'order',
   'push-order',

@@ -1,4 +1,4 @@
-/** Told of an error that nobody else hears of, and where it was caught. Never throws. */
+/** Called with an error that no caller can handle, and the place where it was caught. Never throws. */
 export type ReportDefect = (error: unknown, where: string) => void;
 
 /**

@@ -88,8 +88,8 @@ export class Exchange implements Replier {
   }
 
   /**
-   * Ends a request that cannot be sent, as soon as the caller is done: whoever asks is not told while it still asks, and a
-   * client with many frames at hand does not go deeper into the stack with each of them.
+   * Ends a request that cannot be sent, in a microtask: the request must not end while its caller still sends it, and many held frames
+   * of one client must not nest their calls.
    */
   private refuse(pending: Pending, error: unknown): void {
     const coded =

@@ -213,7 +213,7 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
   }
 }
 
-/** A rejection instead of an error that is thrown: whoever waits is told. */
+/** Turns an error that is thrown into a rejected promise, so that the caller gets it. */
 function runNow(task: () => unknown): unknown {
   try {
     return task();

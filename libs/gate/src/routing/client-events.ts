@@ -125,7 +125,7 @@ export class ClientEvents implements OnApplicationShutdown {
     const isThere = isSent() || ((await this.workerFor(agent, topic, deadline)) && isSent());
     if (!isThere) throw new GateError(topic === CONNECT_TOPIC && agent.isClosed ? 'SESSION_NOT_FOUND' : 'NO_WORKER');
     const answer = pending.promise.then(() => undefined);
-    // Whoever waits for it is told; it may end before anybody does.
+    // The caller handles the rejection. It may come before the caller awaits the promise.
     answer.catch(() => undefined);
     return { answer };
   }

@@ -37,7 +37,7 @@ export class ClientRequest extends Pending<Body> {
     agent.endRequest(id);
   }
 
-  /** No worker has had it. Only API calls are told of the limits of a node. */
+  /** No worker has received the frame. Only API calls get `LIMIT_EXCEEDED`. */
   override refuse(error: GateError): void {
     this.fail(new GateError(error.code === 'LIMIT_EXCEEDED' ? 'LINK_UNAVAILABLE' : 'INTERNAL'));
   }

@@ -38,7 +38,7 @@ export class StartupWindow implements OnApplicationBootstrap, OnModuleDestroy {
 
   onApplicationBootstrap(): void {
     if (this.isOver) return;
-    // Whoever starts the node is told when it cannot join.
+    // The code that starts the node gets the error when it cannot join.
     this.node.open().then(
       this.node.defects.guard('startup', () => this.begin()),
       () => undefined,

@@ -87,7 +87,7 @@ export class TopicRouter implements OnApplicationShutdown {
         try {
           this.route(agent, topic, body, id, arrivedAt);
         } catch (error) {
-          // Whoever has settled has nothing to do with this frame.
+          // The request that has settled is another one: an error of this frame must not reach it.
           agent.failFrame(id, topic, error, false);
         }
       });

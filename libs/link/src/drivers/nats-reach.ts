@@ -97,7 +97,7 @@ export class NatsReach {
         else this.send(number, asked);
       } catch (error) {
         this.host.onDefect(error);
-        // Whoever joins a channel does not wait for ever.
+        // The wait of a join is bounded.
         asked.end();
       }
     }, AGAIN_MS).unref();

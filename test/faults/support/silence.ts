@@ -4,8 +4,9 @@ import { isLong } from './fault-cluster.js';
 import { printFigures } from './figures.js';
 import type { BalanceReport } from './push-balance.js';
 
-/** How often each fault is tried: what is lost in some milliseconds is not lost each time. */
-export const ROUNDS: readonly number[] = Array.from({ length: isLong ? 20 : 1 }, (_, index) => index + 1);
+/** How often each fault is tried, unless `NESTGATE_ROUNDS` says so: what is lost in some milliseconds is not lost each time. */
+const COUNT = Number(process.env.NESTGATE_ROUNDS ?? (isLong ? 20 : 1));
+export const ROUNDS: readonly number[] = Array.from({ length: COUNT }, (_, index) => index + 1);
 
 /** What must hold whatever happens. */
 const BALANCED = { silent: 0, dup: 0, reorder: 0, foreign: 0, open: 0 };

@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks';
+import { AsyncResource, executionAsyncId } from 'node:async_hooks';
 import { type ClientMessage, Deadline, type IncomingCall } from '@nestgate/link';
 import type { ClientLane } from './client-lane.js';
 import type { TopicContext } from './topic-context.js';
@@ -14,9 +14,9 @@ export class TopicTask extends Deadline {
   /**
    * The async context of everything that the application does for this frame. It is made where the frame has come in, and
    * not where it is started, which may be in the context of another frame: a store that a handler enters with
-   * `AsyncLocalStorage.enterWith` must be seen by nothing else.
+   * `AsyncLocalStorage.enterWith` must be seen by nothing else. The trigger is the default one, which Node takes longer to find.
    */
-  readonly scope = new AsyncResource('GateFrame');
+  readonly scope = new AsyncResource('GateFrame', executionAsyncId());
   /** True once it has ended, so that nothing ends it again. */
   done = false;
   /** What its handler is told of it, once it has started. */

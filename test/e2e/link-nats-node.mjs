@@ -10,7 +10,6 @@ await link.open(self, {
   onPeer: change => tell('peer', 'id' in change ? `${change.type} ${change.id}` : `${change.type} ${change.node.id}`),
   onStatus: isUp => tell('status', isUp),
   onDrain: () => undefined,
-  onUncertain: () => undefined,
 });
 tell('open', id);
 process.on('disconnect', () => process.exit());

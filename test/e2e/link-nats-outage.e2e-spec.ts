@@ -41,7 +41,7 @@ describe('NATS that fails', () => {
     return performance.now() - startedAt;
   }
 
-  it('is noticed at once when it dies, and comes back by itself: nothing is lost that was not told', async () => {
+  it('is noticed at once when it dies, and comes back by itself', async () => {
     const [gate, worker] = await nodes.pair(server.url);
     const streams = [new FrameStream(gate, worker), new FrameStream(worker, gate)];
     await waitUntil('traffic', () => streams.every(({ received }) => received.length > 100));
@@ -59,12 +59,11 @@ describe('NATS that fails', () => {
     const counts = streams.map(({ received }) => received.length);
     await waitUntil('traffic', () => streams.every(({ received }, i) => received.length > (counts[i] as number) + 100));
     for (const stream of streams) stream.stop();
-    for (const [i, stream] of streams.entries()) {
+    for (const stream of streams) {
       const last = stream.accepted.at(-1) as number;
       await waitUntil('the last frame', () => stream.received.includes(last));
-      const { received, accepted } = stream;
+      const { received } = stream;
       expect(received).toEqual([...new Set(received)].sort((a, b) => a - b));
-      expect(new Set(accepted).size - received.length).toBeLessThanOrEqual((i === 0 ? gate : worker).uncertain);
     }
     // It was shorter than it takes to be dead.
     expect([gate.story('w1'), worker.story('g1')]).toEqual([['join e1'], ['join e1']]);
@@ -72,16 +71,6 @@ describe('NATS that fails', () => {
       [false, true],
       [false, true],
     ]);
-  });
-
-  it('counts the frames that it has not confirmed, each once, however many messages it needs', async () => {
-    const [gate] = await nodes.pair(server.url);
-    await hang(server);
-    for (let i = 0; i < 5; i++) gate.link.send('w1', Buffer.alloc(3 * MIB));
-    await server.crash();
-    await until(false, [gate]);
-    expect(gate.uncertain).toBe(5);
-    await server.restart();
   });
 
   it('takes no cast before all gates hear their channels again', async () => {
@@ -155,7 +144,6 @@ describe('NATS that fails', () => {
       33 * MIB,
     );
     expect(highest).toBeLessThan(80 * MIB);
-    expect(worker.uncertain).toBe((results['sent'] as number) + (results['congested'] as number));
     expect(worker.drains).toContain(undefined);
     await server.restart();
     expect(await until(true, [gate, worker])).toBeLessThan(3_000);

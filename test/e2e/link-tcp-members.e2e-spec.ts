@@ -32,21 +32,17 @@ describe('the members of a tcp link', () => {
     await exchange(gate, worker);
   });
 
-  it('are lost when nothing comes any more, and what was under way is uncertain', async () => {
+  it('are lost when nothing comes any more', async () => {
     const gate = await cluster.openGate('g1');
     const relay = await cluster.relayTo(gate);
     const worker = await cluster.openWorker(onPorts(relay.port));
     await gate.meets('w1');
-    for (let i = 0; i < 5; i++) await exchange(gate, worker);
-    // The worker's next sign of life confirms what it has.
-    const said = relay.record.length;
-    await waitUntil('a sign of life', () => relay.record.length > said);
+    await exchange(gate, worker);
     relay.hold();
     for (let i = 0; i < 7; i++) expect(gate.link.send('w1', Buffer.from('into the void'))).toBe('sent');
     await waitUntil('the loss', () => !gate.knows('w1') && !worker.knows('g1'));
     expect(gate.story('w1')).toEqual(['join 1', 'lost']);
     expect(worker.story('g1')).toEqual(['join 1', 'lost']);
-    expect(gate.uncertain).toBe(7);
   });
 
   it('leave with a goodbye, after all that they have sent', async () => {
@@ -58,7 +54,6 @@ describe('the members of a tcp link', () => {
     await waitUntil('the leave', () => !gate.knows('w1'));
     expect(gate.story('w1')).toEqual(['join 1', 'leave']);
     expect(gate.frames).toHaveLength(40);
-    expect(gate.uncertain).toBe(0);
   });
 
   it('are known again when a gate restarts at another address with its old id', async () => {
@@ -131,7 +126,6 @@ describe('the members of a tcp link', () => {
       await waitUntil('the loss', isGone(gate));
       expect(performance.now() - since - busyMs).toBeLessThan(4_500);
       expect(types(gate).at(-1)).toBe('lost');
-      expect(gate.uncertain).toBeGreaterThanOrEqual(60);
       expect(gate.link.send('w1', Buffer.alloc(1))).toBe('refused');
       await waitUntil('the buffers to be freed', () => heldBytes() - before < 8 * MIB);
       app.signal('SIGCONT');

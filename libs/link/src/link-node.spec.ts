@@ -454,7 +454,6 @@ describe('LinkNode', () => {
         onPeer: () => undefined,
         onDrain: () => undefined,
         onStatus: () => undefined,
-        onUncertain: () => undefined,
       },
     );
     const batch = (sequence: number): Buffer => {

@@ -198,8 +198,6 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
       onPeer: defects.guard('link.peer', change => this.changePeer(change)),
       onDrain: defects.guard('link.drain', id => this.outbound.noteDrain(id)),
       onStatus: defects.guard('link.status', isUp => this.changeStatus(isUp)),
-      // What has arrived the peers say themselves, also of what a driver took for sent: it is counted by their word.
-      onUncertain: () => undefined,
       onUnreached: defects.guard('link.unreached', gates => {
         this.unreached = gates;
         this.missing.noteUnreached(gates);

@@ -49,11 +49,6 @@ export interface LinkEvents {
   onDrain(peer: NodeId | undefined): void;
   /** The link as a whole has gone down, or has come back. It counts as up when `open` has resolved. */
   onStatus(isUp: boolean): void;
-  /**
-   * The link broke while so many accepted messages were under way: nobody knows whether they have arrived. A driver that
-   * does not know how many there are in a frame counts frames.
-   */
-  onUncertain(messages: number): void;
   /** Drivers with a configured list of gates: these, and no others of the list, are out of reach now. */
   onUnreached?(gates: readonly UnreachedGate[]): void;
   /**
@@ -88,8 +83,8 @@ export interface Link {
   peers(): ReadonlyMap<NodeId, NodeInfo>;
   /** Tells the peers what has changed about this node. `id`, `role` and `epoch` stay. */
   announce(self: NodeInfo): void;
-  /** Sends to one peer, ordered per pair of nodes. `messages`: how many there are in the frame, 1 unless given. */
-  send(to: NodeId, frame: Buffer, messages?: number): SendResult;
+  /** Sends to one peer, ordered per pair of nodes. Whether a frame has arrived, the nodes find out themselves. */
+  send(to: NodeId, frame: Buffer): SendResult;
   /** Sends to every gate that has joined the channel, or to all gates for {@link ALL_GATES}; never to this node. */
   cast(channel: string, frame: Buffer): SendResult;
   /** Gates: take part in a channel. Resolves when casts of any node reach this one. */

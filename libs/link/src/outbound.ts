@@ -302,9 +302,9 @@ export class Outbound {
   }
 
   /** Gives a frame to the driver, for a peer or the channel at hand. A driver that throws has taken nothing. */
-  private hand(id: NodeId | undefined, { frame, messages }: Batch): SendResult {
+  private hand(id: NodeId | undefined, { frame }: Batch): SendResult {
     try {
-      return id === undefined ? this.link.cast(this.castChannel, frame) : this.link.send(id, frame, messages);
+      return id === undefined ? this.link.cast(this.castChannel, frame) : this.link.send(id, frame);
     } catch (error) {
       this.host.reportDefect(error, 'link.send');
       return 'refused';

@@ -8,8 +8,6 @@ export class LinkProbe {
   readonly statuses: boolean[] = [];
   /** Who can take more again, in the order in which that was told. */
   readonly drains: (NodeId | undefined)[] = [];
-  /** How many accepted frames may not have arrived. */
-  uncertain = 0;
   /** What the driver has caught in its own callbacks. */
   readonly defects: [where: string, error: unknown][] = [];
   readonly events: LinkEvents = {
@@ -17,7 +15,6 @@ export class LinkProbe {
     onPeer: change => this.changes.push(change),
     onDrain: peer => this.drains.push(peer),
     onStatus: isUp => this.statuses.push(isUp),
-    onUncertain: frames => (this.uncertain += frames),
     onDefect: (error, where) => this.defects.push([where, error]),
   };
 

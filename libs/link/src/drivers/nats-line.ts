@@ -22,8 +22,8 @@ const HANDSHAKE_MS = 2_000;
 export interface NatsLineEvents {
   /** It is connected again, and has subscribed to everything again. */
   onUp(): void;
-  /** It is cut. Of so many frames nobody knows whether the server has taken them. */
-  onDown(uncertain: number): void;
+  /** It is cut. */
+  onDown(): void;
   /** The server can take more again. */
   onDrain(): void;
   /** A callback of the client, or of one of its subscriptions, has thrown. */
@@ -194,8 +194,8 @@ export class NatsLine {
     if (!this.isConnected) return;
     this.isConnected = false;
     this.hasBroken = true;
-    const uncertain = this.pressure.reset();
-    if (this.state === 'open') this.events.onDown(uncertain);
+    this.pressure.reset();
+    if (this.state === 'open') this.events.onDown();
   }
 
   private comeBack(nats: NatsConnection): void {

@@ -103,7 +103,7 @@ export class NatsLink implements Link {
     };
     const line = new NatsLine(options, this.warnings, {
       onUp: () => this.comeBack(),
-      onDown: uncertain => this.goDown(uncertain),
+      onDown: () => this.goDown(),
       onDrain: () => events.onDrain(undefined),
       onDefect: (error, where) => events.onDefect?.(error, where),
     });
@@ -216,14 +216,13 @@ export class NatsLink implements Link {
     room.members.lookAround(line.isConnected && line.isDeaf, !line.isConnected);
   }
 
-  private goDown(uncertain: number): void {
+  private goDown(): void {
     const wasUp = this.isUp;
     clearTimeout(this.settling);
     this.settling = undefined;
     this.isUp = false;
     const { events } = this.opened as Opened;
     if (this.closing) return;
-    if (uncertain > 0) events.onUncertain(uncertain);
     if (wasUp) events.onStatus(false);
   }
 

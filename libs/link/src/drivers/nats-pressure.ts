@@ -13,8 +13,6 @@ const ASK_BYTES = 256 * 1024;
 export class NatsPressure {
   private unconfirmed = 0;
   private unasked = 0;
-  private unconfirmedFrames = 0;
-  private unaskedFrames = 0;
   private generation = 0;
   private wasHigh = false;
 
@@ -40,24 +38,15 @@ export class NatsPressure {
   note(bytes: number): void {
     this.unconfirmed += bytes;
     this.unasked += bytes;
-    this.unconfirmedFrames++;
-    this.unaskedFrames++;
     if (this.unasked >= ASK_BYTES) this.confirm();
   }
 
-  /**
-   * The connection is gone, and a new one owes nothing: what the server had not taken is lost. Returns of how many frames it
-   * is not known whether they were taken.
-   */
-  reset(): number {
-    const frames = this.unconfirmedFrames;
+  /** The connection is gone, and a new one owes nothing: what the server had not taken is lost. */
+  reset(): void {
     this.generation++;
     this.unconfirmed = 0;
     this.unasked = 0;
-    this.unconfirmedFrames = 0;
-    this.unaskedFrames = 0;
     this.relax();
-    return frames;
   }
 
   stop(): void {
@@ -66,17 +55,14 @@ export class NatsPressure {
 
   /** Has the server confirm what it was sent since it was last asked. */
   confirm(): void {
-    if (this.unaskedFrames === 0) return;
+    if (this.unasked === 0) return;
     const bytes = this.unasked;
-    const frames = this.unaskedFrames;
     const { generation } = this;
     this.unasked = 0;
-    this.unaskedFrames = 0;
     this.nats?.flush().then(
       () => {
         if (generation !== this.generation) return;
         this.unconfirmed -= bytes;
-        this.unconfirmedFrames -= frames;
         this.relax();
       },
       () => undefined,

@@ -59,7 +59,7 @@ export class TcpChannel {
   saidBye = false;
   private readonly splitter = new TcpSplitter(MAX_HELLO_BYTES, (type, content) => this.handle(type, content));
   private readonly pulse = new TcpPulse({
-    ping: content => this.guarded('tcp.pulse', () => this.write(Type.ping, content)),
+    ping: () => this.guarded('tcp.pulse', () => this.write(Type.ping, EMPTY)),
     die: () => this.guarded('tcp.pulse', () => this.destroy()),
   });
   private readonly greeting: TcpGreeting;
@@ -101,13 +101,8 @@ export class TcpChannel {
     return this.greeting.peer;
   }
 
-  /** How many messages were sent, and may not have arrived. */
-  get uncertain(): number {
-    return this.pulse.uncertain;
-  }
-
-  /** Sends a frame of so many messages, or a cast when its header is given. */
-  send(frame: Buffer, messages = 1, castHeader?: Buffer): SendResult {
+  /** Sends a frame, or a cast when its header is given. */
+  send(frame: Buffer, castHeader?: Buffer): SendResult {
     const { socket } = this;
     if (!this.peer || this.isClosing || !socket.writable || socket.writableLength > REFUSED_BYTES) return 'refused';
     const whole = frame.length + (castHeader?.length ?? HEADER_BYTES);
@@ -123,7 +118,6 @@ export class TcpChannel {
       socket.write(frame, onFlush);
       socket.uncork();
     }
-    this.pulse.noteSent(messages);
     if (socket.writableLength <= CONGESTED_BYTES) return 'sent';
     this.isCongested = true;
     return 'congested';
@@ -138,7 +132,7 @@ export class TcpChannel {
   close(drain: boolean): void {
     if (this.isClosing) return;
     if (!this.peer || (!drain && this.socket.writableLength > 0)) this.destroy();
-    else this.end(Type.bye, this.pulse.count());
+    else this.end(Type.bye, EMPTY);
   }
 
   /**
@@ -203,16 +197,13 @@ export class TcpChannel {
     } else if (!this.peer) {
       this.greet(type, content);
     } else if (type === Type.frame) {
-      this.pulse.noteReceived();
       this.events.onFrame(this, content);
     } else if (type === Type.cast) {
       this.takeCast(content);
     } else if (type === Type.info) {
       this.takeInfo(this.peer, content);
-    } else if (type === Type.ping || type === Type.bye) {
-      this.pulse.noteCount(content);
-      this.saidBye = type === Type.bye;
-      if (!this.saidBye) return;
+    } else if (type === Type.bye) {
+      this.saidBye = true;
       this.destroy();
       // At once, and not when the socket has closed: what is sent until then would be refused, as if the peer were missing.
       this.lose();
@@ -240,7 +231,6 @@ export class TcpChannel {
   private takeCast(content: Buffer): void {
     const cast = readCast(content);
     if (!cast) throw new GateError('LINK_CORRUPT', 'A malformed cast');
-    this.pulse.noteReceived();
     this.events.onCast(this, cast.channel, cast.frame);
   }
 

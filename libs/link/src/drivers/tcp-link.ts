@@ -115,8 +115,8 @@ export class TcpLink implements Link, TcpChannelEvents {
     for (const channel of this.channels()) channel.announce(self);
   }
 
-  send(to: NodeId, frame: Buffer, messages = 1): SendResult {
-    return this.roster?.channels.get(to)?.send(frame, messages) ?? 'refused';
+  send(to: NodeId, frame: Buffer): SendResult {
+    return this.roster?.channels.get(to)?.send(frame) ?? 'refused';
   }
 
   cast(name: string, frame: Buffer): SendResult {
@@ -125,7 +125,7 @@ export class TcpLink implements Link, TcpChannelEvents {
     let result: SendResult = 'sent';
     for (const channel of this.channels()) {
       if (channel.peer?.role !== 'gate') continue;
-      const one = channel.send(frame, 1, header);
+      const one = channel.send(frame, header);
       if (one === 'refused' || result === 'sent') result = one;
     }
     return result;
@@ -243,7 +243,6 @@ export class TcpLink implements Link, TcpChannelEvents {
 
   private tellGone(channel: TcpChannel, type: 'leave' | 'lost'): void {
     if (this.closing) return;
-    if (channel.uncertain > 0) this.events?.onUncertain(channel.uncertain);
     this.events?.onPeer({ type, id: (channel.peer as NodeInfo).id });
   }
 

@@ -89,13 +89,6 @@ export function readCast(content: Buffer): { readonly channel: string; readonly 
   return { channel: content.toString('utf8', 2, end), frame: content.subarray(end) };
 }
 
-/** A count, as pings and goodbyes carry it: it wraps at 2^32. */
-export function writeCount(count: number): Buffer {
-  const content = Buffer.allocUnsafe(4);
-  content.writeUInt32LE(count >>> 0);
-  return content;
-}
-
 /** Text of the other side for people to read: it may say anything, and must not break a line of a log. */
 export function readText(content: Buffer): string {
   // oxlint-disable-next-line no-control-regex

@@ -28,12 +28,8 @@ const common = {
   setupFiles: ['reflect-metadata'],
 };
 
-/**
- * Scenarios whose promise the product does not keep yet. They run in the long form of the faults only, where they show what is
- * missing.
- */
-const NOT_KEPT_YET = ['silence-worker-restart', 'silence-nats-cluster', 'silence-nats-outage', 'silence-early-sender'];
-const isLong = process.env.NESTGATE_FAULTS === 'long';
+/** Faults whose tests measure memory, or times of clients under load: nothing else runs beside them. */
+const ALONE = ['flood', 'busy-worker', 'slow-policies', 'slow-reader', 'hoarders'];
 
 /**
  * What clients see of a network that takes its time: order, bursts, large messages, closing. These end-to-end tests run over a delayed
@@ -58,8 +54,9 @@ const NOT_OVER_A_RELAY = [
   'tcp-life',
 ];
 const isDelayed = process.env.NESTGATE_TEST_NETWORK === 'delayed';
-const ignored = [...(isLong ? [] : NOT_KEPT_YET), ...(isDelayed ? NOT_OVER_A_RELAY : [])];
-const testPathIgnorePatterns = ['/node_modules/', ...ignored.map(name => `/${name}\\.`)];
+/** @param {readonly string[]} names */
+const ignoring = names => ['/node_modules/', ...names.map(name => `/${name}\\.`)];
+const testPathIgnorePatterns = ignoring(isDelayed ? NOT_OVER_A_RELAY : []);
 
 export default {
   // Ends what hangs. What has to be done in time says so itself.
@@ -77,6 +74,12 @@ export default {
       ...common,
       displayName: 'faults',
       testMatch: ['<rootDir>/test/faults/**/*.faults-spec.ts'],
+      testPathIgnorePatterns: [...testPathIgnorePatterns, ...ignoring(ALONE)],
+    },
+    {
+      ...common,
+      displayName: 'faults-alone',
+      testMatch: [`<rootDir>/test/faults/{${ALONE.join(',')}}.faults-spec.ts`],
       testPathIgnorePatterns,
     },
     { ...common, displayName: 'browser', testMatch: ['<rootDir>/test/browser/**/*.browser-spec.ts'] },

@@ -38,10 +38,10 @@ function step(name, command, args, { env = {}, shorten = said => said } = {}) {
 }
 
 /**
- * Files at a time. A browser, or several processes with promises about time, share two cores with these tests: one. End-to-end tests
- * mostly wait, for heartbeats and deadlines: three.
+ * Files at a time. A browser, and tests that measure, share two cores with these tests: one. Faults start several processes and wait
+ * for them: two. End-to-end tests mostly wait, for heartbeats and deadlines: three.
  */
-const WORKERS = { unit: '2', e2e: '3', network: '3', faults: '1', browser: '1' };
+const WORKERS = { unit: '2', e2e: '3', network: '3', faults: '2', 'faults-alone': '1', browser: '1' };
 
 function jest(project) {
   const report = join(scratch, `${project}.json`);
@@ -102,7 +102,7 @@ try {
     step('lint', bin('oxlint'), ['--type-aware', '--deny-warnings']);
     step('imports', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'libs', 'apps', 'test']);
     step('format', bin('prettier'), ['--check', '.']);
-    for (const project of ['unit', 'e2e', 'network', 'faults', 'browser']) jest(project);
+    for (const project of Object.keys(WORKERS)) jest(project);
   }
 } catch (error) {
   failedSteps++;

@@ -10,6 +10,8 @@ import { delimiter, join } from 'node:path';
 export const TOOLS = {
   chromium: { names: ['chromium', 'chromium-browser', 'google-chrome'], variable: 'CHROMIUM_PATH', pkg: 'chromium' },
   nats: { names: ['nats-server'], variable: 'NATS_SERVER', pkg: 'nats-server' },
+  haproxy: { names: ['haproxy'], variable: 'HAPROXY', pkg: 'haproxy' },
+  nginx: { names: ['nginx'], variable: 'NGINX', pkg: 'nginx-light' },
   redis: { names: ['redis-server'], variable: 'REDIS_SERVER', pkg: 'redis-server' },
 };
 

@@ -16,7 +16,7 @@ export interface EnvVariable {
   readonly name: string;
   readonly value?: string;
   readonly valueFrom?: {
-    readonly secretKeyRef?: { readonly name: string; readonly key: string };
+    readonly secretKeyRef?: { readonly name: string; readonly key: string; readonly optional?: boolean };
     readonly configMapKeyRef?: { readonly name: string; readonly key: string };
     readonly fieldRef?: { readonly fieldPath: string };
   };
@@ -167,15 +167,14 @@ export function environmentOf({ env = [] }: Container): Record<string, string> {
     if (name in seen) throw new Error(`${name} is there twice`);
     if (value !== undefined && typeof (value as unknown) !== 'string') throw new Error(`${name} is no text`);
     if ((value === undefined) === (valueFrom === undefined)) throw new Error(`${name} has not one value`);
-    seen[name] = (value ?? (valueFrom?.fieldRef ? 'gate-7d9c8b6c4f-x2x4z' : 'secret')).replace(
-      /\$\(([A-Z_]+)\)/g,
-      (_whole, other: string) => {
-        // Kubernetes leaves a reference as it is when the variable does not stand above it.
-        if (!(other in seen)) throw new Error(`${name} refers to ${other}, which is not above it`);
-        used.add(other);
-        return seen[other] as string;
-      },
-    );
+    seen[name] = (
+      value ?? (valueFrom?.fieldRef ? 'gate-7d9c8b6c4f-x2x4z' : 'a-secret-of-32-bytes-or-some-more')
+    ).replace(/\$\(([A-Z_]+)\)/g, (_whole, other: string) => {
+      // Kubernetes leaves a reference as it is when the variable does not stand above it.
+      if (!(other in seen)) throw new Error(`${name} refers to ${other}, which is not above it`);
+      used.add(other);
+      return seen[other] as string;
+    });
   }
   // What is there only to be put into another one is none that the app has to read.
   return Object.fromEntries(Object.entries(seen).filter(([name]) => !used.has(name)));

@@ -279,7 +279,7 @@ describe.each(LINKS)('clients that come and go, told to workers over %s', (name:
   });
 
   it('lets a client wait for a worker that comes in time', async () => {
-    await start({ gate: { workerWait: 5_000 } });
+    await start({ gate: { workerWait: 30_000, overTime: 30_000 } });
     await cluster.workers[0]?.app.close();
     const connecting = cluster.connect();
     await waitUntil('the client', () => cluster.gate.app.get(Delegater).getAgentNum() === 1);
@@ -288,10 +288,14 @@ describe.each(LINKS)('clients that come and go, told to workers over %s', (name:
     expect(book.connects).toHaveLength(1);
   });
 
-  it('with requireOnConnect lets a client wait for the first worker ever, and refuses it when none comes', async () => {
+  it('with requireOnConnect refuses a client when no worker comes', async () => {
     await start({ gate: { workerWait: 300, requireOnConnect: true } }, []);
     const refused = await cluster.connect();
     expect(await refused.closed).toEqual({ code: 1013, reason: 'no worker for @OnConnect' });
+  });
+
+  it('with requireOnConnect lets a client wait for the first worker ever', async () => {
+    await start({ gate: { workerWait: 30_000, overTime: 30_000, requireOnConnect: true } }, []);
     const connecting = cluster.connect();
     await waitUntil('the client', () => cluster.gate.app.get(Delegater).getAgentNum() === 1);
     await addWorker();

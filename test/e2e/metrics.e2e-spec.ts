@@ -81,7 +81,8 @@ describe('/metrics of a gate', () => {
     await deaf.request('fan/join', { group: 'deaf' });
     deaf.socket.pause();
     await waitUntil('packs to be dropped', async () => {
-      for (let n = 0; n < 20; n++) await other.request('fan/out', { group: 'deaf', data: 'x'.repeat(60_000) });
+      const push = () => other.request('fan/out', { group: 'deaf', data: 'x'.repeat(60_000) });
+      await Promise.all(Array.from({ length: 20 }, push));
       return (await read()).count('nestgate_packs_dropped_total', 'reason="drop-newest"') > 0;
     });
     const page = await read();

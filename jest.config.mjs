@@ -55,6 +55,8 @@ const NOT_OVER_A_RELAY = [
   // The system holds for two connections what it holds for one here: more than these tests send to clients that do not read.
   'slow-policies',
 ];
+/** Specs of the packages from outside that `npm test` does without: `NESTGATE_OUTSIDE=long` runs them too. */
+const ONLY_LONG_OUTSIDE = ['tools'];
 const isDelayed = process.env.NESTGATE_TEST_NETWORK === 'delayed';
 /** @param {readonly string[]} names */
 const ignoring = names => ['/node_modules/', ...names.map(name => `/${name}\\.`)];
@@ -83,6 +85,13 @@ export default {
       displayName: 'faults-alone',
       testMatch: [`<rootDir>/test/faults/{${ALONE.join(',')}}.faults-spec.ts`],
       testPathIgnorePatterns,
+    },
+    {
+      ...common,
+      displayName: 'outside',
+      testMatch: ['<rootDir>/test/outside/*.outside-spec.ts'],
+      // Installs and builders come first in these tests.
+      testPathIgnorePatterns: ignoring(process.env.NESTGATE_OUTSIDE === 'long' ? [] : ONLY_LONG_OUTSIDE),
     },
     { ...common, displayName: 'browser', testMatch: ['<rootDir>/test/browser/**/*.browser-spec.ts'] },
   ],

@@ -52,6 +52,19 @@ describe('the modules', () => {
     expect(await gateway.getClientIdByUid('ada')).toEqual([client.clientId]);
   });
 
+  it('hold clients once in an app: a second GateModule, or a WorkerModule beside it, stops the start', async () => {
+    for (const [second, names] of [
+      [GateModule.forRoot({ ws: { path: '/other' } }), 'GateModule, GateModule'],
+      [WorkerModule.forRoot({}), 'GateModule, WorkerModule'],
+    ] as const) {
+      const app = await start([GateModule.forRoot({}), second]);
+      await expect(app.listen(0, '127.0.0.1')).rejects.toMatchObject({
+        code: 'BAD_ARGUMENT',
+        message: expect.stringContaining(`handle topics: ${names}`),
+      });
+    }
+  });
+
   it('take their options from other providers', async () => {
     const bus = new MemoryBus();
     const gate = await start([

@@ -6,6 +6,7 @@ import type { EncryptMode } from '@nestgate/gate';
 import { type ErrorBody, FrameKind, frameKindHasId } from '@nestgate/protocol';
 import { type ClientOptions, WebSocket } from 'ws';
 import { type ClosedWith, UpgradeRefused } from './fake-client.js';
+import { RequestError } from './request-error.js';
 import { dialTestNetwork, testNetworkOptions } from './test-network.js';
 import { waitUntil } from './wait-until.js';
 
@@ -116,12 +117,11 @@ export class BinaryClient {
     return this.message(`the answer to request ${id}`, found => found.id === id, timeoutMs);
   }
 
-  /** Asks, and resolves with the body of the reply. @throws {Error} when the answer is an error. */
+  /** Asks, and resolves with the body of the reply. @throws {RequestError} with the code of the answer, when that is an error. */
   async request(topic: string, body?: unknown, timeoutMs?: number): Promise<Buffer> {
     const answer = await this.answer(this.ask(topic, body), timeoutMs);
     if (answer.kind === FrameKind.reply) return answer.body;
-    const { code, message } = jsonOf<ErrorBody>(answer);
-    throw new Error(`${topic} was answered with ${code}: ${message}`);
+    throw new RequestError(topic, jsonOf<ErrorBody>(answer));
   }
 
   /** The first push on a topic (that matches). */

@@ -1,5 +1,6 @@
 import type { ErrorBody } from '@nestgate/protocol';
 import { type ClientOptions, WebSocket } from 'ws';
+import { RequestError } from './request-error.js';
 import { testNetworkOptions } from './test-network.js';
 import { waitUntil } from './wait-until.js';
 
@@ -112,10 +113,10 @@ export class FakeClient {
     return this.answer(this.ask(topic, body), timeoutMs);
   }
 
-  /** Asks, and resolves with the result. @throws {Error} when the answer is an error. */
+  /** Asks, and resolves with the result. @throws {RequestError} with the code of the answer, when that is an error. */
   async request<T = unknown>(topic: string, body?: unknown, timeoutMs?: number): Promise<T> {
     const { error, body: result } = await this.exchange(topic, body, timeoutMs);
-    if (error) throw new Error(`${topic} was answered with ${error.code}: ${error.message}`);
+    if (error) throw new RequestError(topic, error);
     return result as T;
   }
 

@@ -12,6 +12,7 @@ export { NatsCluster, type NatsClusterOptions } from './nats-cluster.js';
 export { NatsProcess } from './nats-process.js';
 export { linkConformance, type LinkDriver, type TestRunner } from './link-conformance.js';
 export { LinkProbe } from './link-probe.js';
+export { RequestError } from './request-error.js';
 export { RedisProcess } from './redis-process.js';
 export { type ConformanceStorageOptions, ODD_NAMES, storageConformance, sessionOf } from './storage-conformance.js';
 export { type ServerCommand, ServerProcess } from './server-process.js';
@@ -22,6 +23,7 @@ export {
   TestCluster,
   type TestClusterOptions,
   type TestGate,
+  type TestModule,
   type TestWorker,
 } from './test-cluster.js';
 export { LoopWatch, starvedMs } from './starvation.js';

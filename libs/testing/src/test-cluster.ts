@@ -1,11 +1,14 @@
 import type { AddressInfo } from 'node:net';
-import type { INestApplication, INestMicroservice, ModuleMetadata } from '@nestjs/common';
-import { Test } from '@nestjs/testing';
-import { GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
+import type { INestApplication, INestMicroservice, LoggerService, LogLevel, ModuleMetadata } from '@nestjs/common';
+import { Test, type TestingModuleBuilder } from '@nestjs/testing';
+import { Gate, GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
 import { type Link, LinkNode, MemoryBus } from '@nestgate/link';
-import { GatewayApi, GateTransport, WorkerModule } from '@nestgate/worker';
+import { createLink, GatewayApi, GateTransport, LINK, WorkerModule } from '@nestgate/worker';
 import { FakeClient, type FakeClientOptions } from './fake-client.js';
 import { waitUntil } from './wait-until.js';
+
+/** A module of an app: a class, or what a `forRoot` returns. */
+export type TestModule = NonNullable<ModuleMetadata['imports']>[number];
 
 /** What a test cluster is made of. */
 export interface TestClusterOptions {
@@ -15,8 +18,31 @@ export interface TestClusterOptions {
   readonly workers?: number;
   /** Controllers, providers and imports of the apps that host handlers. */
   readonly handlers?: Pick<ModuleMetadata, 'controllers' | 'providers' | 'imports'>;
-  /** Options of the gates. */
+  /** Options of the gates. They belong to your own module when there is a `gateModule`. */
   readonly gate?: GateOptions & GateModuleExtras;
+  /**
+   * Your own module of gate apps, which imports `GateModule` itself. Its link is replaced by the cluster's.
+   *
+   * ```ts
+   * await createTestCluster({ gateModule: AppModule });
+   * ```
+   */
+  readonly gateModule?: TestModule;
+  /** Your own module of worker apps, which imports `WorkerModule` itself. Its link is replaced by the cluster's. */
+  readonly workerModule?: TestModule;
+  /**
+   * Called with the builder of each app before it is compiled: replaces providers, guards, pipes and modules.
+   *
+   * ```ts
+   * await createTestCluster({
+   *   gateModule: AppModule,
+   *   override: builder => builder.overrideProvider(Mailer).useValue(fakeMailer),
+   * });
+   * ```
+   */
+  readonly override?: (builder: TestingModuleBuilder, role: 'gate' | 'worker', index: number) => unknown;
+  /** The logger of the apps, or the levels that are logged. @defaultValue false */
+  readonly logger?: LoggerService | LogLevel[] | false;
   /** A link for each node; nodes of one process meet on a bus unless given. */
   readonly link?: (role: 'gate' | 'worker', index: number) => string | Link;
   /** Called with each app before it starts: global pipes and the like. */
@@ -67,55 +93,112 @@ export class TestCluster {
     return client;
   }
 
-  /** Stops everything: clients, gates, workers. */
+  /** Stops everything: clients, gates, workers. All of it, also when an app fails to close; then it rejects with that error. */
   async close(): Promise<void> {
     for (const client of this.clients) client.socket.terminate();
-    for (const { app } of this.gates) await app.close();
-    for (const { app } of this.workers) await app.close();
+    await closeAll([...this.gates, ...this.workers].map(({ app }) => app));
   }
 }
 
-/** Starts gates and workers in this process; resolves when every gate can route to every worker. */
+/**
+ * Starts gates and workers in this process; resolves when every gate can route to every worker. When an app cannot be started, the
+ * others are closed before it rejects.
+ */
 export async function createTestCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
-  const { gates: gateCount = 1, workers: workerCount = 0, handlers = {}, gate: gateOptions = {}, setup } = options;
-  const bus = new MemoryBus();
-  const link = options.link ?? (() => bus.link());
-  const workers: TestWorker[] = [];
-  const gates: TestGate[] = [];
-  for (let index = 0; index < gateCount; index++) {
-    const hosted = workerCount === 0 ? handlers : {};
-    const module = await Test.createTestingModule({
-      ...hosted,
+  const start = new ClusterStart(options);
+  try {
+    return await start.run();
+  } catch (error) {
+    // The error of the start says more than one that follows from it.
+    await closeAll(start.apps).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** The start of a cluster, with the apps that it has made so far. */
+class ClusterStart {
+  readonly apps: (INestApplication | INestMicroservice)[] = [];
+  private readonly bus = new MemoryBus();
+
+  constructor(private readonly options: TestClusterOptions) {
+    if (options.gateModule && options.gate) {
+      throw new TypeError('gate: options of the gate belong to the GateModule that gateModule imports');
+    }
+    if (options.workerModule && !options.workers) throw new TypeError('workerModule: needs workers: 1 or more');
+  }
+
+  async run(): Promise<TestCluster> {
+    const gates: TestGate[] = [];
+    const workers: TestWorker[] = [];
+    for (let index = 0; index < (this.options.gates ?? 1); index++) gates.push(await this.startGate(index));
+    for (let index = 0; index < (this.options.workers ?? 0); index++) workers.push(await this.startWorker(index));
+    if (workers.length > 0) await knowEachOther(gates, workers);
+    return new TestCluster(gates, workers);
+  }
+
+  private async startGate(index: number): Promise<TestGate> {
+    const { workers = 0, gate = {}, gateModule, setup } = this.options;
+    const link = this.linkOf('gate', index);
+    const module = await this.compile(
+      'gate',
+      index,
+      workers === 0,
       // The gates wait for the workers below, and not for their clients.
-      imports: [
-        ...(hosted.imports ?? []),
-        GateModule.forRoot({ startupWait: 0, ...gateOptions, link: link('gate', index) }),
-      ],
-    }).compile();
-    const app = module.createNestApplication({ logger: false });
+      gateModule ?? GateModule.forRoot({ startupWait: 0, ...gate, link }),
+      gateModule && link,
+    );
+    const app = module.createNestApplication(this.logging);
+    this.apps.push(app);
     setup?.(app);
     app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });
     await app.startAllMicroservices();
     await app.listen(0, '127.0.0.1');
     const { port } = app.getHttpServer().address() as AddressInfo;
-    gates.push({
-      app,
-      api: app.get(GatewayApi),
-      port,
-      url: `ws://127.0.0.1:${port}${gateOptions.ws?.path ?? '/gate'}`,
-    });
+    const { path } = app.get(Gate).options.ws;
+    return { app, api: app.get(GatewayApi), port, url: `ws://127.0.0.1:${port}${path}` };
   }
-  for (let index = 0; index < workerCount; index++) {
-    const module = await Test.createTestingModule({
-      ...handlers,
-      imports: [...(handlers.imports ?? []), WorkerModule.forRoot({ link: link('worker', index) })],
-    }).compile();
-    const app = module.createNestMicroservice({ strategy: module.get(GateTransport), logger: false });
+
+  private async startWorker(index: number): Promise<TestWorker> {
+    const { workerModule, setup } = this.options;
+    const link = this.linkOf('worker', index);
+    const own = workerModule ?? WorkerModule.forRoot({ link });
+    const module = await this.compile('worker', index, true, own, workerModule && link);
+    const app = module.createNestMicroservice({ strategy: module.get(GateTransport), ...this.logging });
+    this.apps.push(app);
     setup?.(app);
     await app.listen();
-    workers.push({ app, api: app.get(GatewayApi) });
+    return { app, api: app.get(GatewayApi) };
   }
-  for (const { app } of workerCount > 0 ? gates : []) {
+
+  /** `link` replaces the one of a module of the test's own. */
+  private async compile(
+    role: 'gate' | 'worker',
+    index: number,
+    isHost: boolean,
+    module: TestModule,
+    link: string | Link | undefined,
+  ) {
+    const { handlers, override } = this.options;
+    const { imports = [], ...hosted } = (isHost && handlers) || {};
+    const builder = Test.createTestingModule({ ...hosted, imports: [...imports, module] });
+    if (link !== undefined) builder.overrideProvider(LINK).useFactory({ factory: () => createLink({ link }) });
+    const { logger } = this.options;
+    if (logger && !Array.isArray(logger)) builder.setLogger(logger);
+    override?.(builder, role, index);
+    return builder.compile();
+  }
+
+  private linkOf(role: 'gate' | 'worker', index: number): string | Link {
+    return this.options.link?.(role, index) ?? this.bus.link();
+  }
+
+  private get logging(): Pick<TestClusterOptions, 'logger'> {
+    return { logger: this.options.logger ?? false };
+  }
+}
+
+async function knowEachOther(gates: readonly TestGate[], workers: readonly TestWorker[]): Promise<void> {
+  for (const { app } of gates) {
     // With their modules: over a link a worker may be known before it has said what it serves.
     await waitUntil('the gates to know the workers', () => {
       const { peers } = app.get(LinkNode);
@@ -125,5 +208,11 @@ export async function createTestCluster(options: TestClusterOptions = {}): Promi
       });
     });
   }
-  return new TestCluster(gates, workers);
+}
+
+/** Closes all apps, one after the other. Rejects with the first error when all have been tried. */
+async function closeAll(apps: readonly (INestApplication | INestMicroservice)[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const app of apps) await app.close().catch((error: unknown) => errors.push(error));
+  if (errors.length > 0) throw errors[0];
 }

@@ -1,5 +1,6 @@
 import { Injectable, Optional } from '@nestjs/common';
 import { type ClientId, DEFAULT_CALL_DEADLINE_MS, type Gathered, LinkNode, type Settings } from '@nestgate/link';
+import { noteCopy } from '../node/one-copy.js';
 import { CurrentClient } from '../topics/current-client.js';
 import { nameList } from './arguments.js';
 import { ask } from './ask.js';
@@ -30,6 +31,11 @@ type Groups = string | readonly string[];
  */
 @Injectable()
 export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
+  static {
+    // Here, since a second copy of this class is what Nest cannot inject.
+    noteCopy(import.meta.url);
+  }
+
   constructor(node: LinkNode, @Optional() current?: CurrentClient) {
     super(node, current);
   }

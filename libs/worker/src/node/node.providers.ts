@@ -8,6 +8,7 @@ import { GateTransport } from '../topics/gate-transport.js';
 import { TopicExplorer } from '../topics/topic-explorer.js';
 import { CurrentClient } from '../topics/current-client.js';
 import { createLink, generateNodeId, NODE_OPTIONS, type NodeOptions } from './node-options.js';
+import { OneNode } from './one-node.js';
 
 /** The longest `gateWait`, in milliseconds. */
 const MAX_GATE_WAIT_MS = 600_000;
@@ -67,7 +68,7 @@ export function nodeProviders(role: NodeRole): Provider[] {
     NodeLifecycle,
     GatewayApi,
   ];
-  return role === 'api' ? shared : [...shared, CurrentClient, TopicExplorer, GateTransport, WorkerMetrics];
+  return role === 'api' ? shared : [...shared, CurrentClient, OneNode, TopicExplorer, GateTransport, WorkerMetrics];
 }
 
 /** What {@link nodeProviders} gives to the rest of the app. */

@@ -67,3 +67,30 @@ export function isDeeperThan(data: Uint8Array, maxDepth: number): boolean {
   }
   return false;
 }
+
+/** {@link isDeeperThan} for a text. */
+export function isTextDeeperThan(text: string, maxDepth: number): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit === QUOTE) {
+      i = skipTextString(text, i) - 1;
+      if (i < 0) return false;
+    } else if (unit === OPEN_OBJECT || unit === OPEN_ARRAY) {
+      if (++depth > maxDepth) return true;
+    } else if (unit === CLOSE_OBJECT || unit === CLOSE_ARRAY) {
+      depth--;
+    }
+  }
+  return false;
+}
+
+/** {@link skipString} for a text. Long strings are searched by the engine. */
+function skipTextString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return end + 1;
+  }
+  return -1;
+}

@@ -5,7 +5,7 @@ import { noteCopy } from './one-copy.js';
 import '../gateway/gateway-api.js';
 
 describe('copies of the package', () => {
-  afterEach(() => jest.restoreAllMocks());
+  afterEach(() => void jest.restoreAllMocks());
 
   it('are named, each once, when there are two', () => {
     const log = jest.spyOn(Logger.prototype, 'error').mockReturnValue();

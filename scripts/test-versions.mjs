@@ -19,7 +19,13 @@ for (const version of wanted.length > 0 ? wanted : NODE_VERSIONS) {
   const program = nodeOf(version);
   for (const [project, patterns] of RUNS) {
     const started = Date.now();
-    const args = [join('node_modules', 'jest', 'bin', 'jest.js'), '--selectProjects', project, '--maxWorkers=2', '--silent'];
+    const args = [
+      join('node_modules', 'jest', 'bin', 'jest.js'),
+      '--selectProjects',
+      project,
+      '--maxWorkers=2',
+      '--silent',
+    ];
     const { status, stdout, stderr } = spawnSync(program, [...args, ...patterns], {
       encoding: 'utf8',
       maxBuffer: 64 * 1024 * 1024,

@@ -5,9 +5,10 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { ensureTools } from './ensure-tools.mjs';
+import { nodeOf, SMOKE_PATTERN, versionOf } from './node-versions.mjs';
 
 const bin = name => join('node_modules', '.bin', name);
 const scratch = mkdtempSync(join(tmpdir(), 'nestgate-test-'));
@@ -39,15 +40,19 @@ function step(name, command, args, { env = {}, shorten = said => said } = {}) {
 
 /**
  * Files at a time. A browser, and tests that measure, share two cores with these tests: one. Faults start several processes and wait
- * for them: two. End-to-end tests mostly wait, for heartbeats and deadlines: three.
+ * for them: two. End-to-end tests mostly wait, for heartbeats and deadlines: three. Installs and compilers take both cores: one.
  */
-const WORKERS = { unit: '2', e2e: '3', network: '3', faults: '2', 'faults-alone': '1', browser: '1' };
+const WORKERS = { unit: '2', e2e: '3', network: '3', faults: '2', 'faults-alone': '1', browser: '1', outside: '1' };
+/** The version of Node that most people run; it need not be the one that runs this. */
+const USUAL_NODE = '24';
 
-function jest(project) {
-  const report = join(scratch, `${project}.json`);
+/** Runs a project, on another Node and only some of its files when that is wanted. */
+function jest(project, { node = process.execPath, patterns = [], name = project } = {}) {
+  const report = join(scratch, `${name.replace(/\W+/g, '-')}.json`);
   const workers = WORKERS[project];
   const args = [
-    bin('jest'),
+    join('node_modules', 'jest', 'bin', 'jest.js'),
+    ...patterns,
     '--selectProjects',
     project,
     '--json',
@@ -57,8 +62,12 @@ function jest(project) {
     '--workerIdleMemoryLimit=500MB',
     '--silent',
   ];
-  step(`jest: ${project}`, process.execPath, args, {
-    env: { NODE_OPTIONS: '--experimental-vm-modules --no-warnings' },
+  step(`jest: ${name}`, node, args, {
+    // What tests start by name is of the same version.
+    env: {
+      NODE_OPTIONS: '--experimental-vm-modules --no-warnings',
+      PATH: `${dirname(node)}${delimiter}${process.env.PATH}`,
+    },
     shorten: said => explain(readReport(report)) || said,
   });
   const counts = readReport(report);
@@ -103,6 +112,8 @@ try {
     step('imports', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'libs', 'apps', 'test']);
     step('format', bin('prettier'), ['--check', '.']);
     for (const project of Object.keys(WORKERS)) jest(project);
+    const node = nodeOf(USUAL_NODE);
+    jest('e2e', { node, patterns: [SMOKE_PATTERN], name: `e2e, some of them on Node ${versionOf(node)}` });
   }
 } catch (error) {
   failedSteps++;

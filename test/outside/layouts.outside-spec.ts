@@ -44,7 +44,10 @@ describe.each(MANAGERS)('installed with %s', manager => {
     const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
     project.write('module/src/readme.ts', block(readme, 'An example', 'ts'));
     for (const lib of LIBS) {
-      project.write(`module/src/readme-${lib}.ts`, block(project.read(`node_modules/@nestgate/${lib}/README.md`), 'Example', 'ts'));
+      project.write(
+        `module/src/readme-${lib}.ts`,
+        block(project.read(`node_modules/@nestgate/${lib}/README.md`), 'Example', 'ts'),
+      );
     }
     project.write('any-port.mjs', ANY_PORT);
     const options = { ...BASE, ...DECORATORS, skipLibCheck: true, rootDir: 'src', outDir: 'dist' };

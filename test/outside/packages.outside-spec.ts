@@ -84,6 +84,20 @@ describe('the tarballs', () => {
     expect(peerDependenciesMeta).toEqual({ ioredis: { optional: true } });
   });
 
+  it.each(['README.md', 'libs/gate/README.md', 'libs/worker/README.md'])('%s installs all that is needed', file => {
+    const named =
+      readFileSync(join(REPOSITORY, file), 'utf8')
+        .match(/(?<=^npm install ).+/gm)
+        ?.join(' ')
+        .split(' ') ?? [];
+    const libs = LIBS.filter(lib => named.includes(`@nestgate/${lib}`));
+    const needed = libs.flatMap(lib => {
+      const { peerDependencies = {}, peerDependenciesMeta = {} } = manifestOf(lib);
+      return Object.keys(peerDependencies).filter(name => !peerDependenciesMeta[name]?.optional);
+    });
+    expect([libs.length > 0, needed.filter(name => !named.includes(name))]).toEqual([true, []]);
+  });
+
   it.each(LIBS)('%s: publint finds nothing', lib => {
     execFileSync(tool('publint'), ['run', project.tarball(lib), '--strict'], { encoding: 'utf8' });
   });

@@ -58,6 +58,9 @@ export default defineConfig({
 });
 `;
 
+/** Builders take the longest on a busy machine. */
+const TEST_MS = 240_000;
+
 describe('with the tools of other projects', () => {
   let project: OutsideProject;
 
@@ -76,36 +79,48 @@ describe('with the tools of other projects', () => {
     ['swc', 'module'],
     ['swc', 'commonjs'],
     ['webpack', 'commonjs'],
-  ] as const)('nest build with %s: %s', async (builder, type) => {
-    const folder = `nest-${builder}-${type}`;
-    project.lay(folder, type);
-    project.write(`${folder}/nest-cli.json`, { sourceRoot: 'src', compilerOptions: { builder, deleteOutDir: true } });
-    project.write(`${folder}/tsconfig.json`, { compilerOptions: COMPILER_OPTIONS, include: ['src'] });
-    project.write(`${folder}/.swcrc`, { ...SWC, module: { type: type === 'module' ? 'es6' : 'commonjs' } });
-    await project.bin('nest', ['build'], folder);
-    const app = await OutsideApp.start(project, folder, ['dist/main.js']);
-    await expectChat(app.url, app.port);
-    expect(await app.stop()).toBe(0);
-  });
+  ] as const)(
+    'nest build with %s: %s',
+    async (builder, type) => {
+      const folder = `nest-${builder}-${type}`;
+      project.lay(folder, type);
+      project.write(`${folder}/nest-cli.json`, { sourceRoot: 'src', compilerOptions: { builder, deleteOutDir: true } });
+      project.write(`${folder}/tsconfig.json`, { compilerOptions: COMPILER_OPTIONS, include: ['src'] });
+      project.write(`${folder}/.swcrc`, { ...SWC, module: { type: type === 'module' ? 'es6' : 'commonjs' } });
+      await project.bin('nest', ['build'], folder);
+      const app = await OutsideApp.start(project, folder, ['dist/main.js']);
+      await expectChat(app.url, app.port);
+      expect(await app.stop()).toBe(0);
+    },
+    TEST_MS,
+  );
 
   it.each([
     ['ts-jest', ['ts-jest', { useESM: true, tsconfig: 'tsconfig.json' }]],
     ['@swc/jest', ['@swc/jest', { ...SWC, module: { type: 'es6' } }]],
-  ])('the tests of an app with jest and %s', async (name, transformer) => {
-    const folder = `jest-${name.replace(/\W/g, '')}`;
-    project.lay(folder, 'module');
-    project.write(`${folder}/tsconfig.json`, { compilerOptions: JEST_TYPES, include: ['src', 'test'] });
-    project.write(`${folder}/jest.config.json`, { ...JEST, transform: { '^.+\\.ts$': transformer } });
-    const { output } = await project.bin('jest', [], folder, { NODE_OPTIONS: '--experimental-vm-modules' });
-    expect(output).toMatch(/Tests: +3 passed, 3 total/);
-  });
+  ])(
+    'the tests of an app with jest and %s',
+    async (name, transformer) => {
+      const folder = `jest-${name.replace(/\W/g, '')}`;
+      project.lay(folder, 'module');
+      project.write(`${folder}/tsconfig.json`, { compilerOptions: JEST_TYPES, include: ['src', 'test'] });
+      project.write(`${folder}/jest.config.json`, { ...JEST, transform: { '^.+\\.ts$': transformer } });
+      const { output } = await project.bin('jest', [], folder, { NODE_OPTIONS: '--experimental-vm-modules' });
+      expect(output).toMatch(/Tests: +3 passed, 3 total/);
+    },
+    TEST_MS,
+  );
 
-  it('the tests of an app with vitest', async () => {
-    project.lay('vitest', 'module');
-    project.write('vitest/tsconfig.json', { compilerOptions: JEST_TYPES, include: ['src', 'test'] });
-    project.write('vitest/.swcrc', SWC);
-    project.write('vitest/vitest.config.mts', VITEST);
-    const { output } = await project.bin('vitest', ['run'], 'vitest');
-    expect(output).toMatch(/Tests +3 passed \(3\)/);
-  });
+  it(
+    'the tests of an app with vitest',
+    async () => {
+      project.lay('vitest', 'module');
+      project.write('vitest/tsconfig.json', { compilerOptions: JEST_TYPES, include: ['src', 'test'] });
+      project.write('vitest/.swcrc', SWC);
+      project.write('vitest/vitest.config.mts', VITEST);
+      const { output } = await project.bin('vitest', ['run'], 'vitest');
+      expect(output).toMatch(/Tests +3 passed \(3\)/);
+    },
+    TEST_MS,
+  );
 });

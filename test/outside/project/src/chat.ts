@@ -98,7 +98,10 @@ export class ChatTopics {
   }
 
   @OnTopic('chat/say')
-  async say(@Payload(new ValidationPipe({ whitelist: true, transform: true })) said: Said, @ClientSession() session: Session) {
+  async say(
+    @Payload(new ValidationPipe({ whitelist: true, transform: true })) said: Said,
+    @ClientSession() session: Session,
+  ) {
     await this.gateway.sendToGroup(said.room, 'chat/said', {
       from: session.userId,
       text: said.text,

@@ -8,8 +8,8 @@ import { ensureTools } from './ensure-tools.mjs';
 import { NODE_VERSIONS, nodeOf, SMOKE_PATTERN, versionOf } from './node-versions.mjs';
 
 const RUNS = [
-  ['unit', []],
-  ['e2e', [SMOKE_PATTERN]],
+  { project: 'unit', patterns: [] },
+  { project: 'e2e', patterns: [SMOKE_PATTERN] },
 ];
 const wanted = process.argv.slice(2);
 let failed = 0;
@@ -17,7 +17,7 @@ let failed = 0;
 ensureTools();
 for (const version of wanted.length > 0 ? wanted : NODE_VERSIONS) {
   const program = nodeOf(version);
-  for (const [project, patterns] of RUNS) {
+  for (const { project, patterns } of RUNS) {
     const started = Date.now();
     const args = [
       join('node_modules', 'jest', 'bin', 'jest.js'),

@@ -88,7 +88,7 @@ describe.each(MANAGERS)('installed with %s', manager => {
   it.each(['module', 'commonjs'])('one process: %s', async folder => {
     const app = await OutsideApp.start(project, folder, ['dist/main.js']);
     await expectChat(app.url, app.port);
-    expect(await app.stop()).toBe(0);
+    expect(await app.stop()).toBe('SIGTERM');
   });
 
   it('a cluster of tests whose handlers cannot start lets its process end', async () => {
@@ -125,7 +125,7 @@ describe.each(MANAGERS)('installed with %s', manager => {
         OutsideApp.start(project, 'commonjs', ['dist/main.js'], { ...env, APP: 'worker' }),
       ]);
       await expectChat(gate.url, gate.port);
-      expect(await Promise.all([gate.stop(), worker.stop()])).toEqual([0, 0]);
+      expect(await Promise.all([gate.stop(), worker.stop()])).toEqual(['SIGTERM', 'SIGTERM']);
     } finally {
       await nats?.end();
     }

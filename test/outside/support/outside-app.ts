@@ -9,8 +9,7 @@ export class OutsideApp {
 
   private constructor(
     private readonly child: ChildProcess,
-    private readonly ended: Promise<number | null>,
-    readonly closes: { code?: number | null },
+    private readonly ended: Promise<number | NodeJS.Signals>,
   ) {
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text: string) => (this.output += text));
   }
@@ -23,18 +22,15 @@ export class OutsideApp {
     env: NodeJS.ProcessEnv = {},
   ): Promise<OutsideApp> {
     const child = project.spawn(process.execPath, args, { cwd: join(project.root, folder), env });
-    const closes: { code?: number | null } = {};
-    const ended = new Promise<number | null>(done => {
-      child.on('close', code => {
-        closes.code = code;
-        done(code);
-      });
+    let outcome: number | NodeJS.Signals | undefined;
+    const ended = new Promise<number | NodeJS.Signals>(done => {
+      child.on('close', (code, signal) => done((outcome = signal ?? code ?? 0)));
     });
-    const app = new OutsideApp(child, ended, closes);
+    const app = new OutsideApp(child, ended);
     await waitUntil(
       `${args.join(' ')} to listen`,
       () => {
-        if (closes.code !== undefined) throw new Error(`It ended with ${closes.code}:\n${app.output}`);
+        if (outcome !== undefined) throw new Error(`It ended with ${outcome}:\n${app.output}`);
         return app.listening;
       },
       60_000,
@@ -51,8 +47,8 @@ export class OutsideApp {
     return `ws://127.0.0.1:${this.port}/gate`;
   }
 
-  /** Ends it in order, and resolves with its exit code. */
-  async stop(): Promise<number | null> {
+  /** Ends it in order, and resolves with its exit code, or with the signal: Nest's shutdown hooks end the process by that. */
+  async stop(): Promise<number | NodeJS.Signals> {
     this.child.kill('SIGTERM');
     return this.ended;
   }

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 export const NODE_VERSIONS = ['20.19.0', '22', '24', '26'];
 
 /** End-to-end tests that touch what differs between versions of Node: sockets, streams, timers, links, closing. */
-export const SMOKE_SPECS = ['chat', 'protocol', 'order', 'tcp-stream', 'link-tcp-members', 'protocol-close'];
+export const SMOKE_SPECS = ['chat', 'protocol', 'order', 'tcp-stream', 'split', 'protocol-close'];
 
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'nestgate', 'node');
 

@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { FakeClient, freePort, NatsProcess } from '@nestgate/testing';
 import { OutsideApp } from './support/outside-app.js';
-import { APP_PACKAGES, installedVersion, LIBS, OutsideProject, REPOSITORY } from './support/outside-project.js';
+import {
+  APP_PACKAGES,
+  COMPILER_TEST_MS,
+  installedVersion,
+  LIBS,
+  OutsideProject,
+  REPOSITORY,
+} from './support/outside-project.js';
 import { expectChat } from './support/talk.js';
 
 const isLong = process.env['NESTGATE_OUTSIDE'] === 'long';
@@ -59,11 +66,15 @@ describe.each(MANAGERS)('installed with %s', manager => {
 
   afterAll(() => project?.remove());
 
-  it.each(RESOLUTIONS)('types pass without skipLibCheck: $moduleResolution', async resolution => {
-    const compilerOptions = { ...BASE, ...DECORATORS, ...resolution, noEmit: true };
-    project.write('module/tsconfig.check.json', { compilerOptions, include: ['src'] });
-    await project.bin('tsc', ['-p', 'tsconfig.check.json'], 'module');
-  });
+  it.each(RESOLUTIONS)(
+    'types pass without skipLibCheck: $moduleResolution',
+    async resolution => {
+      const compilerOptions = { ...BASE, ...DECORATORS, ...resolution, noEmit: true };
+      project.write('module/tsconfig.check.json', { compilerOptions, include: ['src'] });
+      await project.bin('tsc', ['-p', 'tsconfig.check.json'], 'module');
+    },
+    COMPILER_TEST_MS,
+  );
 
   it('runs the example of the README, word by word', async () => {
     const app = await OutsideApp.start(project, 'module', ['--import', '../any-port.mjs', 'dist/readme.js']);

@@ -2,7 +2,7 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { OutsideApp } from './support/outside-app.js';
-import { APP_PACKAGES, installedVersion, OutsideProject } from './support/outside-project.js';
+import { APP_PACKAGES, COMPILER_TEST_MS, installedVersion, OutsideProject } from './support/outside-project.js';
 import { expectChat } from './support/talk.js';
 
 /** Builders and test runners that this repository does not use itself, or uses in another way. */
@@ -66,9 +66,6 @@ export default defineConfig({
 });
 `;
 
-/** Builders take the longest on a busy machine. */
-const TEST_MS = 240_000;
-
 describe('with the tools of other projects', () => {
   let project: OutsideProject;
 
@@ -105,7 +102,7 @@ describe('with the tools of other projects', () => {
       await expectChat(app.url, app.port);
       expect(await app.stop()).toBe('SIGTERM');
     },
-    TEST_MS,
+    COMPILER_TEST_MS,
   );
 
   it.each([
@@ -121,7 +118,7 @@ describe('with the tools of other projects', () => {
       const { output } = await project.bin('jest', [], folder, { NODE_OPTIONS: '--experimental-vm-modules' });
       expect(output).toMatch(/Tests: +3 passed, 3 total/);
     },
-    TEST_MS,
+    COMPILER_TEST_MS,
   );
 
   it(
@@ -134,6 +131,6 @@ describe('with the tools of other projects', () => {
       const { output } = await project.bin('vitest', ['run'], 'vitest');
       expect(output).toMatch(/Tests +3 passed \(3\)/);
     },
-    TEST_MS,
+    COMPILER_TEST_MS,
   );
 });

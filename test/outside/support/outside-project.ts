@@ -9,6 +9,19 @@ const FIXTURE = join(REPOSITORY, 'test/outside/project');
 /** A command that takes longer hangs: installs over a slow network take the longest. */
 const COMMAND_MS = 300_000;
 
+/**
+ * A layout in which a package sees what it declares, and nothing else. The types of `@nestjs/core` 12 name a package that it does
+ * not declare.
+ */
+const PNPM_SETTINGS = `nodeLinker: isolated
+hoist: false
+minimumReleaseAge: 0
+packageExtensions:
+  '@nestjs/core':
+    dependencies:
+      '@standard-schema/spec': '*'
+`;
+
 /** What an app needs beside the packages themselves, in the versions that this repository has installed. */
 export const APP_PACKAGES = [
   '@nestjs/common',
@@ -33,6 +46,9 @@ export function installedVersion(name: string): string {
   const manifest = readFileSync(join(REPOSITORY, 'node_modules', name, 'package.json'), 'utf8');
   return (JSON.parse(manifest) as { version: string }).version;
 }
+
+/** Compilers take the longest on a busy machine. */
+export const COMPILER_TEST_MS = 240_000;
 
 /** What a command printed, on both streams. */
 export interface Ran {
@@ -77,8 +93,7 @@ export class OutsideProject {
       await this.run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']);
       return;
     }
-    // A layout in which a package sees what it declares, and nothing else.
-    this.write('pnpm-workspace.yaml', 'nodeLinker: isolated\nhoist: false\nminimumReleaseAge: 0\n');
+    this.write('pnpm-workspace.yaml', PNPM_SETTINGS);
     const pnpm = join(REPOSITORY, 'node_modules/.bin/pnpm');
     await this.run(pnpm, ['install', '--prefer-offline', '--ignore-scripts', '--no-frozen-lockfile']);
   }

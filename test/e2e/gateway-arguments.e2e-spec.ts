@@ -40,6 +40,7 @@ describe.each(LINKS)('bad arguments over %s', (name: LinkName) => {
     links = await LinkSupply.open(name);
     cluster = await GatewayCluster.open(links, {
       handlers: { controllers: [BadTopics] },
+      worker: { currentClient: true },
       wrap: (link, role) => (role === 'worker' ? watch.wrap(link) : link),
     });
     client = await cluster.connect(1);

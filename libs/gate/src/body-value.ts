@@ -38,7 +38,7 @@ export function asBuffer(bytes: Uint8Array): Buffer {
  */
 export function copyOfSettings(settings: Settings): Settings {
   const copies = Object.entries(settings).map(([key, value]) => {
-    const body = encodeBody(value);
+    const body = encodeBody(value, undefined, `settings.${key}`);
     if (body.kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
     return [key, bodyValue(body) as JsonValue];
   });

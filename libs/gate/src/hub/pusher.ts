@@ -66,7 +66,7 @@ export class Pusher implements OnApplicationShutdown {
       const { session } = agent;
       const value = body.kind === BodyKind.bytes ? Buffer.from(body.bytes) : shared;
       const encode = (changed: unknown): Uint8Array | undefined =>
-        agent.wire.push(topic, changed === shared ? body : encodeBody(changed));
+        agent.wire.push(topic, changed === shared ? body : encodeBody(changed, topic));
       try {
         const changed = inAsyncScope(() => hook.onSend(session, topic, value));
         if (!(changed instanceof Promise)) return agent.sendFrame(encode(changed));
@@ -85,7 +85,8 @@ export class Pusher implements OnApplicationShutdown {
   /** A hook that throws refuses the push; only what it did not mean to throw is worth a log line. */
   private refuse(error: unknown): undefined {
     this.counters.add('packs_dropped', 'hook');
-    if (clientErrorBody(error).code === 'INTERNAL') this.log.error(error);
+    const isUnsendable = error instanceof GateError && error.code === 'BAD_ARGUMENT';
+    if (isUnsendable || clientErrorBody(error).code === 'INTERNAL') this.log.error(error);
   }
 }
 

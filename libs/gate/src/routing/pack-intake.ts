@@ -138,7 +138,7 @@ class Passage implements IncomingPack {
   }
 
   reply(body?: unknown): void {
-    this.decide({ type: 'reply', body: encodeBody(body) });
+    this.decide({ type: 'reply', body: encodeBody(body, this.topic) });
   }
 
   /** A forwarded message has been dealt with after all. */

@@ -71,8 +71,8 @@ function checkedTopic(value: unknown): string {
 }
 
 /** Bytes are the caller's, who may go on writing to them; JSON is a copy already. */
-function ownBody(value: unknown): Body {
-  const body = encodeBody(value);
+function ownBody(value: unknown, topic?: string): Body {
+  const body = encodeBody(value, topic);
   return body.kind === BodyKind.bytes ? { kind: body.kind, bytes: Buffer.from(body.bytes) } : body;
 }
 
@@ -80,7 +80,8 @@ function ownMessage(value: unknown): MessageArgs {
   const { topic, body, ...others } = recordOf('A message', value);
   const [other] = Object.keys(others);
   if (other !== undefined) return refuse('A message has a topic and a body, and nothing else');
-  return { topic: checkedTopic(topic), body: ownBody(body) };
+  const checked = checkedTopic(topic);
+  return { topic: checked, body: ownBody(body, checked) };
 }
 
 function checkedValue(value: unknown): JsonValue {

@@ -16,7 +16,6 @@ describe('encodeBody', () => {
     [0, '0'],
     ['', '""'],
     [false, 'false'],
-    [Number.NaN, 'null'],
     [{ a: [1, { b: 'é🦊' }], skipped: undefined }, '{"a":[1,{"b":"é🦊"}]}'],
     [{ toJSON: () => 'short' }, '"short"'],
     [new Date(0), '"1970-01-01T00:00:00.000Z"'],

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { MessageArgs } from '@nestgate/link';
 import {
   type Body,
@@ -11,6 +12,7 @@ import {
   NO_BODY,
   nameFault,
 } from '@nestgate/protocol';
+import { isPlainJson, type JsonFault, jsonFault } from './json-faults.js';
 
 /** Largest body of a push in bytes: what a client's outbox holds at most by default. */
 export const MAX_PUSH_BYTES = 1024 * 1024;
@@ -25,25 +27,41 @@ const HAS_NO_LIMIT = canStringify(10 * MAX_BODY_DEPTH);
 const MAX_SHOWN = 140;
 
 /**
- * Encodes a value once for all its receivers: a `Buffer` or `Uint8Array` as it is, `undefined` as no body, anything else
- * as compact JSON.
- * @throws {GateError} `BAD_ARGUMENT` for what JSON cannot carry (a BigInt, a cycle, a function or symbol), for more than
- * {@link MAX_PUSH_BYTES}, and for what nests deeper than about {@link MAX_BODY_DEPTH}.
+ * Encodes a value once for all its receivers: an `ArrayBuffer`, a typed array (such as a `Buffer`) or a `DataView` as its bytes,
+ * `undefined` as no body, anything else as compact JSON.
+ * @param topic the topic that it goes to; errors name it.
+ * @param root what errors call the value: they name the part that cannot be sent, such as `body.items[3].tags`.
+ * @throws {GateError} `BAD_ARGUMENT` for what JSON cannot carry: a BigInt, a cycle, a function or symbol, `NaN`, an infinity, a
+ * `Map`, `Set`, promise, `Error`, stream, iterator, or bytes inside of an object; for more than {@link MAX_PUSH_BYTES}; and for what
+ * nests deeper than about {@link MAX_BODY_DEPTH}. An object with a `toJSON` stands for what that gives.
  */
-export function encodeBody(value: unknown): Body {
+export function encodeBody(value: unknown, topic?: string, root = 'body'): Body {
   if (value === undefined) return NO_BODY;
-  if (value instanceof Uint8Array) {
-    assertSize(value.length);
-    return { kind: BodyKind.bytes, bytes: value };
-  }
+  if (typeof value === 'string') return textBody(JSON.stringify(value));
+  if (typeof value === 'symbol' || typeof value === 'function')
+    throw refusal(topic, `A ${typeof value} cannot be sent`);
+  if (ArrayBuffer.isView(value)) return bytesBody(value);
   let encoded: string | undefined;
+  let isPlain = false;
   try {
     encoded = JSON.stringify(value);
+    isPlain = isPlainJson(value);
   } catch (error) {
-    const why = error instanceof Error ? error.message : 'its toJSON has thrown';
-    throw new GateError('BAD_ARGUMENT', `The body cannot be encoded as JSON: ${why}`);
+    // Without a text it is not JSON that has failed, but the look at what has become JSON.
+    if (encoded === undefined) {
+      const why = error instanceof Error ? error.message : 'its toJSON has thrown';
+      throw refusal(topic, `The body cannot be encoded as JSON: ${why}`);
+    }
   }
-  if (encoded === undefined) throw new GateError('BAD_ARGUMENT', `A ${typeof value} cannot be sent`);
+  if (!isPlain) {
+    if (types.isAnyArrayBuffer(value)) return bytesBody(new Uint8Array(value));
+    assertJson(value, topic, root);
+  }
+  if (encoded === undefined) throw refusal(topic, `${root} cannot be sent: its toJSON gives nothing`);
+  return textBody(encoded);
+}
+
+function textBody(encoded: string): Body {
   // A UTF-16 unit is three bytes of UTF-8 at most: only a long text has to be measured.
   if (encoded.length * 3 > MAX_PUSH_BYTES) assertSize(Buffer.byteLength(encoded));
   // Each level takes two characters.
@@ -64,6 +82,28 @@ function canStringify(depth: number): boolean {
   }
 }
 
+function bytesBody(view: ArrayBufferView): Body {
+  assertSize(view.byteLength);
+  const bytes = view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  return { kind: BodyKind.bytes, bytes };
+}
+
+/** The slow path: names what JSON cannot carry, if there is something. */
+function assertJson(value: unknown, topic: string | undefined, root: string): void {
+  let found: JsonFault | undefined;
+  try {
+    found = jsonFault(value, root);
+  } catch (error) {
+    const why = error instanceof RangeError ? 'it nests too deep' : 'a part of it throws when it is read';
+    throw refusal(topic, `${root} cannot be sent: ${why}`);
+  }
+  if (found) throw refusal(topic, `${found.path} is ${found.what}, which cannot be sent as JSON`);
+}
+
+function refusal(topic: string | undefined, why: string): GateError {
+  return new GateError('BAD_ARGUMENT', topic === undefined ? why : `${topic}: ${why}`);
+}
+
 /**
  * A push, checked and encoded.
  * @throws {GateError} `BAD_ARGUMENT` for a topic outside the grammar, or a body that is too large or cannot be encoded.
@@ -74,7 +114,7 @@ export function encodeMessage(topic: string, value: unknown): MessageArgs {
     const what = typeof given === 'string' ? JSON.stringify(given.slice(0, MAX_SHOWN)) : `a ${typeof given}`;
     throw new GateError('BAD_ARGUMENT', `Not a topic: ${what}`);
   }
-  return { topic, body: encodeBody(value) };
+  return { topic, body: encodeBody(value, topic) };
 }
 
 function assertSize(bytes: number): void {
@@ -92,11 +132,16 @@ export function assertName(what: string, value: unknown): asserts value is strin
 export function assertSettings(entries: readonly (readonly [string, unknown])[]): void {
   for (const [key, value] of entries) {
     assertName('session key', key);
-    const { kind, bytes } = encodeBody(value);
+    const { kind, bytes } = encodeBody(value, undefined, settingPath(key));
     if (kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
     // What nests deeper could not be encoded again where less of the stack is left.
     if (isDeeperThan(bytes, MAX_JSON_DEPTH)) {
       throw new GateError('BAD_ARGUMENT', `A session value nests at most ${MAX_JSON_DEPTH} deep`);
     }
   }
+}
+
+/** What errors call a setting. */
+function settingPath(key: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `settings.${key}` : `settings[${JSON.stringify(key)}]`;
 }

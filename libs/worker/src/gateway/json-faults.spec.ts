@@ -1,0 +1,174 @@
+import { Readable } from 'node:stream';
+import { describe, expect, it } from '@jest/globals';
+import { StreamableFile } from '@nestjs/common';
+import { BodyKind } from '@nestgate/protocol';
+import { of } from 'rxjs';
+import { isPlainJson, jsonFault } from './json-faults.js';
+import { assertSettings, encodeBody, encodeMessage } from './message.js';
+
+class Dish {
+  name = 'soup';
+  tags?: unknown = undefined;
+}
+
+class Money {
+  constructor(private readonly cents: number) {}
+
+  toJSON(): string {
+    return `${this.cents / 100} €`;
+  }
+}
+
+class Menu {
+  readonly dishes = [new Dish()];
+
+  [Symbol.iterator](): Iterator<Dish> {
+    return this.dishes[Symbol.iterator]();
+  }
+}
+
+function* numbers(): Generator<number> {
+  yield 1;
+}
+
+async function* later(): AsyncGenerator<number> {
+  yield 1;
+}
+
+const BAD: [string, () => unknown, string][] = [
+  ['a Map', () => new Map([['a', 1]]), 'a Map'],
+  ['a Set', () => new Set([1]), 'a Set'],
+  ['a WeakMap', () => new WeakMap(), 'an object of the kind WeakMap'],
+  ['a promise', () => Promise.resolve(1), 'a promise that was not awaited'],
+  // oxlint-disable-next-line unicorn/no-thenable -- what this is about
+  ['a thenable', () => ({ then: () => undefined }), 'a promise that was not awaited'],
+  ['an Error', () => new Error('secret'), 'an Error'],
+  ['an Error with fields', () => Object.assign(new TypeError('x'), { path: '/etc/secret' }), 'an Error'],
+  ['NaN', () => Number.NaN, 'NaN'],
+  ['an infinity', () => -Infinity, '-Infinity'],
+  ['a function', () => () => 1, 'a function'],
+  ['a symbol', () => Symbol('s'), 'a symbol'],
+  ['a regular expression', () => /x/, 'an object of the kind RegExp'],
+  ['a generator', () => numbers(), 'a generator'],
+  ['an async generator', () => later(), 'an async iterable'],
+  ['an iterator', () => new Map([[1, 2]]).keys(), 'an object of the kind Map Iterator'],
+  ['a stream', () => Readable.from(['x']), 'a stream'],
+  ['a web stream', () => new ReadableStream(), 'a stream'],
+  ['a StreamableFile', () => new StreamableFile(Buffer.from('x')), 'a StreamableFile'],
+  ['an Observable', () => of(1), 'an Observable'],
+  ['search parameters', () => new URLSearchParams('a=1'), 'an object of the kind URLSearchParams'],
+  ['bytes', () => new Uint8Array([1]), 'bytes (Uint8Array) inside of JSON'],
+  ['an ArrayBuffer', () => new ArrayBuffer(2), 'bytes (ArrayBuffer) inside of JSON'],
+];
+
+describe('what JSON cannot carry', () => {
+  it.each(BAD)('%s is found wherever it is', (_name, make, what) => {
+    const dish = new Dish();
+    dish.tags = make();
+    const fields = { [what]: 1, list: [make()] };
+    for (const [value, path] of [
+      [{ items: [1, 2, 3, { tags: make() }] }, 'body.items[3].tags'],
+      [[null, make()], 'body[1]'],
+      [dish, 'body.tags'],
+      [Object.assign(Object.create(null) as object, { 'a b': make() }), 'body["a b"]'],
+      [fields, 'body.list[0]'],
+      [{ at: new Date(0), money: new Money(5), deep: { x: make() } }, 'body.deep.x'],
+    ] as const) {
+      expect([isPlainJson(value), jsonFault(value, 'body')]).toEqual([false, { path, what }]);
+      expect(() => encodeMessage('menu/dishes', value)).toThrow(
+        expect.objectContaining({
+          code: 'BAD_ARGUMENT',
+          message: `menu/dishes: ${path} is ${what}, which cannot be sent as JSON`,
+        }),
+      );
+    }
+  });
+
+  it.each(BAD.filter(([name]) => !['bytes', 'an ArrayBuffer', 'a function', 'a symbol'].includes(name)))(
+    '%s is found as a whole body',
+    (_name, make, what) => {
+      expect(() => encodeBody(make(), 'a/b')).toThrow(`a/b: body is ${what}, which`);
+    },
+  );
+
+  it('is no session value', () => {
+    for (const [, make, what] of BAD) {
+      expect(() => assertSettings([['cart', { items: [make()] }]])).toThrow(
+        `settings.cart.items[0] is ${what}, which cannot be sent as JSON`,
+      );
+    }
+    expect(() => assertSettings([['a b', [new Map()]]])).toThrow('settings["a b"][0] is a Map');
+  });
+
+  it('is named by the end of a path that is long', () => {
+    let value: unknown = { end: new Set() };
+    for (let depth = 0; depth < 300; depth++) value = { next: value };
+    const path = jsonFault(value, 'body')?.path ?? '';
+    expect(path.length).toBeLessThan(220);
+    expect(path).toMatch(/^….*\.next\.next\.end$/);
+  });
+
+  it('is found by both ways to look, or by none', () => {
+    class Old {}
+    (Old.prototype as { inherited?: unknown }).inherited = () => 1;
+    const fine = [
+      null,
+      undefined,
+      true,
+      '',
+      0,
+      [],
+      {},
+      [undefined],
+      { left: undefined },
+      new Dish(),
+      new Money(5),
+      [new Money(5)],
+      new Date(Number.NaN),
+      { toJSON: () => 1 },
+      { own: { toJSON: () => 1, other: new Map() } },
+      new Menu(),
+      new Old(),
+      Buffer.from('x'),
+      new URL('http://localhost'),
+      new Number(1),
+      new String('x'),
+      Object.create(null),
+    ];
+    for (const value of fine) {
+      expect(jsonFault(value, 'body')).toBeUndefined();
+      expect(jsonFault({ value }, 'body')).toBeUndefined();
+      expect(() => encodeBody({ value })).not.toThrow();
+    }
+  });
+
+  it('is refused with a code when it throws while it is read, or nests too deep to be looked at', () => {
+    let reads = 0;
+    const moody = {
+      get value(): number {
+        if (++reads > 1) throw new Error('not again');
+        return 1;
+      },
+    };
+    expect(() => encodeBody(moody)).toThrow(expect.objectContaining({ code: 'BAD_ARGUMENT' }));
+  });
+});
+
+describe('a body of bytes', () => {
+  it.each([
+    ['a Buffer', Buffer.from([1, 2, 3])],
+    ['a Uint8Array', new Uint8Array([0, 1, 2, 3]).subarray(1)],
+    ['an Int8Array', new Int8Array([1, 2, 3])],
+    ['a Uint8ClampedArray', new Uint8ClampedArray([1, 2, 3])],
+    ['an ArrayBuffer', new Uint8Array([1, 2, 3]).buffer],
+    ['a DataView', new DataView(new Uint8Array([0, 1, 2, 3, 4]).buffer, 1, 3)],
+  ])('may be %s', (_name, value) => {
+    const { kind, bytes } = encodeBody(value);
+    expect([kind, [...bytes]]).toEqual([BodyKind.bytes, [1, 2, 3]]);
+  });
+
+  it('of wider numbers has their bytes', () => {
+    expect([...encodeBody(new Uint16Array([0x0201])).bytes]).toEqual([1, 2]);
+    expect(encodeBody(new Float64Array(2)).bytes.length).toBe(16);
+  });
+});

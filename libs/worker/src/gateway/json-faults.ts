@@ -1,0 +1,151 @@
+import { types } from 'node:util';
+import { StreamableFile } from '@nestjs/common';
+
+/** Longest path that an error shows, in UTF-16 units. */
+const MAX_PATH = 200;
+/** A key that a path shows after a dot. */
+const IDENTIFIER = /^[A-Za-z_$][\w$]{0,63}$/;
+
+/** A place in a value. Made only where something is wrong, or may be. */
+interface Place {
+  readonly parent: Place | undefined;
+  readonly key: string | number;
+}
+
+/** What JSON would carry as `{}` or `null`, or leave out, without a word. */
+export interface JsonFault {
+  /** Where it is, such as `body.items[3].tags`. */
+  readonly path: string;
+  /** What it is, such as `a Map`. */
+  readonly what: string;
+}
+
+/** How the instances of a class are looked at: `json` has a `toJSON`, `fields` is walked, `look` needs {@link jsonFault}. */
+type Kind = 'json' | 'fields' | 'look';
+
+/** By prototype, so that each class is looked at once. */
+const kinds = new WeakMap<object, Kind>();
+
+/**
+ * Whether a value is certainly carried by JSON as it is. Runs for every body, so it is short, makes nothing, and gives up where
+ * anything is unusual: then {@link jsonFault} decides. The value must be known to have no cycles: `JSON.stringify` has taken it.
+ */
+export function isPlainJson(value: unknown): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+    case 'undefined':
+    case 'bigint':
+      return true;
+    case 'number':
+      // NaN for NaN and the infinities.
+      return value - value === 0;
+    case 'object':
+      return value === null || isPlainObject(value);
+    default:
+      return false;
+  }
+}
+
+function isPlainObject(value: object): boolean {
+  if (Array.isArray(value)) {
+    const items: readonly unknown[] = value;
+    for (let i = 0; i < items.length; i++) if (!isPlainJson(items[i])) return false;
+    return true;
+  }
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  if (prototype !== Object.prototype && prototype !== null) {
+    const kind = kinds.get(prototype) ?? learnKind(value, prototype);
+    if (kind !== 'fields') return kind === 'json';
+  }
+  // Inherited keys are seen too, which JSON leaves out: one that is no JSON only leads to the slow path.
+  for (const key in value) if (!isPlainJson((value as Record<string, unknown>)[key])) return false;
+  return true;
+}
+
+function learnKind(value: object, prototype: object): Kind {
+  const isUnusual = Symbol.iterator in prototype || Symbol.toStringTag in prototype || unsendable(value) !== undefined;
+  const kind =
+    typeof (prototype as { toJSON?: unknown }).toJSON === 'function' ? 'json' : isUnusual ? 'look' : 'fields';
+  kinds.set(prototype, kind);
+  return kind;
+}
+
+/**
+ * The first part of a value that JSON cannot carry: a `Map`, a promise, `NaN`, a function, a stream and the like. An object with a
+ * `toJSON` stands for what that gives, which is not looked at; `undefined` is left out, or null in an array, as JSON does.
+ * @param root what the path begins with.
+ * @throws RangeError when it nests too deeply for the stack.
+ */
+export function jsonFault(value: unknown, root: string): JsonFault | undefined {
+  return faultAt(value, { parent: undefined, key: root });
+}
+
+function faultAt(value: unknown, place: Place): JsonFault | undefined {
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : fault(place, String(value));
+  if (typeof value === 'symbol') return fault(place, 'a symbol');
+  const hasToJson = typeof (value as { toJSON?: unknown } | null | undefined)?.toJSON === 'function';
+  if (typeof value === 'function') return hasToJson ? undefined : fault(place, 'a function');
+  if (typeof value !== 'object' || value === null || hasToJson) return undefined;
+  const what = unsendable(value);
+  if (what !== undefined) return fault(place, what);
+  if (types.isBoxedPrimitive(value)) return undefined;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      const found = faultAt(value[i], { parent: place, key: i });
+      if (found) return found;
+    }
+    return undefined;
+  }
+  for (const key of Object.keys(value)) {
+    const found = faultAt((value as Record<string, unknown>)[key], { parent: place, key });
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** Names an object whose content JSON cannot see; `undefined` for every other one. */
+function unsendable(value: object): string | undefined {
+  if (Array.isArray(value)) return undefined;
+  if (types.isMap(value)) return 'a Map';
+  if (types.isSet(value)) return 'a Set';
+  if (types.isNativeError(value) || value instanceof Error) return 'an Error';
+  if (types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return `bytes (${tagOf(value)}) inside of JSON`;
+  if (isMethod(value, 'then')) return 'a promise that was not awaited';
+  if (isMethod(value, 'subscribe')) return 'an Observable';
+  if (value instanceof StreamableFile) return 'a StreamableFile';
+  if (isMethod(value, 'pipe') || isMethod(value, 'pipeTo')) return 'a stream';
+  if (Symbol.asyncIterator in value) return 'an async iterable';
+  const tag = tagOf(value);
+  // Collections of an application that keep their items in fields are carried by those.
+  if (tag === 'Object' && !(Symbol.iterator in value)) return undefined;
+  if (types.isBoxedPrimitive(value) || Object.keys(value).length > 0) return undefined;
+  if (types.isGeneratorObject(value)) return 'a generator';
+  return tag === 'Object' ? 'an iterable' : `an object of the kind ${tag}`;
+}
+
+function isMethod(value: object, name: string): boolean {
+  return typeof (value as Record<string, unknown>)[name] === 'function';
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
+function fault(place: Place, what: string): JsonFault {
+  return { path: pathOf(place), what };
+}
+
+function pathOf(place: Place): string {
+  let path = '';
+  let at: Place | undefined = place;
+  // From the inside out, so that the end of a long path, which is what one looks for, is shown.
+  for (; at && path.length < MAX_PATH; at = at.parent) path = segmentOf(at) + path;
+  return at ? `…${path}` : path;
+}
+
+function segmentOf({ parent, key }: Place): string {
+  if (!parent) return String(key);
+  if (typeof key === 'number') return `[${key}]`;
+  return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key.slice(0, 64))}]`;
+}

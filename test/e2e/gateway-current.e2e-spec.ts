@@ -20,7 +20,7 @@ describe.each([
   afterEach(() => cluster.close());
 
   async function start(): Promise<FakeClient> {
-    cluster = await createTestCluster({ gates: 2, workers, handlers, gate: { messageRate: 0 } });
+    cluster = await createTestCluster({ gates: 2, workers, handlers, gate: { messageRate: 0, currentClient: true } });
     return cluster.connect();
   }
 
@@ -128,7 +128,7 @@ class LastWords extends SessionLearner {
 describe('a hook of the gate', () => {
   it('has no current client, also when it runs because of what a handler in the same process did', async () => {
     const handlers = { controllers: [CurrentTopics], providers: [Courier, Diary] };
-    const gate = { providers: [{ provide: SessionLearner, useClass: LastWords }] };
+    const gate = { currentClient: true, providers: [{ provide: SessionLearner, useClass: LastWords }] };
     const cluster = await createTestCluster({ handlers, gate });
     try {
       const [client, witness] = [await cluster.connect(), await cluster.connect()];

@@ -17,7 +17,7 @@ describe('the examples of docs/gateway-api.md', () => {
       controllers: [examples.RoomTopics, examples.JobTopics],
       providers: [examples.Progress, examples.Rooms],
     };
-    cluster = await createTestCluster({ gates: 2, workers: 1, handlers });
+    cluster = await createTestCluster({ gates: 2, workers: 1, handlers, gate: { currentClient: true } });
     const [one, two] = [await cluster.connect({ gate: 0 }), await cluster.connect({ gate: 1 })];
     const { api } = cluster.workers[0] as { api: GatewayApi };
     await api.bindUid(one.clientId, 'ada');

@@ -18,7 +18,7 @@ export interface TestClusterOptions {
   readonly workers?: number;
   /** Controllers, providers and imports of the apps that host handlers. */
   readonly handlers?: Pick<ModuleMetadata, 'controllers' | 'providers' | 'imports'>;
-  /** Options of the gates. They belong to your own module when there is a `gateModule`. */
+  /** Options of the gates; `currentClient` is one of the workers too. They belong to your own module when there is a `gateModule`. */
   readonly gate?: GateOptions & GateModuleExtras;
   /**
    * Your own module of gate apps, which imports `GateModule` itself. Its link is replaced by the cluster's.
@@ -159,9 +159,9 @@ class ClusterStart {
   }
 
   private async startWorker(index: number): Promise<TestWorker> {
-    const { workerModule, setup } = this.options;
+    const { gate, workerModule, setup } = this.options;
     const link = this.linkOf('worker', index);
-    const own = workerModule ?? WorkerModule.forRoot({ link });
+    const own = workerModule ?? WorkerModule.forRoot({ link, currentClient: gate?.currentClient });
     const module = await this.compile('worker', index, true, own, workerModule && link);
     const app = module.createNestMicroservice({ strategy: module.get(GateTransport), ...this.logging });
     this.apps.push(app);

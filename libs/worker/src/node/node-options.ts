@@ -29,7 +29,7 @@ export interface NodeOptions {
   readonly gateWait?: number;
   /**
    * Whether the `…Current…` methods of `GatewayApi` work in handlers. It costs some of the speed of every handler.
-   * @defaultValue true when a controller, provider, guard, pipe, filter or interceptor of its modules uses one of them
+   * @defaultValue false: they reject with `NO_CURRENT_CLIENT`, and the message names this option
    */
   readonly currentClient?: boolean;
 }

@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { errorText, type ErrorText, logText } from '@nestgate/protocol';
+import { errorText, type ErrorText, logText, MAX_LOG_TEXT } from '@nestgate/protocol';
 import { LineLimit } from './line-limit.js';
 
 /** Lines of one level in a second, unless told otherwise. */
@@ -34,8 +34,9 @@ export class BoundedLog {
     });
   }
 
-  warn(text: string): void {
-    if (this.limit.admits('warn')) quietly(() => this.logger.warn(logText(text)));
+  /** `max`: how many characters of the text are shown. */
+  warn(text: string, max: number = MAX_LOG_TEXT): void {
+    if (this.limit.admits('warn')) quietly(() => this.logger.warn(logText(text, max)));
   }
 
   log(text: string): void {

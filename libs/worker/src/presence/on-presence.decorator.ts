@@ -1,6 +1,5 @@
-import { EventPattern } from '@nestjs/microservices';
 import type { ClientId } from '@nestgate/link';
-import { GATE_TRANSPORT_ID, markHandler, type TopicMetadata } from '../topics/on-topic.decorator.js';
+import { addHandler, type TopicMetadata } from '../topics/on-topic.decorator.js';
 
 /** What can happen to a uid, or to a client in a group. */
 export type PresenceType = 'online' | 'offline' | 'join' | 'leave';
@@ -45,11 +44,6 @@ export function OnPresence(...types: PresenceType[]): MethodDecorator {
   const topics = (types.length > 0 ? types : ALL).map(presenceTopic);
   return (target, key, descriptor) => {
     const metadata: TopicMetadata = Object.freeze({ topic: topics.join(', '), payload: 'json', isEvent: true });
-    EventPattern<string[]>(topics, GATE_TRANSPORT_ID, { topic: metadata })(
-      target,
-      key,
-      descriptor as TypedPropertyDescriptor<unknown>,
-    );
-    markHandler(target, descriptor.value, metadata);
+    addHandler(target, key, descriptor, topics, metadata);
   };
 }

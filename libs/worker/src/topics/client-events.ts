@@ -1,6 +1,5 @@
-import { EventPattern } from '@nestjs/microservices';
 import { CONNECT_TOPIC, DISCONNECT_TOPIC } from '@nestgate/link';
-import { GATE_TRANSPORT_ID, markHandler, type TopicMetadata } from './on-topic.decorator.js';
+import { addHandler, type TopicMetadata } from './on-topic.decorator.js';
 
 /**
  * The payload of {@link OnConnect}: the HTTP request that a WebSocket connection began with. For a TCP client, which has
@@ -50,9 +49,6 @@ export function OnDisconnect(): MethodDecorator {
 function onEvent(topic: string): MethodDecorator {
   return (target, key, descriptor) => {
     const metadata: TopicMetadata = Object.freeze({ topic, payload: 'json', isEvent: true });
-    // A method of any parameters: what it is given is the decorators' business.
-    const handle = EventPattern(topic, GATE_TRANSPORT_ID, { topic: metadata }) as MethodDecorator;
-    handle(target, key, descriptor);
-    markHandler(target, descriptor.value, metadata);
+    addHandler(target, key, descriptor, [topic], metadata);
   };
 }

@@ -10,7 +10,7 @@ import {
 } from '@nestjs/common';
 import { RpcException } from '@nestjs/microservices';
 import { GateError } from '@nestgate/protocol';
-import { clientErrorBody, gateErrorBody, httpErrorBody, pipelineErrorBody } from './error-mapping.js';
+import { clientErrorBody, gateErrorBody, httpErrorBody, pipelineErrorBody, thrownErrorBody } from './error-mapping.js';
 
 const INTERNAL = { code: 'INTERNAL', message: 'Internal server error' };
 
@@ -50,6 +50,90 @@ describe('httpErrorBody', () => {
       code: 'CONFLICT',
       details: ['taken'],
     });
+  });
+});
+
+describe('the body of an HTTP exception', () => {
+  it.each<[string, HttpException, unknown]>([
+    [
+      'its own code and details',
+      new HttpException({ code: 'SOLD_OUT', message: 'gone', details: { left: 0 } }, 409),
+      { code: 'SOLD_OUT', message: 'gone', details: { left: 0 } },
+    ],
+    [
+      'errorCode',
+      new BadRequestException({ errorCode: 'BAD_DISH', message: 'no such dish' }),
+      { code: 'BAD_DISH', message: 'no such dish' },
+    ],
+    ['a number of its own', new HttpException({ code: 1042, message: 'odd' }, 400), { code: '1042', message: 'odd' }],
+    [
+      'its status as code',
+      new HttpException({ code: 404, message: 'gone' }, 404),
+      { code: 'NOT_FOUND', message: 'gone' },
+    ],
+    [
+      "a schema library's errors",
+      new BadRequestException({ statusCode: 400, message: 'Validation failed', errors: [{ path: ['name'] }] }),
+      { code: 'BAD_REQUEST', message: 'Validation failed', details: [{ path: ['name'] }] },
+    ],
+    [
+      'a code that nobody may use',
+      new HttpException({ code: '$mine', message: 'm' }, 403),
+      { code: 'FORBIDDEN', message: 'm' },
+    ],
+    ['a server error', new HttpException({ code: 'DB_DOWN', message: 'secret' }, 503), INTERNAL],
+  ])('with %s', (_what, exception, body) => {
+    expect(httpErrorBody(exception)).toEqual(body);
+  });
+});
+
+describe('an RpcException or WsException', () => {
+  class WsException extends Error {
+    constructor(private readonly content: unknown) {
+      super('a WsException');
+    }
+
+    getError(): unknown {
+      return this.content;
+    }
+  }
+
+  it.each<[unknown, unknown]>([
+    [
+      { code: 404, message: 'no room' },
+      { code: 'NOT_FOUND', message: 'no room' },
+    ],
+    [
+      { statusCode: 403, message: 'not you' },
+      { code: 'FORBIDDEN', message: 'not you' },
+    ],
+    [{ status: 429 }, { code: 'RATE_LIMITED', message: 'Too many messages' }],
+    [
+      { code: 7, message: 'seven' },
+      { code: '7', message: 'seven' },
+    ],
+    [
+      { errorCode: 'SOLD_OUT', statusCode: 409, message: 'gone' },
+      { code: 'SOLD_OUT', message: 'gone' },
+    ],
+    [
+      { code: 'BAD', message: 'm', errors: ['e'] },
+      { code: 'BAD', message: 'm', details: ['e'] },
+    ],
+    [
+      { statusCode: 422, message: ['a', 'b'] },
+      { code: 'BAD_REQUEST', message: 'The request is not valid', details: ['a', 'b'] },
+    ],
+    [{ code: 500, message: 'secret' }, INTERNAL],
+    [{ secret: 1 }, INTERNAL],
+    ['sorry', { code: 'INTERNAL', message: 'sorry' }],
+  ])('with %j', (content, body) => {
+    expect(thrownErrorBody(new RpcException(content as object))).toEqual(body);
+    expect(thrownErrorBody(new WsException(content))).toEqual(body);
+  });
+
+  it('is masked when it is another error, whatever code that has', () => {
+    expect(thrownErrorBody(Object.assign(new TypeError('secret'), { code: 'ERR_INVALID_ARG_TYPE' }))).toEqual(INTERNAL);
   });
 });
 
@@ -108,7 +192,9 @@ describe('pipelineErrorBody', () => {
     [new Error('secret')],
     [new TypeError('secret')],
     [{ message: 'secret' }],
-    [{ code: 5, message: 'secret' }],
+    [{ code: Number.NaN, message: 'secret' }],
+    [{ code: 500, message: 'secret' }],
+    [{ statusCode: 503, message: 'secret' }],
     [{ code: '', message: 'secret' }],
     [{ code: '$malformed-body', message: 'secret' }],
     [{ code: 'X'.repeat(65), message: 'secret' }],

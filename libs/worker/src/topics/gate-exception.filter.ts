@@ -1,53 +1,102 @@
-import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
+import { type ArgumentsHost, Catch, type ExceptionFilter, type Type } from '@nestjs/common';
 import { FILTER_CATCH_EXCEPTIONS } from '@nestjs/common/internal';
-import { BaseExceptionFilter, HttpAdapterHost, ModuleRef } from '@nestjs/core';
-import { type ErrorBody, GateError } from '@nestgate/protocol';
+import {
+  type ApplicationConfig,
+  BaseExceptionFilter,
+  ContextIdFactory,
+  HttpAdapterHost,
+  ModuleRef,
+} from '@nestjs/core';
 import { type Observable, throwError } from 'rxjs';
-import { BoundedLog } from '../log/bounded-log.js';
-import { gateErrorBody, httpErrorBody } from './error-mapping.js';
+import { TopicContext } from './topic-context.js';
+import { markTold, toldError, warnOfFilter } from './topic-error.js';
 
 type FilterWithTypes = ExceptionFilter & { constructor: Function };
 
 /**
  * Keeps the code of HTTP exceptions (a validator's, a guard's) and of nestgate's own errors, which Nest's rpc pipeline
- * would mask as "Internal server error". It is the last filter of its class, and it gives way to global filters too.
+ * would mask as "Internal server error", and logs what is masked with its topic. It is the last filter of its class, and it gives
+ * way to global filters too, unless they fail: many are written for HTTP only.
  */
-@Catch(HttpException, GateError)
+@Catch()
 export class GateExceptionFilter implements ExceptionFilter {
   constructor(
     private readonly moduleRef: ModuleRef,
     private readonly adapterHost: HttpAdapterHost,
   ) {}
 
-  catch(exception: HttpException | GateError, host: ArgumentsHost): unknown {
-    const globalFilter = this.globalFilterFor(exception);
+  catch(exception: unknown, host: ArgumentsHost): unknown {
+    const globalFilter = this.scopedFilterFor(exception, host) ?? this.globalFilterFor(exception);
+    if (host.getType() === 'rpc') return globalFilter ? this.ask(globalFilter, exception, host) : fail(exception, host);
     // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
     if (globalFilter) return globalFilter.catch(exception, host);
     // A controller may serve HTTP routes beside its topics: those get what they would get without this filter.
-    if (host.getType() === 'http') return new BaseExceptionFilter(this.adapterHost.httpAdapter).catch(exception, host);
-    return this.fail(exception);
+    return new BaseExceptionFilter(this.adapterHost.httpAdapter).catch(exception, host);
   }
 
-  private fail(exception: HttpException | GateError): Observable<never> {
-    const body = codedErrorBody(exception);
-    return throwError(() => body);
+  /** A global filter may know nothing of topics. What it cannot handle is handled as if it were not there. */
+  private ask(filter: FilterWithTypes, exception: unknown, host: ArgumentsHost): unknown {
+    const passOver = (failure: unknown): Observable<never> => {
+      // A filter may throw on what it does not want.
+      if (failure !== exception) warnOfFilter(filter, failure, topicOf(host));
+      return fail(exception, host);
+    };
+    try {
+      // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
+      const answer: unknown = filter.catch(exception, host);
+      if (!(answer instanceof Promise)) return isAnswer(answer) ? answer : fail(exception, host);
+      return answer.then((value: unknown) => (isAnswer(value) ? value : fail(exception, host)), passOver);
+    } catch (failure) {
+      return passOver(failure);
+    }
   }
 
   /** The global filter that Nest would have asked, were it not for this one. */
-  private globalFilterFor(exception: unknown): ExceptionFilter | undefined {
-    const filters = (this.moduleRef['container'].applicationConfig?.getGlobalFilters() ?? []) as FilterWithTypes[];
-    return filters.findLast(filter => {
-      const types = (Reflect.getMetadata(FILTER_CATCH_EXCEPTIONS, filter.constructor) ?? []) as Function[];
-      return types.length === 0 || types.some(type => exception instanceof type);
-    });
+  private globalFilterFor(exception: unknown): FilterWithTypes | undefined {
+    const filters = (this.config?.getGlobalFilters() ?? []) as FilterWithTypes[];
+    return filters.findLast(filter => wants(filter.constructor, exception));
+  }
+
+  /**
+   * The same for global filters that are made anew for each request. The one of an HTTP request exists already. Which one belongs
+   * to a frame Nest tells nobody, so another one is made, which knows nothing of that frame.
+   */
+  private scopedFilterFor(exception: unknown, host: ArgumentsHost): FilterWithTypes | undefined {
+    const scoped = this.config?.getGlobalRequestFilters() ?? [];
+    const found = scoped.findLast(({ metatype }) => typeof metatype === 'function' && wants(metatype, exception));
+    if (!found) return undefined;
+    if (host.getType() === 'rpc') {
+      const type = found.metatype as Type<ExceptionFilter>;
+      // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
+      const ask = async (): Promise<unknown> => (await this.moduleRef.create(type)).catch(exception, host);
+      return { constructor: type, catch: ask };
+    }
+    const contextId = ContextIdFactory.getByRequest(host.switchToHttp().getRequest<object>());
+    return found.getInstanceByContextId(contextId)?.instance as FilterWithTypes | undefined;
+  }
+
+  private get config(): ApplicationConfig | undefined {
+    return this.moduleRef['container'].applicationConfig;
   }
 }
 
-const log = new BoundedLog(GateExceptionFilter.name);
+/** Whether a filter is for such an exception. */
+function wants(filter: Function, exception: unknown): boolean {
+  const types = (Reflect.getMetadata(FILTER_CATCH_EXCEPTIONS, filter) ?? []) as Function[];
+  return types.length === 0 || types.some(type => exception instanceof type);
+}
 
-/** What a client is told of an exception that has a code; one that is masked is told to the log. */
-export function codedErrorBody(exception: HttpException | GateError): ErrorBody {
-  const body = exception instanceof GateError ? gateErrorBody(exception) : httpErrorBody(exception);
-  if (body.code === 'INTERNAL') log.error(exception);
-  return body;
+/** A filter that returns nothing has written a response, or meant to: a topic has none. */
+function isAnswer(value: unknown): boolean {
+  return value !== undefined && value !== null && !(value instanceof TopicContext);
+}
+
+function fail(exception: unknown, host: ArgumentsHost): Observable<never> {
+  const body = markTold(toldError(exception, topicOf(host)));
+  return throwError(() => body);
+}
+
+function topicOf(host: ArgumentsHost): string | undefined {
+  const context: unknown = host.switchToRpc().getContext<unknown>();
+  return context instanceof TopicContext ? context.topic : undefined;
 }

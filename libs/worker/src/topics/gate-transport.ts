@@ -11,6 +11,7 @@ import {
 } from '@nestgate/link';
 import { moduleOf } from '@nestgate/protocol';
 import { PresenceWatcher } from '../presence/presence-watcher.js';
+import { BoundedLog } from '../log/bounded-log.js';
 import { CurrentClient } from './current-client.js';
 import type { TopicLoad } from './lane-table.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
@@ -24,6 +25,10 @@ import { TopicRunner } from './topic-runner.js';
 const DRAIN_MS = 5_000;
 /** How long it waits for the gates to stop sending, in milliseconds. */
 const SYNC_MS = 1_000;
+
+/** Names that one warning shows, and its longest text. */
+const MAX_NAMES = 20;
+const MAX_WARNING = 4_096;
 
 const NO_LOAD: TopicLoad = Object.freeze({ running: 0, waiting: 0, clients: 0 });
 
@@ -59,6 +64,7 @@ export class GateTransport
   private readonly config: ApplicationConfig | undefined;
   /** The topics whose pipeline Nest has made with the configuration of this app. */
   private readonly ownPipelines = new Set<string>();
+  private readonly log = new BoundedLog(GateTransport.name);
   private pipelineMade = false;
   private runner: TopicRunner | undefined;
   private presence: PresenceWatcher | undefined;
@@ -193,12 +199,28 @@ export class GateTransport
     const { config } = this;
     const plain = config && !hasGlobalEnhancers(config) ? this.explorer.plainCalls() : undefined;
     const handlers = new Map<string, TopicHandler>();
+    const doubts = this.explorer.payloadDoubts();
+    this.warnOfUntyped([...doubts.values()].filter(({ isUntyped }) => isUntyped).map(({ name }) => name));
     for (const [topic, callback] of this.messageHandlers) {
-      const metadata = callback.extras?.['topic'] as TopicMetadata | undefined;
+      const all = callback.extras?.['topics'] as readonly TopicMetadata[] | undefined;
+      const metadata = all?.find(each => each.topic === topic);
       const call = this.ownPipelines.has(topic) ? plain?.get(topic) : undefined;
-      handlers.set(topic, new TopicHandler(callback, metadata, call));
+      handlers.set(topic, new TopicHandler(callback, metadata, call, doubts.get(topic)?.name));
     }
     return handlers;
+  }
+
+  /** Without types every handler gets JSON, also one that declares a `Buffer`. */
+  private warnOfUntyped(names: readonly string[]): void {
+    if (names.length === 0) return;
+    const unique = [...new Set(names)];
+    const more = unique.length - MAX_NAMES;
+    this.log.warn(
+      `${unique.slice(0, MAX_NAMES).join(', ')}${more > 0 ? ` and ${more} more` : ''}: the compiler has left no types of parameters ` +
+        '(emitDecoratorMetadata; tsx and esbuild cannot), so that bytes are parsed as JSON even where a Buffer is declared. ' +
+        "Set @OnTopic(topic, { payload: 'raw' }) or { payload: 'json' } there",
+      MAX_WARNING,
+    );
   }
 }
 

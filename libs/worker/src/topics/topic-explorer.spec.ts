@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { Controller, Injectable, type ModuleMetadata } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import { MessagePattern, Payload } from '@nestjs/microservices';
+import { EventPattern, MessagePattern, Payload } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
+import { OnPresence } from '../presence/on-presence.decorator.js';
+import { OnConnect } from './client-events.js';
 import { OnTopic } from './on-topic.decorator.js';
 import { TopicExplorer } from './topic-explorer.js';
 
@@ -93,6 +95,97 @@ describe('TopicExplorer', () => {
     await expect(explore({ controllers })).rejects.toThrow(
       `The topic '${topic}' has two handlers: ${one} and ${other}`,
     );
+  });
+
+  it('finds all topics of a method', async () => {
+    @Controller()
+    class Several {
+      @OnTopic('several/a')
+      @OnTopic('several/b', { concurrent: true })
+      @OnTopic('several/c', { payload: 'raw' })
+      handle(): void {}
+    }
+    const found = await explore({ controllers: [Several] });
+    expect(found.map(({ name, metadata }) => [name, metadata])).toEqual([
+      ['Several.handle', { topic: 'several/c', payload: 'raw' }],
+      ['Several.handle', { topic: 'several/b', payload: 'json', concurrent: true }],
+      ['Several.handle', { topic: 'several/a', payload: 'json' }],
+    ]);
+  });
+
+  it.each<[string, MethodDecorator[], string]>([
+    ['one topic twice', [OnTopic('a/b'), OnTopic('a/b')], "Class.method handles 'a/b' twice"],
+    ['a topic and @OnConnect', [OnTopic('a/b'), OnConnect()], "the messages of 'a/b' and the events of '$connect'"],
+    ['@OnConnect and a topic', [OnConnect(), OnTopic('a/b')], "the messages of 'a/b' and the events of '$connect'"],
+    ['a topic and @OnPresence', [OnPresence('online'), OnTopic('a/b')], "and the events of '$presence/online'"],
+    [
+      'a topic over @MessagePattern',
+      [MessagePattern('m') as MethodDecorator, OnTopic('a/b')],
+      'has @MessagePattern or',
+    ],
+    ['an event over @EventPattern', [EventPattern('m') as MethodDecorator, OnConnect()], 'has @MessagePattern or'],
+  ])('refuses %s where it is written', (_what, decorators, message) => {
+    class Class {
+      method(): void {}
+    }
+    const descriptor = Object.getOwnPropertyDescriptor(Class.prototype, 'method') as PropertyDescriptor;
+    const decorate = () => decorators.forEach(each => each(Class.prototype, 'method', descriptor));
+    expect(decorate).toThrow(message);
+  });
+
+  it.each([MessagePattern('m'), EventPattern('m')])('refuses a pattern that hides a topic at start', async pattern => {
+    @Controller()
+    class Hidden {
+      @(pattern as MethodDecorator)
+      @OnTopic('hidden/topic')
+      handle(): void {}
+    }
+    await expect(explore({ controllers: [Hidden] })).rejects.toThrow(
+      "Hidden.handle handles 'hidden/topic' and has @MessagePattern or @EventPattern too",
+    );
+  });
+
+  it('tells which handlers do not say what kind of payload they want', async () => {
+    type Photo = Buffer | string;
+    @Controller()
+    class Doubtful {
+      @OnTopic('doubtful/alias')
+      alias(@Payload() _photo: Photo): void {}
+
+      @OnTopic('doubtful/said', { payload: 'raw' })
+      said(@Payload() _photo: Photo): void {}
+
+      @OnTopic('doubtful/bytes')
+      bytes(@Payload() _photo: Buffer): void {}
+
+      @OnTopic('doubtful/none')
+      none(): void {}
+    }
+    // As tsx and esbuild leave it: decorators, and no types.
+    class Untyped {
+      takes(_body: unknown): void {}
+      takesNothing(): void {}
+    }
+    for (const [key, topic] of [
+      ['takes', 'untyped/takes'],
+      ['takesNothing', 'untyped/nothing'],
+    ] as const) {
+      OnTopic(topic)(
+        Untyped.prototype,
+        key,
+        Object.getOwnPropertyDescriptor(Untyped.prototype, key) as PropertyDescriptor,
+      );
+    }
+    Controller()(Untyped);
+    const module = await Test.createTestingModule({
+      imports: [DiscoveryModule],
+      controllers: [Doubtful, Untyped],
+      providers: [TopicExplorer],
+    }).compile();
+    expect([...module.get(TopicExplorer).payloadDoubts()]).toEqual([
+      ['doubtful/alias', { name: 'Doubtful.alias', isUntyped: false }],
+      ['untyped/takes', { name: 'Untyped.takes', isUntyped: true }],
+    ]);
   });
 
   it('takes a controller of two modules once', async () => {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
-import { TOPIC_METADATA, type TopicMetadata } from './on-topic.decorator.js';
+import { lostTopics, payloadDoubts, type TopicMetadata, topicsOf } from './on-topic.decorator.js';
 import { type PlainCall, plainCall } from './plain-handler.js';
 
 /** A method with `@OnTopic`. */
@@ -13,6 +13,14 @@ export interface ExploredTopic {
   readonly method: Function;
 }
 
+/** A handler whose payload kind is a guess. */
+export interface DoubtfulPayload {
+  /** `Class.method`. */
+  readonly name: string;
+  /** Whether the compiler has left no types of its parameters. */
+  readonly isUntyped: boolean;
+}
+
 /** Finds the topic handlers of an app, and the mistakes that Nest itself would pass over. */
 @Injectable()
 export class TopicExplorer {
@@ -23,7 +31,8 @@ export class TopicExplorer {
 
   /**
    * All topic handlers of the app's controllers.
-   * @throws {Error} when two methods handle one topic, or a provider that is not a controller has `@OnTopic`.
+   * @throws {Error} when two methods handle one topic, a method has a second decorator that hides its topics, or a provider that is
+   * not a controller has `@OnTopic`.
    */
   explore(): readonly ExploredTopic[] {
     for (const wrapper of this.discovery.getProviders()) {
@@ -36,6 +45,10 @@ export class TopicExplorer {
     const byTopic = new Map<string, ExploredTopic>();
     for (const controller of new Set(this.discovery.getControllers().map(wrapper => wrapper.metatype))) {
       for (const found of this.topicsOf(controller)) {
+        if (lostTopics(found.method).length > 0)
+          throw new Error(
+            `${found.name} handles '${found.metadata.topic}' and has @MessagePattern or @EventPattern too: one of them is lost. Use two methods`,
+          );
         const other = byTopic.get(found.metadata.topic);
         if (other && !found.metadata.isEvent)
           throw new Error(`The topic '${found.metadata.topic}' has two handlers: ${other.name} and ${found.name}`);
@@ -63,6 +76,16 @@ export class TopicExplorer {
     return plain;
   }
 
+  /** The topics whose handlers do not say whether they want bytes or JSON, with the name of the method and why it is not known. */
+  payloadDoubts(): ReadonlyMap<string, DoubtfulPayload> {
+    const doubtful = new Map<string, DoubtfulPayload>();
+    for (const { metadata, name, method } of this.explore()) {
+      const doubt = payloadDoubts(method)[metadata.topic];
+      if (doubt) doubtful.set(metadata.topic, { name, isUntyped: doubt === 'untyped' });
+    }
+    return doubtful;
+  }
+
   private controllers() {
     return this.discovery.getControllers().map(wrapper => ({
       metatype: wrapper.metatype,
@@ -78,8 +101,8 @@ export class TopicExplorer {
     for (const key of this.scanner.getAllMethodNames(prototype)) {
       const method = prototype[key];
       if (typeof method !== 'function') continue;
-      const metadata = Reflect.getMetadata(TOPIC_METADATA, method) as TopicMetadata | undefined;
-      if (metadata) found.push({ metadata, name: `${metatype.name}.${key}`, key, method });
+      const name = `${metatype.name}.${key}`;
+      for (const metadata of topicsOf(method)) found.push({ metadata, name, key, method });
     }
     return found;
   }

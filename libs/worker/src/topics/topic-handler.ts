@@ -10,21 +10,24 @@ import {
   isDeeperThan,
   MAX_JSON_DEPTH,
 } from '@nestgate/protocol';
-import { pipelineErrorBody } from './error-mapping.js';
+import { BoundedLog } from '../log/bounded-log.js';
 import type { TopicMetadata } from './on-topic.decorator.js';
-import { plainErrorBody } from './plain-error.js';
 import type { PlainCall } from './plain-handler.js';
 import type { TopicContext } from './topic-context.js';
+import { endedError, toldError } from './topic-error.js';
 
 /** A topic's handler, with Nest's pipeline around it, or, where that is empty, without. */
 export class TopicHandler {
   readonly concurrent: boolean;
   private readonly raw: boolean;
+  private isHinted = false;
 
   constructor(
     private readonly callback: MessageHandler,
     metadata: TopicMetadata | undefined,
     private readonly plain?: PlainCall,
+    /** `Class.method`, where it is a guess that it wants JSON. */
+    private readonly doubtful?: string,
   ) {
     this.concurrent = metadata?.concurrent ?? false;
     this.raw = metadata?.payload === 'raw';
@@ -36,13 +39,8 @@ export class TopicHandler {
   }
 
   /** What the client is told of what {@link call} has thrown, or its promise or stream has ended with. */
-  errorBody(error: unknown): ErrorBody {
-    try {
-      return this.plain ? plainErrorBody(error) : pipelineErrorBody(error);
-    } catch {
-      // An error of the application that throws when it is looked at.
-      return new GateError('INTERNAL').toBody();
-    }
+  errorBody(error: unknown, topic: string): ErrorBody {
+    return this.plain ? toldError(error, topic) : endedError(error, topic);
   }
 
   /**
@@ -59,10 +57,27 @@ export class TopicHandler {
       case BodyKind.bytes:
         if (this.raw) return body.bytes;
         if (isDeeperThan(body.bytes, MAX_JSON_DEPTH)) throw new GateError('BAD_REQUEST', 'The JSON nests too deep');
-        return body.bytes.length === 0 ? undefined : parse(body.bytes, 'BAD_REQUEST');
+        return body.bytes.length === 0 ? undefined : this.parseBytes(body.bytes);
+    }
+  }
+
+  private parseBytes(bytes: Uint8Array): unknown {
+    try {
+      return parse(bytes, 'BAD_REQUEST');
+    } catch (error) {
+      if (this.doubtful !== undefined && !this.isHinted) {
+        this.isHinted = true;
+        log.warn(
+          `${this.doubtful} got bytes that are no JSON. If it wants bytes: @OnTopic(topic, { payload: 'raw' }); a type other than ` +
+            'exactly Buffer or Uint8Array is not seen. This is told once',
+        );
+      }
+      throw error;
     }
   }
 }
+
+const log = new BoundedLog('GateTransport');
 
 /** Bytes that are not UTF-8 are refused, not repaired; a byte order mark is not JSON. */
 const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

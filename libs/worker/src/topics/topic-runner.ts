@@ -113,7 +113,12 @@ export class TopicRunner implements TaskOwner {
 
   /** Leaves a handler behind that has not settled in time. */
   abandon(task: TopicTask): void {
-    this.logger.warn(`The handler of ${task.message.topic} has not settled by its deadline`);
+    const { waitingCount } = task.lane;
+    const why =
+      !task.handler.concurrent && waitingCount > 0
+        ? `; ${waitingCount} later frames of this client were waiting for it. If it awaits one of them, make it { concurrent: true }`
+        : '';
+    this.logger.warn(`The handler of ${task.message.topic} has not settled by its deadline${why}`);
     this.finish(task);
   }
 
@@ -214,7 +219,7 @@ export class TopicRunner implements TaskOwner {
       if (result instanceof Promise) this.settleLater(task, result);
       else this.settle(task, result);
     } catch (error) {
-      this.fail(task, handler.errorBody(error));
+      this.fail(task, handler.errorBody(error, message.topic));
     }
   }
 
@@ -230,7 +235,7 @@ export class TopicRunner implements TaskOwner {
     this.wheel.add(task, task.call.deadline);
     result.then(
       value => this.settle(task, value),
-      (error: unknown) => this.fail(task, task.handler.errorBody(error)),
+      (error: unknown) => this.fail(task, task.handler.errorBody(error, task.message.topic)),
     );
   }
 
@@ -251,7 +256,7 @@ export class TopicRunner implements TaskOwner {
     let last: unknown;
     const observer = {
       next: (value: unknown) => (last = value),
-      error: (error: unknown) => this.fail(task, task.handler.errorBody(error)),
+      error: (error: unknown) => this.fail(task, task.handler.errorBody(error, task.message.topic)),
       complete: () => this.succeed(task, last),
     };
     // A stream, and with interceptors the handler itself, does its work when it is subscribed to.
@@ -270,7 +275,7 @@ export class TopicRunner implements TaskOwner {
     if (task.done) return;
     let body: Body;
     try {
-      body = task.message.wantsResult ? encodeBody(value) : NO_BODY;
+      body = task.message.wantsResult ? encodeBody(value, task.message.topic, 'reply') : NO_BODY;
     } catch (error) {
       this.fail(task, this.defect(error));
       return;

@@ -45,7 +45,7 @@ export {
   type PresenceType,
   type UidPresence,
 } from './presence/on-presence.decorator.js';
-export { PresenceContext } from './presence/presence-watcher.js';
+export { PresenceContext } from './presence/presence-context.js';
 export { Session } from './session/session.js';
 export { assertMoment, type Credentials } from './gateway/credentials.js';
 export { type ConnectEvent, type DisconnectEvent, OnConnect, OnDisconnect } from './topics/client-events.js';

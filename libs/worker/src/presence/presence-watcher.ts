@@ -1,4 +1,4 @@
-import { BaseRpcContext, type MessageHandler } from '@nestjs/microservices';
+import type { MessageHandler } from '@nestjs/microservices';
 import {
   Fifo,
   inAsyncScope,
@@ -14,6 +14,7 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import { BoundedLog } from '../log/bounded-log.js';
 import { FairTurns, type TurnTaker } from '../topics/fair-turns.js';
 import { type PresenceEvent, presenceTopic } from './on-presence.decorator.js';
+import { PresenceContext } from './presence-context.js';
 import { PresenceMirror } from './presence-mirror.js';
 
 /** How long a gate that was lost may take to come back with its clients, in milliseconds. */
@@ -24,13 +25,6 @@ const SILENT_MS = 3.5 * PRESENCE_MARK_MS;
 const LINES = 16;
 /** Events that may wait in a line. What comes then is dropped, and the log tells of it. */
 const MAX_WAITING = 50_000;
-
-/** What a handler of presence gets as `@Ctx()`. */
-export class PresenceContext extends BaseRpcContext<[]> {
-  constructor() {
-    super([]);
-  }
-}
 
 /** Events that are handled one after another. */
 class Line implements TurnTaker {

@@ -7,7 +7,9 @@ import {
   HttpAdapterHost,
   ModuleRef,
 } from '@nestjs/core';
+import { BaseRpcExceptionFilter } from '@nestjs/microservices';
 import { type Observable, throwError } from 'rxjs';
+import { PresenceContext } from '../presence/presence-context.js';
 import { TopicContext } from './topic-context.js';
 import { markTold, toldError, warnOfFilter } from './topic-error.js';
 
@@ -27,25 +29,32 @@ export class GateExceptionFilter implements ExceptionFilter {
 
   catch(exception: unknown, host: ArgumentsHost): unknown {
     const globalFilter = this.scopedFilterFor(exception, host) ?? this.globalFilterFor(exception);
-    if (host.getType() === 'rpc') return globalFilter ? this.ask(globalFilter, exception, host) : fail(exception, host);
+    const context = host.getType() === 'rpc' ? host.switchToRpc().getContext<unknown>() : undefined;
+    if (context instanceof TopicContext) {
+      return globalFilter ? this.ask(globalFilter, exception, host, context.topic) : fail(exception, context.topic);
+    }
     // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
     if (globalFilter) return globalFilter.catch(exception, host);
-    // A controller may serve HTTP routes beside its topics: those get what they would get without this filter.
+    // Nobody is told of these, and who calls the handlers logs them.
+    if (context instanceof PresenceContext) return throwError(() => exception);
+    // A controller may serve HTTP routes and other transports beside its topics: those get what they would get without this filter.
+    // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
+    if (host.getType() === 'rpc') return new BaseRpcExceptionFilter().catch(exception as never, host);
     return new BaseExceptionFilter(this.adapterHost.httpAdapter).catch(exception, host);
   }
 
   /** A global filter may know nothing of topics. What it cannot handle is handled as if it were not there. */
-  private ask(filter: FilterWithTypes, exception: unknown, host: ArgumentsHost): unknown {
+  private ask(filter: FilterWithTypes, exception: unknown, host: ArgumentsHost, topic: string): unknown {
     const passOver = (failure: unknown): Observable<never> => {
       // A filter may throw on what it does not want.
-      if (failure !== exception) warnOfFilter(filter, failure, topicOf(host));
-      return fail(exception, host);
+      if (failure !== exception) warnOfFilter(filter, failure, topic);
+      return fail(exception, topic);
     };
     try {
       // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
       const answer: unknown = filter.catch(exception, host);
-      if (!(answer instanceof Promise)) return isAnswer(answer) ? answer : fail(exception, host);
-      return answer.then((value: unknown) => (isAnswer(value) ? value : fail(exception, host)), passOver);
+      if (!(answer instanceof Promise)) return isAnswer(answer) ? answer : fail(exception, topic);
+      return answer.then((value: unknown) => (isAnswer(value) ? value : fail(exception, topic)), passOver);
     } catch (failure) {
       return passOver(failure);
     }
@@ -91,12 +100,7 @@ function isAnswer(value: unknown): boolean {
   return value !== undefined && value !== null && !(value instanceof TopicContext);
 }
 
-function fail(exception: unknown, host: ArgumentsHost): Observable<never> {
-  const body = markTold(toldError(exception, topicOf(host)));
+function fail(exception: unknown, topic: string): Observable<never> {
+  const body = markTold(toldError(exception, topic));
   return throwError(() => body);
-}
-
-function topicOf(host: ArgumentsHost): string | undefined {
-  const context: unknown = host.switchToRpc().getContext<unknown>();
-  return context instanceof TopicContext ? context.topic : undefined;
 }

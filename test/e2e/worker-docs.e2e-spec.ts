@@ -19,7 +19,7 @@ const NODE_DEFAULTS: Record<keyof NodeOptions, string> = {
   secret: '–',
   nodeId: 'generated',
   gateWait: '`3000`',
-  currentClient: '`false`',
+  currentClient: '`true`',
 };
 const TOPIC_DEFAULTS: Record<keyof OnTopicOptions, string> = {
   concurrent: '`false`',

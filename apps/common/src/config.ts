@@ -26,6 +26,8 @@ export function readConfig(env: NodeJS.ProcessEnv, defaultLink: string): AppConf
     nodeId: env['NESTGATE_ID'] || undefined,
     link: env['NESTGATE_LINK'] || defaultLink,
     secret: env['NESTGATE_SECRET'] || undefined,
+    // No handler of these apps asks for the client at hand.
+    currentClient: false,
   };
   return {
     port: integer(env, 'PORT', 65_535),

@@ -29,7 +29,8 @@ export interface NodeOptions {
   readonly gateWait?: number;
   /**
    * Whether the `…Current…` methods of `GatewayApi` work in handlers. It costs some of the speed of every handler.
-   * @defaultValue false: they reject with `NO_CURRENT_CLIENT`, and the message names this option
+   * With `false` they reject with `NO_CURRENT_CLIENT`, and the message names this option.
+   * @defaultValue true
    */
   readonly currentClient?: boolean;
 }

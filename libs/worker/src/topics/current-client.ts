@@ -6,7 +6,7 @@ import type { TopicContext } from './topic-context.js';
 
 /**
  * Knows, anywhere in the code that a handler calls, whose frame is being handled. Following every promise for that costs, so
- * it is done only where the option `currentClient` is true.
+ * the option `currentClient` can switch it off.
  */
 @Injectable()
 export class CurrentClient {
@@ -20,13 +20,13 @@ export class CurrentClient {
     if (context) return context;
     throw new GateError(
       'NO_CURRENT_CLIENT',
-      this.storage ? undefined : 'There is no current client: it is followed only with the option currentClient: true',
+      this.storage ? undefined : 'There is no current client: the option currentClient is false',
     );
   }
 
-  /** Looks whether it is needed; called once, before the first handler runs. */
+  /** Looks whether it is wanted; called once, before the first handler runs. */
   prepare(): this | undefined {
-    if (this.options.currentClient === true) this.storage ??= new AsyncLocalStorage();
+    if (this.options.currentClient !== false) this.storage ??= new AsyncLocalStorage();
     return this.storage && this;
   }
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { Delegater } from '@nestgate/gate';
-import { createCaller, LinkNode, sessionContract, type SessionSnapshot } from '@nestgate/link';
+import { createCaller, LinkNode, sessionContract, type SessionSnapshot, type Settings } from '@nestgate/link';
 import type { FakeClient } from '@nestgate/testing';
 import { encodeMessage } from '@nestgate/worker';
 import { outcomes, Stage } from './gate-support.js';
@@ -19,7 +19,7 @@ function overLink(node: LinkNode): Rpcs {
     load: clientId => gate.load.call({ clientId }),
     bind: (clientId, userId) => gate.bind.call({ clientId, userId }),
     unbind: (clientId, userId) => gate.unbind.call({ clientId, userId }),
-    push: (clientId, settings) => gate.push.call({ clientId, settings }),
+    push: (clientId, settings) => gate.push.call({ clientId, settings: settings as Settings }),
     set: (clientId, key, value) => gate.set.call({ clientId, key, value }),
     del: (clientId, key) => gate.del.call({ clientId, key }),
     send: async (clientId, topic, body) => {

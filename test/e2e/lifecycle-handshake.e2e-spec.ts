@@ -156,6 +156,41 @@ describe('the handshake', () => {
     expect(await cluster.api.getAllClientCount()).toBe(1);
   });
 
+  it('takes a status in the result for what it is: a field, unless it is that of an HTTP error', async () => {
+    const handshake = new ScriptedHandshake();
+    await start({ useValue: handshake });
+    const seen: number[] = [];
+    const results: [number, object][] = [
+      [101, { userId: 'ada', status: 'active' }],
+      [101, { userId: 'ada', status: 1 }],
+      [101, { userId: 'ada', status: 404, message: 'out of office' }],
+      [101, { status: 'active' }],
+      [101, { status: 200 }],
+      [101, { status: 302 }],
+      [101, { status: 600 }],
+      [101, { status: '403' }],
+      [101, { status: 403.5 }],
+      [101, { refused: true, accepted: false, message: 'hello' }],
+      [403, { status: 403 }],
+      [401, { status: 401, message: 'Not you' }],
+      [503, { status: 503, message: { a: 1 } }],
+    ];
+    for (const [, result] of results) {
+      handshake.script = () => result;
+      seen.push(await status());
+    }
+    expect(seen).toEqual(results.map(([code]) => code));
+  });
+
+  it('answers with an HTTP error, whatever number an exception has as its status', async () => {
+    const handshake = new ScriptedHandshake();
+    await start({ useValue: handshake });
+    for (const bad of ['active', 42, 200, 600, 1e9, Number.NaN]) {
+      handshake.script = () => fail(new HttpException('no', bad as number));
+      expect(await status()).toBe(500);
+    }
+  });
+
   it.each([
     ['of its class', GuardedClass],
     ['of its method', GuardedMethod],

@@ -51,6 +51,18 @@ describe('the tcp link with TLS', () => {
     await expect(openGate({ url: 'tcp://0.0.0.0:0', tls: undefined })).rejects.toThrow('A secret or TLS is needed');
   });
 
+  it('needs a secret of eight characters where others can reach the gate without TLS', async () => {
+    for (const secret of ['x', 'secret', '1234567']) {
+      await expect(openGate({ url: 'tcp://0.0.0.0:0', tls: undefined, secret })).rejects.toThrow('too short');
+    }
+    await openGate({ url: 'tcp://0.0.0.0:0', tls: undefined, secret: '12345678' });
+  });
+
+  it('takes a short secret with TLS, and on loopback', async () => {
+    await openGate({ url: 'tcp://0.0.0.0:0', secret: 'x' });
+    await openGate({ url: 'tcp://127.0.0.1:0', tls: undefined, secret: 'x' });
+  });
+
   it('takes its files from the URL as well', async () => {
     const query = (files: NodeFiles) => `cert=${files.certFile}&key=${files.keyFile}&ca=${files.caFile}`;
     const port = await freePort();

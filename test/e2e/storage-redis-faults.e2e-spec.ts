@@ -210,6 +210,22 @@ describe('a Redis that fails', () => {
     expect(await guest.request('session/get')).toMatchObject({ settings: { at: 350 } });
   });
 
+  it('slow: commandTimeoutMs above 500 lets it take longer', async () => {
+    const proxy = await DelayProxy.start(server.port);
+    proxies.push(proxy);
+    await serve(new RedisStorage({ client: proxy.url, commandTimeoutMs: 2_500 }));
+    const client = await cluster.connect();
+    proxy.delayMs = 800;
+    const { ms } = await timed(() => client.request('chat/login', { name: 'patient' }));
+    expect(ms).toBeGreaterThan(700);
+    await client.request('session/set', { key: 'at', value: 800 });
+    proxy.delayMs = 2_600;
+    const { ms: failing, error } = await timed(() => client.request('session/set', { key: 'at', value: 1 }));
+    expect(String(error)).toMatch(/STORAGE_UNAVAILABLE/);
+    expect(failing).toBeGreaterThan(2_400);
+    proxy.delayMs = 0;
+  });
+
   it('silent on a connection that stays open: another one is made', async () => {
     const proxy = await DelayProxy.start(server.port);
     proxies.push(proxy);

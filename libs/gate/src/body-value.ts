@@ -33,11 +33,17 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 }
 
 /**
- * Settings as they would come over the link: what this process changes in its own objects later does not change the session.
- * @throws {GateError} `BAD_ARGUMENT` for a value that is not JSON.
+ * Settings as they would come over the link: what this process changes in its own objects later does not change the session. A key that is
+ * `undefined` is left out.
+ * @throws {GateError} `BAD_ARGUMENT` for what is no object, and a value that is not JSON.
  */
-export function copyOfSettings(settings: Settings): Settings {
-  const copies = Object.entries(settings).map(([key, value]) => {
+export function copyOfSettings(settings: object): Settings {
+  // A Map or a promise would look like settings without keys, a text like one key for each character.
+  if (Object.prototype.toString.call(settings) !== '[object Object]') {
+    throw new GateError('BAD_ARGUMENT', 'Settings must be an object');
+  }
+  const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const copies = entries.map(([key, value]) => {
     const body = encodeBody(value, undefined, `settings.${key}`);
     if (body.kind !== BodyKind.json) throw new GateError('BAD_ARGUMENT', 'A session value must be JSON');
     return [key, bodyValue(body) as JsonValue];

@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import {
   type Handlers,
+  type JsonInput,
   type JsonValue,
   LinkNode,
   pushContract,
@@ -8,6 +9,7 @@ import {
   type SessionContract,
   type SessionSnapshot,
   type Settings,
+  type SettingsInput,
 } from '@nestgate/link';
 import { CLOSE, GateError } from '@nestgate/protocol';
 import { assertName, type Credentials, encodeMessage, type MergeOptions, Session } from '@nestgate/worker';
@@ -105,13 +107,17 @@ export class Delegater implements OnModuleInit {
    * @throws {GateError} `BAD_ARGUMENT` or `LIMIT_EXCEEDED`, and nothing has changed; `STORAGE_UNAVAILABLE`, and the session has
    * changed but could not be stored.
    */
-  push(sessionId: string, settings: Settings, { deep = false }: MergeOptions = {}): Promise<Session> {
+  push<T extends object>(
+    sessionId: string,
+    settings: Settings | (T & SettingsInput<T>),
+    { deep = false }: MergeOptions = {},
+  ): Promise<Session> {
     return this.change(sessionId, agent => this.keeper.merge(agent, copyOfSettings(settings), deep));
   }
 
   /** Sets one value of a session. @throws {GateError} as {@link push} does. */
-  set(sessionId: string, key: string, value: JsonValue): Promise<Session> {
-    return this.push(sessionId, Object.fromEntries([[key, value]]));
+  set<T>(sessionId: string, key: string, value: JsonValue | (T & JsonInput<T>)): Promise<Session> {
+    return this.push(sessionId, Object.fromEntries([[key, value as JsonValue]]));
   }
 
   /** Removes a value of a session. @throws {GateError} as {@link push} does. */

@@ -6,7 +6,15 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
-import { NODE_OPTIONS, nodeExports, nodeProviders } from '@nestgate/worker';
+import {
+  BoundedLog,
+  checkAsyncOptions,
+  checkNoExtras,
+  checkOptions,
+  NODE_OPTIONS,
+  nodeExports,
+  nodeProviders,
+} from '@nestgate/worker';
 import { Revocations } from './auth/revocations.js';
 import { Revoker } from './auth/revoker.js';
 import { SessionExpiry } from './auth/session-expiry.js';
@@ -19,10 +27,10 @@ import { TcpAcceptor } from './connection/tcp-acceptor.js';
 import { WsAcceptor } from './connection/ws-acceptor.js';
 import { Delegater } from './delegater.js';
 import { GateCounters } from './gate-counters.js';
-import type { GateOptions } from './gate-options.js';
+import type { GateOptions, ResolvedGateOptions } from './gate-options.js';
 import { CUSTOM_CODECS, GATE_OPTIONS, RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
 import { Gate } from './gate.js';
-import { resolveGateOptions } from './resolve-gate-options.js';
+import { doubtsAbout, resolveGateOptions } from './resolve-gate-options.js';
 import { AgentLearner, SilentAgentLearner } from './hooks/agent-learner.js';
 import { HandshakeHandler, OpenHandshakeHandler } from './hooks/handshake-handler.js';
 import {
@@ -52,17 +60,28 @@ import { StorageHandler } from './storage/storage-handler.js';
 /** Extras that stand beside the options of `GateModule.forRoot`. */
 export interface GateModuleExtras {
   /** Whether the exported providers are there in every module of the app. @defaultValue true */
-  readonly isGlobal?: boolean;
+  readonly isGlobal?: boolean | undefined;
   /** Providers that replace parts of the gate, such as `{ provide: HandshakeHandler, useClass: MyHandshake }`. */
-  readonly providers?: readonly Provider[];
+  readonly providers?: readonly Provider[] | undefined;
   /** Codecs of your own for TCP clients; `tcp.codec` names the one in use. */
-  readonly codecs?: CustomCodecs;
+  readonly codecs?: CustomCodecs | undefined;
   /** Modules whose exports those providers need. */
-  readonly imports?: NonNullable<ModuleMetadata['imports']>;
+  readonly imports?: NonNullable<ModuleMetadata['imports']> | undefined;
+}
+
+const EXTRAS = ['isGlobal', 'providers', 'imports', 'codecs'];
+
+function resolveGiven(options: GateOptions): ResolvedGateOptions {
+  checkOptions('GateModule', options);
+  checkNoExtras('GateModule', options, EXTRAS);
+  const resolved = resolveGateOptions(options);
+  const log = new BoundedLog('GateModule');
+  for (const doubt of doubtsAbout(options, resolved)) log.warn(doubt);
+  return resolved;
 }
 
 const PROVIDERS: readonly Provider[] = [
-  { provide: RESOLVED_GATE_OPTIONS, useFactory: resolveGateOptions, inject: [GATE_OPTIONS] },
+  { provide: RESOLVED_GATE_OPTIONS, useFactory: resolveGiven, inject: [GATE_OPTIONS] },
   { provide: NODE_OPTIONS, useExisting: RESOLVED_GATE_OPTIONS },
   { provide: HandshakeHandler, useClass: OpenHandshakeHandler },
   { provide: SessionLearner, useClass: SilentSessionLearner },
@@ -98,7 +117,7 @@ const PROVIDERS: readonly Provider[] = [
   WsAcceptor,
 ];
 
-const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<GateOptions>({ optionsInjectionToken: GATE_OPTIONS })
+const base = new ConfigurableModuleBuilder<GateOptions>({ optionsInjectionToken: GATE_OPTIONS })
   .setClassMethodName('forRoot')
   .setExtras<GateModuleExtras>(
     { isGlobal: true, providers: [], imports: [], codecs: {} },
@@ -126,7 +145,18 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<GateOptions>({
 
 /**
  * Holds clients: accepts them, keeps their sessions, uid bindings and groups, and routes their frames to the handlers of
- * this app or of workers. Exports `Gate`, `Delegater`, `GatewayApi` and `GateTransport`.
+ * this app or of workers. Exports `Gate`, `Delegater`, `GatewayApi` and `GateTransport`. An option that is unknown, or cannot be, stops
+ * the start with `BAD_ARGUMENT`.
  */
 @Module({})
-export class GateModule extends ConfigurableModuleClass {}
+export class GateModule extends base.ConfigurableModuleClass {
+  static override forRoot(options: typeof base.OPTIONS_TYPE = {}): DynamicModule {
+    checkOptions('GateModule', options);
+    return super.forRoot(options);
+  }
+
+  static override forRootAsync(options: typeof base.ASYNC_OPTIONS_TYPE): DynamicModule {
+    checkAsyncOptions('GateModule', options, EXTRAS);
+    return super.forRootAsync(options);
+  }
+}

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { GateError } from '@nestgate/protocol';
 import { connectionsForFdLimit } from './fd-limit.js';
 import type { GateOptions } from './gate-options.js';
-import { resolveGateOptions } from './resolve-gate-options.js';
+import { doubtsAbout, resolveGateOptions } from './resolve-gate-options.js';
 
 /** Every number: its default, its smallest and its largest value. */
 const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, max: number])[] = [
@@ -152,23 +152,72 @@ describe('resolveGateOptions', () => {
     expect(resolve({ link: 'memory:', nodeId: 'g1' })).toMatchObject({ link: 'memory:', nodeId: 'g1' });
   });
 
-  it.each(['maxPacksize', 'port', 'toString', 'constructor'])('refuses the unknown key %s', key => {
-    expect(refusalOf({ [key]: 1 })).toContain(`Option ${key}: 1 is not allowed`);
+  it.each([
+    ['maxPacksize', 'maxPackSize'],
+    ['heartBeatTimer', 'heartOverTimer'],
+    ['lnik', 'link'],
+    ['secrte', 'secret'],
+    ['provider', 'providers'],
+    ['isglobal', 'isGlobal'],
+  ])('refuses the unknown key %s, and names %s', (key, nearest) => {
+    expect(refusalOf({ [key]: 1 })).toBe(`GateModule: unknown option "${key}"; did you mean "${nearest}"?`);
   });
 
-  it.each([
-    ['a function', () => 1, 'function'],
-    ['a BigInt', 5n, '5'],
-    ['null', null, 'null'],
-  ])('can name the value of an unknown key that is %s', (_what, value, text) => {
-    expect(refusalOf({ server: value })).toContain(`Option server: ${text} is not allowed`);
+  it.each(['toString', 'constructor', 'messagesPerHour'])(
+    'refuses the unknown key %s, and lists those it knows',
+    key => {
+      expect(refusalOf({ [key]: 1 })).toMatch(
+        new RegExp(`^GateModule: unknown option "${key}"; known: ws, tcp, tls, `),
+      );
+    },
+  );
+
+  it('shows no value of an unknown key: it may be a secret', () => {
+    expect(refusalOf({ secert: 'hunter2' })).not.toContain('hunter2');
   });
 
   it('can refuse a value that JSON cannot carry', () => {
-    const server: Record<string, unknown> = {};
-    server['self'] = server;
-    expect(refusalOf({ server })).toContain('Option server: ');
+    const cycle: Record<string, unknown> = {};
+    cycle['self'] = cycle;
+    expect(refusalOf({ ws: { port: cycle } })).toContain('Option ws.port: ');
     expect(refusalOf({ ws: { port: { big: 1n } } })).toContain('Option ws.port: ');
+  });
+
+  it.each([
+    ['ws', false],
+    ['ws', 3000],
+    ['ws', null],
+    ['tcp', true],
+    ['tcp', 7000],
+    ['tls', 'cert.pem'],
+    ['tls', []],
+  ])('refuses %s: %j, which is no object', (key, value) => {
+    expect(refusalOf({ tcp: { port: 0 }, [key]: value })).toMatch(
+      new RegExp(`^GateModule: option ${key} must be an object, but .+ was given$`),
+    );
+  });
+
+  it.each([
+    ['link', 5],
+    ['link', {}],
+    ['link', null],
+    ['secret', 5],
+    ['nodeId', 5],
+    ['currentClient', 'yes'],
+    ['encryptKey', 5],
+    ['trustedProxies', '10.0.0.0/8'],
+  ])('refuses %s: %j, which is of another kind', (key, value) => {
+    expect(refusalOf({ [key]: value })).toContain(key);
+  });
+
+  it.each([undefined, {}])('needs no options: %j', options => {
+    expect(resolveGateOptions(options)).toMatchObject({ ws: { path: '/gate' } });
+  });
+
+  it('refuses what is no options at all', () => {
+    for (const bad of [null, 'memory:', []]) {
+      expect(() => resolveGateOptions(bad as never)).toThrow('GateModule: the options must be an object');
+    }
   });
 
   it.each([
@@ -203,15 +252,12 @@ describe('resolveGateOptions', () => {
     ['ws.port', {}, 'an integer from 0 to 65535', [-1, 65_536, 1.5, '80', Number.NaN]],
     ['ws.host', {}, 'a host name or address', ['', 5]],
     ['ws.origins', {}, "'*' or an array of origins", ['example.com', [5], {}]],
-    ['ws.paths', {}, 'a known option', ['/gate']],
     ['tcp.port', {}, 'an integer from 0 to 65535', [-1, 65_536, 1.5, '80', undefined]],
     ['tcp.host', { port: 0 }, 'a host name or address', ['', 5]],
     ['tcp.codec', { port: 0 }, "'pack', 'frame', or the name of a custom codec", ['', 5]],
-    ['tcp.path', { port: 0 }, 'a known option', ['/']],
     ['tls.certFile', { keyFile: 'k' }, 'a file in PEM', ['', undefined, 5]],
     ['tls.keyFile', { certFile: 'c' }, 'a file in PEM', ['', undefined, 5]],
     ['tls.caFile', { certFile: 'c', keyFile: 'k' }, 'a file in PEM', ['', 5]],
-    ['tls.key', { certFile: 'c', keyFile: 'k' }, 'a known option', ['x']],
   ])('refuses a bad %s', (path, rest, allowed, values) => {
     const [group, key] = path.split('.') as [string, string];
     for (const value of values) {
@@ -220,6 +266,16 @@ describe('resolveGateOptions', () => {
         `Option ${path}: ${shown} is not allowed; allowed: ${allowed}`,
       );
     }
+  });
+
+  it.each([
+    ['ws', {}, 'paths', 'path'],
+    ['tcp', { port: 0 }, 'prot', 'port'],
+    ['tls', { certFile: 'c', keyFile: 'k' }, 'certfile', 'certFile'],
+  ])('refuses an unknown option of %s', (group, rest, key, nearest) => {
+    expect(refusalOf({ ...LISTENING, [group]: { ...rest, [key]: 'x' } })).toBe(
+      `GateModule: unknown option "${group}.${key}"; did you mean "${group}.${nearest}"?`,
+    );
   });
 
   it('freezes the result', () => {
@@ -242,5 +298,32 @@ describe('resolveGateOptions', () => {
       trustedProxies: ['10.0.0.1'],
       ws: { path: '/one', origins: ['example.com'] },
     });
+  });
+});
+
+describe('doubtsAbout', () => {
+  const doubts = (options: GateOptions): readonly string[] => doubtsAbout(options, resolveGateOptions(options));
+
+  it.each<[why: string, options: GateOptions]>([
+    ['a link that is undefined', { link: undefined }],
+    ['a key that is undefined', { encryptKey: undefined }],
+    ['a mode without a key', { encryptMode: 'aes-256-gcm' }],
+    ['a heartOverTimer below pingInterval', { heartOverTimer: 1_000 }],
+    ['a heartOverTimer equal to pingInterval', { heartOverTimer: 5_000, pingInterval: 5_000 }],
+    ['a host without a port', { ws: { host: '0.0.0.0' } }],
+  ])('tells of %s', (_why, options) => {
+    expect(doubts(options)).toHaveLength(1);
+    expect(doubts(options)[0]).toMatch(/^Option (link|encryptKey|heartOverTimer|ws\.host)\b/);
+  });
+
+  it.each<GateOptions>([
+    {},
+    { link: 'memory:' },
+    { link: 'memory:', secret: undefined, nodeId: undefined },
+    { encryptKey: 'key', encryptMode: 'aes-256-gcm' },
+    { heartOverTimer: 1_000, pingInterval: 300 },
+    { ws: { host: '0.0.0.0', port: 0 } },
+  ])('finds nothing in %j', options => {
+    expect(doubts(options)).toEqual([]);
   });
 });

@@ -1,4 +1,6 @@
+import { assertKnownOptions, optionKeys } from '@nestgate/link';
 import { GateError, MAX_JSON_DEPTH } from '@nestgate/protocol';
+import { checkLinkOptions } from '@nestgate/worker';
 import { compileProxies } from './connection/client-address.js';
 import { createPackCipher, type EncryptMode } from './connection/pack-cipher.js';
 import { connectionsForFdLimit } from './fd-limit.js';
@@ -45,23 +47,34 @@ const SECRET_KEYS = /secret|pass|token|credential|encryptKey|apiKey/i;
 const POLICIES: readonly SlowClientPolicy[] = ['disconnect', 'drop-oldest', 'drop-newest'];
 const LOGIN_RULES: readonly LoginRule[] = ['many', 'replace', 'refuse'];
 const ENCRYPT_MODES: readonly EncryptMode[] = ['aes-256-gcm', 'river-cbc'];
-const OTHER_KEYS: ReadonlySet<string> = new Set(
-  'ws tcp tls encryptKey encryptMode login trustedProxies slowClientPolicy requireOnConnect link nodeId secret currentClient'.split(
-    ' ',
-  ),
-);
-const WS_KEYS: ReadonlySet<string> = new Set(['path', 'port', 'host', 'origins']);
-const TCP_KEYS: ReadonlySet<string> = new Set(['port', 'host', 'codec']);
-const TLS_KEYS: ReadonlySet<string> = new Set(['certFile', 'keyFile', 'caFile']);
+const OTHER_KEYS = optionKeys<Omit<GateOptions, NumberOption>>({
+  ws: true,
+  tcp: true,
+  tls: true,
+  encryptKey: true,
+  encryptMode: true,
+  login: true,
+  trustedProxies: true,
+  slowClientPolicy: true,
+  requireOnConnect: true,
+  link: true,
+  nodeId: true,
+  secret: true,
+  currentClient: true,
+});
+/** Those of the module too, although they are not here any more: one of them may be what a misspelt option meant. */
+const KEYS: readonly string[] = [...OTHER_KEYS, ...Object.keys(NUMBERS), 'isGlobal', 'providers', 'imports', 'codecs'];
+const WS_KEYS = optionKeys<WsOptions>({ path: true, port: true, host: true, origins: true });
+const TCP_KEYS = optionKeys<TcpOptions>({ port: true, host: true, codec: true });
+const TLS_KEYS = optionKeys<TlsOptions>({ certFile: true, keyFile: true, caFile: true });
 
 /**
  * Checks options, fills in the defaults and freezes the result.
  * @throws {GateError} `BAD_ARGUMENT` naming the key, its value and what is allowed.
  */
 export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptions {
-  for (const key of Object.keys(options)) {
-    if (!OTHER_KEYS.has(key) && !Object.hasOwn(NUMBERS, key)) refuse(key, 'a known option', (options as never)[key]);
-  }
+  assertKnownOptions('GateModule', options, KEYS);
+  checkLinkOptions('GateModule', options);
   const numbers = {} as Record<NumberOption, number>;
   for (const [key, [fallback, min, max]] of Object.entries(NUMBERS) as [NumberOption, [number, number, number]][]) {
     // Each is at least as large as the one before it, which stands before it in the table.
@@ -72,13 +85,15 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
       refuse(key, `an integer from ${least} to ${max}`, value);
     numbers[key] = value;
   }
-  if (options.tls && !options.tcp && options.ws?.port === undefined) {
+  if (options.tls !== undefined && options.tcp === undefined && options.ws?.port === undefined) {
     // The HTTP server of the app has TLS options of its own (`httpsOptions`); these would do nothing, silently.
     refuse('tls', 'only with tcp or ws.port', options.tls);
   }
-  const { encryptKey, encryptMode = 'aes-256-gcm', trustedProxies = [] } = options;
+  const { tcp, tls, encryptKey, encryptMode = 'aes-256-gcm', trustedProxies = [] } = options;
   oneOf('encryptMode', ENCRYPT_MODES, encryptMode);
+  if (encryptKey !== undefined && typeof encryptKey !== 'string') refuse('encryptKey', 'a string', encryptKey);
   if (encryptKey !== undefined) createPackCipher(encryptKey, encryptMode);
+  if (!Array.isArray(trustedProxies)) refuse('trustedProxies', 'an array of addresses and CIDR ranges', trustedProxies);
   compileProxies(trustedProxies);
   const { requireOnConnect = false } = options;
   if (typeof requireOnConnect !== 'boolean') refuse('requireOnConnect', 'true or false', requireOnConnect);
@@ -89,8 +104,8 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     currentClient: options.currentClient,
     ...numbers,
     ws: resolveWs(options.ws),
-    tcp: options.tcp && resolveTcp(options.tcp),
-    tls: options.tls && resolveTls(options.tls),
+    tcp: tcp === undefined ? undefined : resolveTcp(tcp),
+    tls: tls === undefined ? undefined : resolveTls(tls),
     encryptKey,
     encryptMode,
     login: oneOf('login', LOGIN_RULES, options.login ?? 'many'),
@@ -100,13 +115,38 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
   });
 }
 
-function oneOf<T extends string>(key: string, allowed: readonly T[], value: T): T {
-  return allowed.includes(value) ? value : refuse(key, allowed.join(', '), value);
+/**
+ * What of these options is allowed, and hardly meant: a sentence for the log of each. `options` as they were given: a key that is there
+ * and `undefined` was meant to have a value.
+ */
+export function doubtsAbout(options: GateOptions, resolved: ResolvedGateOptions): readonly string[] {
+  const doubts: string[] = [];
+  const { pingInterval, heartOverTimer, encryptKey, ws } = resolved;
+  if ('link' in options && options.link === undefined) {
+    doubts.push(
+      'Option link is undefined, as when an environment variable is not set: this gate is on "memory:", where no worker reaches it. ' +
+        'Leave the key out if that is meant',
+    );
+  }
+  if (encryptKey === undefined && ('encryptKey' in options || options.encryptMode !== undefined)) {
+    doubts.push(
+      'Option encryptKey is undefined: packs are not encrypted. Leave it out, and encryptMode, if that is meant',
+    );
+  }
+  if (heartOverTimer <= pingInterval) {
+    doubts.push(
+      `Option heartOverTimer (${heartOverTimer}) is not more than pingInterval (${pingInterval}): ` +
+        'clients that send nothing by themselves are closed before they are pinged',
+    );
+  }
+  if (ws.port === undefined && options.ws?.host !== undefined) {
+    doubts.push('Option ws.host does nothing without ws.port: the endpoint is on the HTTP server of the app');
+  }
+  return doubts;
 }
 
-function knownKeys(prefix: string, known: ReadonlySet<string>, value: object): void {
-  for (const key of Object.keys(value))
-    if (!known.has(key)) refuse(`${prefix}.${key}`, 'a known option', (value as never)[key]);
+function oneOf<T extends string>(key: string, allowed: readonly T[], value: T): T {
+  return allowed.includes(value) ? value : refuse(key, allowed.join(', '), value);
 }
 
 function checkPort(key: string, port: number): void {
@@ -118,7 +158,7 @@ function checkText(key: string, allowed: string, value: unknown): void {
 }
 
 function resolveTcp(tcp: TcpOptions): ResolvedGateOptions['tcp'] {
-  knownKeys('tcp', TCP_KEYS, tcp);
+  assertKnownOptions('GateModule', tcp, TCP_KEYS, 'tcp.');
   const { port, host = '127.0.0.1', codec = 'pack' } = tcp;
   checkPort('tcp.port', port);
   checkText('tcp.host', 'a host name or address', host);
@@ -127,7 +167,7 @@ function resolveTcp(tcp: TcpOptions): ResolvedGateOptions['tcp'] {
 }
 
 function resolveTls(tls: TlsOptions): TlsOptions {
-  knownKeys('tls', TLS_KEYS, tls);
+  assertKnownOptions('GateModule', tls, TLS_KEYS, 'tls.');
   checkText('tls.certFile', 'a file in PEM', tls.certFile);
   checkText('tls.keyFile', 'a file in PEM', tls.keyFile);
   if (tls.caFile !== undefined) checkText('tls.caFile', 'a file in PEM', tls.caFile);
@@ -135,7 +175,7 @@ function resolveTls(tls: TlsOptions): TlsOptions {
 }
 
 function resolveWs(ws: WsOptions = {}): ResolvedGateOptions['ws'] {
-  knownKeys('ws', WS_KEYS, ws);
+  assertKnownOptions('GateModule', ws, WS_KEYS, 'ws.');
   const { path = '/gate', port, host = '127.0.0.1', origins = [] } = ws;
   if (typeof path !== 'string' || !/^\/[^\s?#*:]*$/.test(path)) refuse('ws.path', 'a path that starts with /', path);
   if (port !== undefined) checkPort('ws.port', port);

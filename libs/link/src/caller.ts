@@ -11,7 +11,7 @@ export const DEFAULT_CALL_DEADLINE_MS = 5_000;
 
 export interface CallOptions {
   /** @defaultValue 5000 */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
 
 /** The merged answers of several gates, and those that did not answer. */

@@ -38,7 +38,13 @@ export {
   type SessionContract,
   uidChannel,
 } from './contracts/session-contract.js';
-export { type JsonValue, type SessionSnapshot, type Settings } from './contracts/session-snapshot.js';
+export {
+  type JsonInput,
+  type JsonValue,
+  type SessionSnapshot,
+  type Settings,
+  type SettingsInput,
+} from './contracts/session-snapshot.js';
 export {
   type ClientMessage,
   CONNECT_TOPIC,
@@ -92,5 +98,6 @@ export {
   sum,
   type Target,
 } from './operation.js';
+export { assertKnownOptions, kindOf, optionKeys } from './options.js';
 export { Peer } from './peer.js';
 export { Pending, PendingCall } from './pending.js';

@@ -26,12 +26,12 @@ export interface LinkNodeOptions {
    * How long calls wait for the first gate, in milliseconds from the start of the node; 0: not at all.
    * @defaultValue 3000
    */
-  readonly gateWait?: number;
+  readonly gateWait?: number | undefined;
   /**
    * Told of errors that nobody else would see, and where they were caught: what a handler threw without a code, and what was
    * thrown in a callback of a socket, a timer or the link.
    */
-  readonly onDefect?: ReportDefect;
+  readonly onDefect?: ReportDefect | undefined;
 }
 
 /**

@@ -13,12 +13,12 @@ import { waitUntil } from './wait-until.js';
 /** How a binary client speaks. */
 export interface BinaryClientOptions {
   /** @defaultValue 'pack' */
-  readonly codec?: 'pack' | 'frame';
+  readonly codec?: 'pack' | 'frame' | undefined;
   /** Encrypts packs, as the gate's options of these names do. */
-  readonly encryptKey?: string;
-  readonly encryptMode?: EncryptMode;
+  readonly encryptKey?: string | undefined;
+  readonly encryptMode?: EncryptMode | undefined;
   /** Over TCP: speak TLS, with these options. */
-  readonly tls?: ConnectionOptions;
+  readonly tls?: ConnectionOptions | undefined;
 }
 
 /** A pack or frame as it came. A pack is a `FrameKind.message` without an id. */

@@ -5,12 +5,12 @@ export interface DelayedRelayOptions {
   /** Where connections are led. */
   readonly target: { readonly host: string; readonly port: number };
   /** How long each byte takes in each direction, in milliseconds. @defaultValue 20 */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /**
    * How many bytes of one direction of a connection may be on their way. Past it the relay does not read the sender until
    * the receiver has taken some. @defaultValue 65536
    */
-  readonly bufferBytes?: number;
+  readonly bufferBytes?: number | undefined;
 }
 
 /** A relay that runs. */

@@ -29,12 +29,12 @@ export class UpgradeRefused extends Error {
 /** How a fake client connects. */
 export interface FakeClientOptions extends ClientOptions {
   /** Subprotocols to offer; none unless given. */
-  readonly protocols?: readonly string[];
+  readonly protocols?: readonly string[] | undefined;
   /**
    * Whether `connect` waits for the hello, which comes when the client has been welcomed.
    * @defaultValue true
    */
-  readonly awaitHello?: boolean;
+  readonly awaitHello?: boolean | undefined;
 }
 
 /** A `gate.json` client for tests, over a real WebSocket. It keeps every frame it has received, in order. */

@@ -6,9 +6,9 @@ import { waitUntil } from './wait-until.js';
 /** What a {@link NatsCluster} is made of. */
 export interface NatsClusterOptions {
   /** @defaultValue 3 */
-  readonly servers?: number;
+  readonly servers?: number | undefined;
   /** How long bytes take on the route between the first two servers, in each direction, in milliseconds. @defaultValue 0 */
-  readonly slowRouteMs?: number;
+  readonly slowRouteMs?: number | undefined;
 }
 
 /** Servers of a test's own that form a cluster, each on free ports of this machine. */

@@ -9,7 +9,7 @@ import { type ServerCommand, ServerProcess } from './server-process.js';
 /** What a {@link NatsProcess} runs with. */
 export interface NatsProcessOptions {
   /** The text of its configuration. It needs no address: that is given apart from it. */
-  readonly config?: string;
+  readonly config?: string | undefined;
 }
 
 /** A `nats-server` of a test's own, on a free port of this machine. */

@@ -6,7 +6,7 @@ import { waitUntil } from './wait-until.js';
 /** What a storage under test is made with. */
 export interface ConformanceStorageOptions {
   /** How long a user is kept after the last sign of life, in milliseconds; long unless given. */
-  readonly ttlMs?: number;
+  readonly ttlMs?: number | undefined;
 }
 
 /** Uids, and keys, that are allowed and inconvenient. */
@@ -47,7 +47,7 @@ export function sessionOf(userId: string, settings: Settings = {}): SessionSnaps
 }
 
 /** Compares as JSON in the order of keys: that a key `__proto__` is one is not lost then, nor that a value is `-0`. */
-function jsonOf(settings: Settings | undefined): string | undefined {
+function jsonOf(settings: object | undefined): string | undefined {
   return settings && JSON.stringify(Object.entries(settings).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 

@@ -13,13 +13,13 @@ export type TestModule = NonNullable<ModuleMetadata['imports']>[number];
 /** What a test cluster is made of. */
 export interface TestClusterOptions {
   /** Gate apps. @defaultValue 1 */
-  readonly gates?: number;
+  readonly gates?: number | undefined;
   /** Worker apps; without any, the gates host the handlers. @defaultValue 0 */
-  readonly workers?: number;
+  readonly workers?: number | undefined;
   /** Controllers, providers and imports of the apps that host handlers. */
-  readonly handlers?: Pick<ModuleMetadata, 'controllers' | 'providers' | 'imports'>;
+  readonly handlers?: Pick<ModuleMetadata, 'controllers' | 'providers' | 'imports'> | undefined;
   /** Options of the gates; `currentClient` is one of the workers too. They belong to your own module when there is a `gateModule`. */
-  readonly gate?: GateOptions & GateModuleExtras;
+  readonly gate?: (GateOptions & GateModuleExtras) | undefined;
   /**
    * Your own module of gate apps, which imports `GateModule` itself. Its link is replaced by the cluster's.
    *
@@ -27,9 +27,9 @@ export interface TestClusterOptions {
    * await createTestCluster({ gateModule: AppModule });
    * ```
    */
-  readonly gateModule?: TestModule;
+  readonly gateModule?: TestModule | undefined;
   /** Your own module of worker apps, which imports `WorkerModule` itself. Its link is replaced by the cluster's. */
-  readonly workerModule?: TestModule;
+  readonly workerModule?: TestModule | undefined;
   /**
    * Called with the builder of each app before it is compiled: replaces providers, guards, pipes and modules.
    *
@@ -40,13 +40,13 @@ export interface TestClusterOptions {
    * });
    * ```
    */
-  readonly override?: (builder: TestingModuleBuilder, role: 'gate' | 'worker', index: number) => unknown;
+  readonly override?: ((builder: TestingModuleBuilder, role: 'gate' | 'worker', index: number) => unknown) | undefined;
   /** The logger of the apps, or the levels that are logged. @defaultValue false */
-  readonly logger?: LoggerService | LogLevel[] | false;
+  readonly logger?: LoggerService | LogLevel[] | false | undefined;
   /** A link for each node; nodes of one process meet on a bus unless given. */
-  readonly link?: (role: 'gate' | 'worker', index: number) => string | Link;
+  readonly link?: ((role: 'gate' | 'worker', index: number) => string | Link) | undefined;
   /** Called with each app before it starts: global pipes and the like. */
-  readonly setup?: (app: INestApplication | INestMicroservice) => void;
+  readonly setup?: ((app: INestApplication | INestMicroservice) => void) | undefined;
 }
 
 /** A gate app of a test cluster. */

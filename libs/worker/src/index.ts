@@ -1,5 +1,6 @@
 export {
   type ClientId,
+  type JsonInput,
   type JsonValue,
   type LinkFigures,
   type LoopDelayFigures,
@@ -8,6 +9,7 @@ export {
   type PeerBacklog,
   type SessionSnapshot,
   type Settings,
+  type SettingsInput,
 } from '@nestgate/link';
 export { type ErrorBody, type ErrorCode, GateError, isName, logText, urlForLog } from '@nestgate/protocol';
 export { type GateClientOptions } from './client/gate-client-options.js';
@@ -20,23 +22,36 @@ export { GatewayPushes } from './gateway/gateway-pushes.js';
 export {
   type Answer,
   type AnyEvents,
+  type BroadcastOptions,
   type Confirm,
   type Delivery,
+  type EventMap,
   type Missing,
+  type NoOptions,
   type Page,
   type PageOptions,
   type PushArgs,
+  type PushOutcome,
   type QueryOptions,
   type SendOptions,
+  type SingleOutcome,
   type TopicOf,
   type WaitOptions,
 } from './gateway/options.js';
 export { type PagesOptions } from './gateway/pages.js';
-export { assertName, assertSettings, encodeBody, encodeMessage, MAX_PUSH_BYTES } from './gateway/message.js';
+export {
+  assertName,
+  assertSettings,
+  encodeBody,
+  encodeMessage,
+  MAX_PUSH_BYTES,
+  settingsEntries,
+} from './gateway/message.js';
 export { BoundedLog } from './log/bounded-log.js';
 export { SafeLogger, type SafeLoggerOptions } from './log/safe-logger.js';
 export { WorkerMetrics, type WorkerFigures } from './metrics/worker-metrics.js';
-export { createLink, NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
+export { checkAsyncOptions, checkNoExtras, checkOptions } from './node/module-options.js';
+export { checkLinkOptions, createLink, NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
 export { LINK, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';
 export {
   type GroupPresence,

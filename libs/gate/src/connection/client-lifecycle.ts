@@ -16,7 +16,7 @@ import {
   newTraceSpan,
   parseTraceParent,
 } from '@nestgate/protocol';
-import { assertSettings, BoundedLog, clientErrorBody, Session, type Settings } from '@nestgate/worker';
+import { settingsEntries, BoundedLog, clientErrorBody, Session, type Settings } from '@nestgate/worker';
 import { REVOKED, RevokedError } from '../auth/revocations.js';
 import { SessionExpiry } from '../auth/session-expiry.js';
 import { GateCounters } from '../gate-counters.js';
@@ -257,7 +257,6 @@ function assertHere(agent: ClientAgent): void {
   if (agent.isClosed) throw new GateError('SESSION_NOT_FOUND');
 }
 
-function copySettings(settings: Settings): Settings {
-  assertSettings(Object.entries(settings));
-  return JSON.parse(JSON.stringify(settings)) as Settings;
+function copySettings(settings: object): Settings {
+  return JSON.parse(JSON.stringify(Object.fromEntries(settingsEntries(settings)))) as Settings;
 }

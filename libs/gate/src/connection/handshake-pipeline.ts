@@ -56,10 +56,10 @@ export class HandshakePipeline {
       return { refused: this.refusalOf(error) };
     }
     const result = this.passed.get(request);
-    if (result) return this.expiryFault(result) ?? { accepted: result };
+    if (result) return refusalIn(result) ?? this.expiryFault(result) ?? { accepted: result };
     // An exception filter has dealt with a refusal; it remains one.
     const { statusCode } = response;
-    return { refused: { status: statusCode >= 400 ? statusCode : 403, message: textOf(response.body) } };
+    return { refused: { status: isErrorStatus(statusCode) ? statusCode : 403, message: textOf(response.body) } };
   }
 
   /** The requests whose handler has run to its end, which is the only thing that lets a client in. */
@@ -94,11 +94,28 @@ export class HandshakePipeline {
   private refusalOf(error: unknown): Refusal {
     if (error instanceof HttpException) {
       const status = error.getStatus();
-      if (status >= 400) return { status, message: error.message };
+      if (isErrorStatus(status)) return { status, message: error.message };
     }
     this.log.error(error);
     return { status: 500, message: 'Internal server error' };
   }
+}
+
+/**
+ * A result that has the `status` of an HTTP error and no `userId` refuses the client: whoever returns it means that, although an
+ * exception is the way to say it. Any other `status` is a field of what was returned, a user's for example, and means nothing.
+ */
+function refusalIn(
+  result: HandshakeResult & { readonly status?: unknown; readonly message?: unknown },
+): HandshakeOutcome | undefined {
+  const { status, userId } = result;
+  if (!isErrorStatus(status) || userId !== undefined) return undefined;
+  return { refused: { status, message: textOf(result) } };
+}
+
+/** Whether a value is the status of an HTTP error. */
+function isErrorStatus(status: unknown): status is number {
+  return Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599;
 }
 
 function textOf(body: unknown): string {

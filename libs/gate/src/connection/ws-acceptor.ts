@@ -13,14 +13,14 @@ import { GateCounters } from '../gate-counters.js';
 import { StartupWindow } from '../routing/startup-window.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
+import { HandshakeRequest } from '../hooks/handshake-handler.js';
 import { Admission, type Refusal } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs } from './codec.js';
 import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
 import { checkOrigin, checkUpgrade, chooseCodec } from './handshake-check.js';
 import { HttpDrain } from './http-drain.js';
-import { HandshakePipeline } from './handshake-pipeline.js';
+import { type HandshakeOutcome, HandshakePipeline } from './handshake-pipeline.js';
 import { warnOfPlaintext } from './plaintext-warning.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
@@ -181,16 +181,16 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     socket.on('error', ignore);
 
     const handshake = new HandshakeRequest(request, ip, codec);
-    const result = await this.authenticate(handshake, socket);
+    const outcome = await this.authenticate(handshake, socket);
     if (socket.destroyed) return;
-    if ('status' in result) return this.refuse(stream, result);
+    if ('refused' in outcome) return this.refuse(stream, outcome.refused);
     if (this.draining) return this.refuse(stream, DRAINING);
     if (request.headers['sec-websocket-protocol'] !== undefined) this.chosen.set(request, codec);
     this.wss?.handleUpgrade(request, stream, head, ws => {
       try {
         socket.setNoDelay(true);
         const connection = new WsConnection(ws, socket, ip, this.leave);
-        const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result, handshake);
+        const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, outcome.accepted, handshake);
         connection.listen(agent, codec !== DEFAULT_CODEC);
       } catch (error) {
         // Nobody listens to it: `leave` still does, for its end.
@@ -215,10 +215,10 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
   private readonly leave = (ip: string): void => this.admission.leave(ip);
 
-  private async authenticate(request: HandshakeRequest, socket: Socket): Promise<HandshakeResult | Refusal> {
+  private async authenticate(request: HandshakeRequest, socket: Socket): Promise<HandshakeOutcome> {
     let giveUp = ignore;
-    const late = new Promise<Refusal>(resolve => {
-      giveUp = () => resolve(TOO_SLOW);
+    const late = new Promise<HandshakeOutcome>(resolve => {
+      giveUp = () => resolve({ refused: TOO_SLOW });
     });
     const timer = setTimeout(giveUp, this.options.overTime);
     // A client that is gone needs no answer, and no timer.
@@ -226,9 +226,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     try {
       const { startup } = this;
       const ended = startup.isOver ? undefined : await Promise.race([startup.whenOver(), late]);
-      const outcome = ended ?? (await Promise.race([this.pipeline.handshake(request), late]));
-      if ('status' in outcome) return outcome;
-      return 'refused' in outcome ? outcome.refused : outcome.accepted;
+      return ended ?? (await Promise.race([this.pipeline.handshake(request), late]));
     } finally {
       clearTimeout(timer);
       socket.off('close', giveUp);

@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
-import type { Settings } from '@nestgate/link';
 
 /**
  * The HTTP request that asks for the upgrade. Guards get it from `context.switchToHttp().getRequest()`, and may put a
@@ -56,23 +55,23 @@ function decode(value: string): string {
 /** With what a session starts. */
 export interface HandshakeResult {
   /** Bind the client to this uid before its first frame. */
-  readonly userId?: string;
-  /** Settings the session starts with. */
-  readonly settings?: Settings;
+  readonly userId?: string | undefined;
+  /** Settings the session starts with: an object of whatever JSON can carry. A key that is `undefined` is left out. */
+  readonly settings?: object | undefined;
   /** A W3C `traceparent` to go on with. @defaultValue the request's own, or a new one */
-  readonly traceParent?: string;
+  readonly traceParent?: string | undefined;
   /**
    * When the credentials expire, in milliseconds since the epoch (`exp` of a JWT times 1000): the client is closed with 1008
    * then, unless `Session.toExpireAt` says otherwise before. What is over is refused with 401. @defaultValue never
    */
-  readonly authExpiresAt?: number;
+  readonly authExpiresAt?: number | undefined;
   /**
    * When they were issued, in milliseconds since the epoch (`iat` of a JWT times 1000): what was issued before
    * `GatewayApi.revoke` is refused. @defaultValue when the request came
    */
-  readonly authIssuedAt?: number;
+  readonly authIssuedAt?: number | undefined;
   /** Kept with the session on this gate. */
-  readonly userData?: unknown;
+  readonly userData?: unknown | undefined;
 }
 
 /**

@@ -10,7 +10,7 @@ import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Hub } from '../hub/hub.js';
-import { BoundedStorage, newDeadline } from '../storage/bounded-storage.js';
+import { BoundedStorage } from '../storage/bounded-storage.js';
 import { type SettingsChange, StorageHandler } from '../storage/storage-handler.js';
 import { StorageHeartbeat } from '../storage/storage-heartbeat.js';
 import { deepMerged } from './deep-merge.js';
@@ -83,7 +83,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     if (expiresAt !== undefined && !(expiresAt > Date.now())) throw new GateError('UNAUTHORIZED', AUTH_EXPIRED);
     const shown = { issuedAt, since: credentials.since ?? performance.now() };
     const clock = this.logins.now();
-    const deadline = newDeadline();
+    const deadline = this.storage.newDeadline();
     return this.inTurn(agent, async () => {
       this.revocations.check(userId, shown);
       if (agent.sessionState.userId !== userId) {
@@ -150,11 +150,11 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   /** Forgets what is stored of a user; sessions stay as they are. @throws {GateError} `STORAGE_UNAVAILABLE`. */
   async forgetUser(userId: string): Promise<void> {
     assertName('uid', userId);
-    await this.storage.delete(userId, newDeadline());
+    await this.storage.delete(userId, this.storage.newDeadline());
   }
 
   private change(agent: ClientAgent, apply: (state: SessionState) => SettingsChange): Promise<void> {
-    const deadline = newDeadline();
+    const deadline = this.storage.newDeadline();
     return this.inTurn(agent, async () => {
       const { sessionState: state } = agent;
       if (state.userId === '') {

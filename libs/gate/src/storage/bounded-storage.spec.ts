@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { Logger } from '@nestjs/common';
 import { GateError } from '@nestgate/protocol';
 import { GateCounters } from '../gate-counters.js';
-import { BoundedStorage, inTime, newDeadline } from './bounded-storage.js';
+import { BoundedStorage, inTime } from './bounded-storage.js';
 import { StorageHandler } from './storage-handler.js';
 
 const UNAVAILABLE = { code: 'STORAGE_UNAVAILABLE' };
@@ -48,7 +48,7 @@ describe('BoundedStorage', () => {
   });
 
   function calls(): Promise<unknown>[] {
-    const deadline = newDeadline();
+    const deadline = storage.newDeadline();
     return [
       storage.query('ada', 100, deadline),
       storage.storage({ userId: 'ada' } as never, { set: {}, deleted: [] }, 100, deadline),
@@ -100,8 +100,30 @@ describe('BoundedStorage', () => {
     expect(counters.get('storage_failures', 'STORAGE_UNAVAILABLE')).toBe(4);
   });
 
+  it.each([
+    [undefined, 500, 900],
+    [200, 200, 900],
+    [2_000, 2_000, 3_600],
+    [4_000, 4_000, 4_500],
+  ])('gives a storage that asks for %p ms %p ms for a call, and %p ms for a request', async (asked, call, request) => {
+    if (asked !== undefined) Object.defineProperty(handler, 'callTimeoutMs', { value: asked });
+    storage = new BoundedStorage(handler, counters);
+    expect(storage.newDeadline() - performance.now()).toBe(request);
+    let ended = 0;
+    for (const outcome of calls()) outcome.catch(() => ended++);
+    await jest.advanceTimersByTimeAsync(call - 1);
+    expect(ended).toBe(0);
+    await jest.advanceTimersByTimeAsync(1);
+    expect(ended).toBe(4);
+  });
+
+  it.each([0, -1, 1.5, 4_001, Infinity, '500', null])('refuses a storage that asks for %p ms', asked => {
+    Object.defineProperty(handler, 'callTimeoutMs', { value: asked });
+    expect(() => new BoundedStorage(handler, counters)).toThrow(/callTimeoutMs.*an integer from 1 to 4000/);
+  });
+
   it('calls nobody when the time is over, and waits for no more than is left', async () => {
-    const deadline = newDeadline();
+    const deadline = storage.newDeadline();
     await jest.advanceTimersByTimeAsync(800);
     const outcome = inTime(deadline, () => new Promise(() => undefined)).catch((error: unknown) => error);
     await jest.advanceTimersByTimeAsync(100);

@@ -2,23 +2,23 @@ import { inAsyncScope, type SessionSnapshot } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
 import type { GateCounters } from '../gate-counters.js';
+import { checkNumbers, DEFAULT_CALL_MS, MAX_CALL_MS } from './storage-handler.js';
 import type { SettingsChange, StorageHandler, StorageLimits } from './storage-handler.js';
 
 /** An outage fails thousands of calls, which must not become as many lines. */
 const LINES_PER_SECOND = 1;
-/** How long the storage may take for one call, in milliseconds. */
-const CALL_MS = 500;
-/** How long it may take for all that one request needs, waiting for earlier requests of the session included. */
-const REQUEST_MS = 900;
+/**
+ * How long the storage may take for all that one request needs, waiting for earlier requests of the session included: more than one call
+ * may take, and less than those who ask the gate wait, which is 5 s.
+ */
+const REQUEST_MS = { perCall: 1.8, min: 900, max: 4_500 };
 
-/** When a request that comes now must have its answer, as a time of `performance.now()`. */
-export function newDeadline(): number {
-  return performance.now() + REQUEST_MS;
-}
-
-/** @throws {GateError} `STORAGE_UNAVAILABLE` when the answer is late; else what `call` rejects with. */
-export async function inTime<T>(deadline: number, call: () => T | Promise<T>): Promise<T> {
-  const ms = Math.min(CALL_MS, deadline - performance.now());
+/**
+ * @throws {GateError} `STORAGE_UNAVAILABLE` when the answer comes after the deadline, a time of `performance.now()`, or takes longer than
+ * `maxMs`; else what `call` rejects with.
+ */
+export async function inTime<T>(deadline: number, call: () => T | Promise<T>, maxMs = Infinity): Promise<T> {
+  const ms = Math.min(maxMs, deadline - performance.now());
   if (ms <= 0) throw new TooSlow();
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -47,11 +47,26 @@ class TooSlow extends GateError {
  */
 export class BoundedStorage {
   private readonly log = new BoundedLog('SessionStorage', LINES_PER_SECOND);
+  /** How long one call may take, and all calls of one request, in milliseconds. */
+  private readonly callMs: number;
+  private readonly requestMs: number;
 
+  /** @throws {GateError} `BAD_ARGUMENT` for a handler whose `callTimeoutMs` cannot be. */
   constructor(
     private readonly handler: StorageHandler,
     private readonly counters: GateCounters,
-  ) {}
+  ) {
+    // What has the methods need not extend the class.
+    const { callTimeoutMs = DEFAULT_CALL_MS } = handler as Partial<StorageHandler>;
+    checkNumbers({ callTimeoutMs }, MAX_CALL_MS);
+    this.callMs = callTimeoutMs;
+    this.requestMs = Math.min(REQUEST_MS.max, Math.max(REQUEST_MS.min, REQUEST_MS.perCall * callTimeoutMs));
+  }
+
+  /** When a request that comes now must have its answer, as a time of `performance.now()`. */
+  newDeadline(): number {
+    return performance.now() + this.requestMs;
+  }
 
   /**
    * What is stored of a user: anything, since the handler may be anybody's. What the handler puts aside because it cannot be used,
@@ -87,7 +102,7 @@ export class BoundedStorage {
 
   private async call<T>(deadline: number, call: () => Promise<T>, passed = NO_CODES): Promise<T> {
     try {
-      return await inTime(deadline, () => inAsyncScope(call));
+      return await inTime(deadline, () => inAsyncScope(call), this.callMs);
     } catch (error) {
       const code = codeOf(error);
       if (passed.has(code)) throw error;

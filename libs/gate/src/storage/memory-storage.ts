@@ -1,4 +1,4 @@
-import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
+import { assertKnownOptions, type JsonValue, optionKeys, type SessionSnapshot, type Settings } from '@nestgate/link';
 import {
   checkNumbers,
   type StorageLimits,
@@ -11,10 +11,12 @@ import {
 /** Bounds of a {@link MemoryStorage}. */
 export interface MemoryStorageOptions {
   /** Users kept; beyond it the one that was heard of longest ago is forgotten. @defaultValue 100000 */
-  readonly maxUsers?: number;
+  readonly maxUsers?: number | undefined;
   /** How long a user is kept after the last sign of life, in milliseconds. @defaultValue 86400000, a day */
-  readonly ttlMs?: number;
+  readonly ttlMs?: number | undefined;
 }
+
+const KEYS = optionKeys<MemoryStorageOptions>({ maxUsers: true, ttlMs: true });
 
 interface Entry {
   /** As JSON: what is handed in or out is never what is kept, and a value is what any other storage would make of it. */
@@ -31,9 +33,11 @@ export class MemoryStorage extends StorageHandler {
   private readonly maxUsers: number;
   private readonly ttlMs: number;
 
-  /** @throws {GateError} `BAD_ARGUMENT` for an option that is not a positive integer. */
-  constructor({ maxUsers = 100_000, ttlMs = 86_400_000 }: MemoryStorageOptions = {}) {
+  /** @throws {GateError} `BAD_ARGUMENT` for an option that is unknown, or is not a positive integer. */
+  constructor(options: MemoryStorageOptions = {}) {
     super();
+    assertKnownOptions('MemoryStorage', options, KEYS);
+    const { maxUsers = 100_000, ttlMs = 86_400_000 } = options;
     checkNumbers({ maxUsers, ttlMs });
     this.maxUsers = maxUsers;
     this.ttlMs = ttlMs;

@@ -1,7 +1,14 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
+import {
+  assertKnownOptions,
+  type JsonValue,
+  kindOf,
+  optionKeys,
+  type SessionSnapshot,
+  type Settings,
+} from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
@@ -9,6 +16,8 @@ import { Breaker } from './breaker.js';
 import { MOVE_ASIDE_SCRIPT, STORE_SCRIPT } from './redis-scripts.js';
 import {
   checkNumbers,
+  DEFAULT_CALL_MS,
+  MAX_CALL_MS,
   type StorageLimits,
   type SettingsChange,
   sizeOfTexts,
@@ -24,13 +33,17 @@ export interface RedisStorageOptions {
    */
   readonly client: string | Redis | Cluster;
   /** What all keys start with; without braces, which choose slots. @defaultValue 'nestgate:user:' */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** How long a user is kept after the last sign of life, in milliseconds. @defaultValue 86400000, a day */
-  readonly ttlMs?: number;
-  /** How long a command may take, in milliseconds. @defaultValue 500 */
-  readonly commandTimeoutMs?: number;
+  readonly ttlMs?: number | undefined;
+  /**
+   * How long a command may take, in milliseconds, 4000 at most. What the gate waits for this storage follows it, where it is more than
+   * 500. @defaultValue 500
+   */
+  readonly commandTimeoutMs?: number | undefined;
 }
 
+const KEYS = optionKeys<RedisStorageOptions>({ client: true, prefix: true, ttlMs: true, commandTimeoutMs: true });
 /** The field that says whose data a hash is. No session key is empty. */
 const OWNER_FIELD = '';
 /** Lines about what is found in Redis, one per user at most. */
@@ -67,12 +80,21 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
   private downLogged = false;
 
   /** @throws {GateError} `BAD_ARGUMENT` for an option that cannot be used. */
-  constructor({ client, prefix = 'nestgate:user:', ttlMs = 86_400_000, commandTimeoutMs = 500 }: RedisStorageOptions) {
+  constructor(options: RedisStorageOptions) {
     super();
-    checkNumbers({ ttlMs, commandTimeoutMs });
+    assertKnownOptions('RedisStorage', options, KEYS);
+    const { client, prefix = 'nestgate:user:', ttlMs = 86_400_000, commandTimeoutMs = DEFAULT_CALL_MS } = options;
+    checkNumbers({ ttlMs });
+    checkNumbers({ commandTimeoutMs }, MAX_CALL_MS);
+    if (typeof prefix !== 'string') throw new GateError('BAD_ARGUMENT', 'Option prefix: allowed is a string');
     if (/[{}]/.test(prefix)) throw new GateError('BAD_ARGUMENT', 'Option prefix: braces are not allowed');
-    if (typeof client === 'string' && !/^rediss?:\/\//.test(client)) {
-      throw new GateError('BAD_ARGUMENT', 'Option client: allowed are a redis:// or rediss:// URL, and a client');
+    if (typeof client === 'string' ? !/^rediss?:\/\//.test(client) : !isClient(client)) {
+      // Of the URL nothing is shown: it may hold a password.
+      const given = typeof client === 'string' ? 'this URL' : kindOf(client);
+      throw new GateError(
+        'BAD_ARGUMENT',
+        `Option client: ${given} is not allowed; allowed: a redis:// or rediss:// URL, or a client of ioredis`,
+      );
     }
     this.prefix = prefix;
     this.ttlMs = ttlMs;
@@ -90,6 +112,11 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
     if (!this.ownsClient || this.client.status === 'ready') return;
     // Redis being away must not stop the start: those who bind are told.
     await once(this.client, 'ready', { signal: AbortSignal.timeout(this.timeoutMs) }).catch(() => undefined);
+  }
+
+  override get callTimeoutMs(): number {
+    // A shorter time is kept by the command itself, of which a call may need several.
+    return Math.max(super.callTimeoutMs, this.timeoutMs);
   }
 
   /** False while there is no connection, or commands get no answer. A client that connects with its first command counts as there. */
@@ -261,6 +288,12 @@ function clientOptions(commandTimeoutMs: number): RedisOptions {
     reconnectOnError: error => error.message.includes('READONLY'),
     retryStrategy: attempt => Math.min(MAX_RETRY_MS, 50 * 2 ** Math.min(attempt, 6)) * (0.5 + Math.random() / 2),
   };
+}
+
+/** Whether it has what is used of a client: it may come from another copy of the package. */
+function isClient(client: unknown): boolean {
+  const { hgetallBuffer, on } = (client ?? {}) as Partial<Record<'hgetallBuffer' | 'on', unknown>>;
+  return typeof hgetallBuffer === 'function' && typeof on === 'function';
 }
 
 function isWrongType(error: unknown): boolean {

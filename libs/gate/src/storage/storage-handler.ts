@@ -9,6 +9,11 @@ export interface SettingsChange {
   readonly deleted: readonly string[] | 'all';
 }
 
+/** How long a storage may take for a call, in milliseconds, unless it says otherwise. */
+export const DEFAULT_CALL_MS = 500;
+/** The longest time that a storage may have for a call, in milliseconds: those who ask the gate wait 5 s for its answer. */
+export const MAX_CALL_MS = 4_000;
+
 /** What is stored of a user has to be within this. */
 export interface StorageLimits {
   /** The size of all settings of the user, as JSON. */
@@ -19,7 +24,7 @@ export interface StorageLimits {
 
 /**
  * Keeps the settings of users beyond their connections. The gate asks it when a client is bound to a uid, tells it of
- * every change to a bound session. It waits half a second for a call, and a second for all that one request needs.
+ * every change to a bound session. It waits {@link callTimeoutMs} for a call, half a second unless the handler says otherwise.
  *
  * A handler of your own may throw or reject anything: the client is told `STORAGE_UNAVAILABLE`, and stays connected.
  */
@@ -30,11 +35,19 @@ export abstract class StorageHandler {
   }
 
   /**
+   * How long one call may take, in milliseconds, 1 to {@link MAX_CALL_MS}. The gate waits as long for each call, and 1.8 times as long
+   * for all calls that one request needs (900 ms at least, 4.5 s at most). @defaultValue 500
+   */
+  get callTimeoutMs(): number {
+    return DEFAULT_CALL_MS;
+  }
+
+  /**
    * What is stored of a user; `undefined` when nothing is. Asked when a client is bound. What is broken, or larger than `limits`
    * allow, is put aside, where `delete` removes it too: the user starts again without it. What a handler gives all the same is
    * left out of the session, and the client is bound.
    */
-  abstract query(userId: string, limits?: StorageLimits): Promise<Settings | undefined>;
+  abstract query(userId: string, limits?: StorageLimits): Promise<object | undefined>;
 
   /**
    * A bound session has changed. Several gates may hold clients of one user: only what has changed may be written, so
@@ -70,11 +83,12 @@ export function tooLargeToStore(size: number, maxBytes: number): GateError {
   );
 }
 
-/** @throws {GateError} `BAD_ARGUMENT` for an option that is not a positive integer. */
-export function checkNumbers(options: Readonly<Record<string, number>>): void {
+/** @throws {GateError} `BAD_ARGUMENT` for an option that is not a positive integer, or is larger than `max`. */
+export function checkNumbers(options: Readonly<Record<string, number>>, max = Number.MAX_SAFE_INTEGER): void {
   for (const [key, value] of Object.entries(options)) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new GateError('BAD_ARGUMENT', `Option ${key}: ${value} is not allowed; allowed: a positive integer`);
+    if (!Number.isSafeInteger(value) || value < 1 || value > max) {
+      const allowed = max === Number.MAX_SAFE_INTEGER ? 'a positive integer' : `an integer from 1 to ${max}`;
+      throw new GateError('BAD_ARGUMENT', `Option ${key}: ${value} is not allowed; allowed: ${allowed}`);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { SessionSnapshot } from '@nestgate/link';
-import { type BoundedStorage, newDeadline } from './bounded-storage.js';
+import type { BoundedStorage } from './bounded-storage.js';
 
 /** Sessions named in one call. */
 const BATCH = 1_000;
@@ -15,7 +15,7 @@ export class StorageHeartbeat {
   private running = false;
 
   constructor(
-    private readonly storage: Pick<BoundedStorage, 'heartbeat'>,
+    private readonly storage: Pick<BoundedStorage, 'heartbeat' | 'newDeadline'>,
     private readonly clients: Clients,
     /** Called by a timer: there is nobody else to tell of what goes wrong. */
     private readonly onDefect: (error: unknown) => void,
@@ -52,6 +52,6 @@ export class StorageHeartbeat {
   private async tell(batch: readonly SessionSnapshot[]): Promise<void> {
     if (batch.length === 0) return;
     // One batch that fails, which has been logged, keeps the others from nothing.
-    await this.storage.heartbeat(batch, newDeadline()).catch(() => undefined);
+    await this.storage.heartbeat(batch, this.storage.newDeadline()).catch(() => undefined);
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GateError } from '@nestgate/protocol';
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
+import { assertKnownOptions, optionKeys } from '../options.js';
 import type { Link, LinkEvents, NodeId, NodeInfo, SendResult } from '../link.js';
 import { accessOf } from './nats-access.js';
 import { NatsLine } from './nats-line.js';
@@ -21,17 +22,25 @@ export interface NatsLinkOptions {
    * What all subjects start with: clusters of different namespaces do not see each other.
    * @defaultValue that of the URL, or else `nestgate`
    */
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   /** Authenticators, TLS and whatever else the client takes; it wins over the URL. How it reconnects is not negotiable. */
-  readonly connection?: Omit<
-    NodeConnectionOptions,
-    'servers' | 'port' | 'reconnect' | 'maxReconnectAttempts' | 'waitOnFirstConnect' | 'ignoreAuthErrorAbort' | 'noEcho'
-  >;
+  readonly connection?:
+    | Omit<
+        NodeConnectionOptions,
+        | 'servers'
+        | 'port'
+        | 'reconnect'
+        | 'maxReconnectAttempts'
+        | 'waitOnFirstConnect'
+        | 'ignoreAuthErrorAbort'
+        | 'noEcho'
+      >
+    | undefined;
   /**
    * Told of what somebody should look at: a server that is not there at the start, what it does not permit, two nodes of one id.
    * @defaultValue a warning of the process, with the code `NESTGATE_NATS`
    */
-  readonly onWarning?: (message: string) => void;
+  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
 /** What a {@link NatsLink} has counted since the start. */
@@ -44,6 +53,7 @@ export interface NatsCounters {
   readonly broken: number;
 }
 
+const KEYS = optionKeys<NatsLinkOptions>({ url: true, namespace: true, connection: true, onWarning: true });
 /** How often the state of things is looked at, in milliseconds. */
 const TICK_MS = 100;
 /** How long a node waits at its start for others to make themselves known: until none has for so long, and at most. */
@@ -75,6 +85,7 @@ export class NatsLink implements Link {
 
   /** @throws {GateError} `BAD_ARGUMENT` for a malformed URL, or a namespace that is no subject token. */
   constructor(private readonly options: NatsLinkOptions) {
+    assertKnownOptions('NatsLink', options, KEYS);
     this.url = parseNatsUrl(options.url);
     this.namespace = options.namespace ?? this.url.namespace ?? 'nestgate';
     this.warnings = new NatsWarnings(options.onWarning);

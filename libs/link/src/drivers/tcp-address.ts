@@ -23,7 +23,7 @@ export interface TcpTlsOptions {
    * any node of the authority may be at an address: gates that are dialled by changing addresses have no other way.
    * @defaultValue false
    */
-  readonly checkHost?: boolean;
+  readonly checkHost?: boolean | undefined;
 }
 
 /** What a `tcp:` URL says: a gate listens on the first address; others dial all of them. */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { GateError } from '@nestgate/protocol';
+import { assertKnownOptions, optionKeys } from '../options.js';
 import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
 import { type HostPort, isLoopback, parseTcpUrl, type TcpTlsOptions, type TcpUrl } from './tcp-address.js';
 import { TcpChannel, type TcpChannelEvents } from './tcp-channel.js';
@@ -20,11 +21,16 @@ export interface TcpLinkOptions {
    * `checkHost` stand for `tls`.
    */
   readonly url: string;
-  /** What all nodes of the cluster know. May be empty on loopback, and with TLS. */
-  readonly secret?: string;
+  /** What all nodes of the cluster know. Eight characters at least; on loopback and with TLS it may be shorter or empty. */
+  readonly secret?: string | undefined;
   /** Encrypts, and lets in only nodes with a certificate of the same authority. With a secret, both are checked. */
-  readonly tls?: TcpTlsOptions;
+  readonly tls?: TcpTlsOptions | undefined;
 }
+
+const KEYS = optionKeys<TcpLinkOptions>({ url: true, secret: true, tls: true });
+const TLS_KEYS = optionKeys<TcpTlsOptions>({ certFile: true, keyFile: true, caFile: true, checkHost: true });
+/** Characters that a secret must have where others can reach the link: what is shorter is soon guessed. */
+const MIN_SECRET = 8;
 
 /** What tests replace. */
 interface TcpLinkParts {
@@ -55,6 +61,8 @@ export class TcpLink implements Link, TcpChannelEvents {
     private readonly options: TcpLinkOptions,
     private readonly parts: TcpLinkParts = {},
   ) {
+    assertKnownOptions('TcpLink', options, KEYS);
+    if (options.tls !== undefined) assertKnownOptions('TcpLink', options.tls, TLS_KEYS, 'tls.');
     this.url = parseTcpUrl(options.url);
     if (options.tls && this.url.tls) {
       throw new GateError(
@@ -76,7 +84,7 @@ export class TcpLink implements Link, TcpChannelEvents {
 
   /**
    * Listens or dials. A worker does not wait for gates that are not there: it goes on trying.
-   * @throws {GateError} `BAD_ARGUMENT` for neither a secret nor TLS on an address that others can reach, for files of TLS
+   * @throws {GateError} `BAD_ARGUMENT` for neither a secret of 8 characters nor TLS on an address that others can reach, for files of TLS
    * that cannot be used, for gates whose certificate is not trusted, and when the cluster refuses this node: it does not
    * know the secret, or its id is taken.
    */
@@ -255,6 +263,12 @@ export class TcpLink implements Link, TcpChannelEvents {
       throw new GateError(
         'BAD_ARGUMENT',
         `A secret or TLS is needed to listen on ${address.host}: others can reach it (NESTGATE_SECRET)`,
+      );
+    }
+    if (this.options.secret && this.options.secret.length < MIN_SECRET && !this.tls && !isLoopback(address.host)) {
+      throw new GateError(
+        'BAD_ARGUMENT',
+        `The secret is too short to listen on ${address.host}, which others can reach: ${MIN_SECRET} characters at least, better 32 random ones`,
       );
     }
     const accept = (socket: Socket): void => {

@@ -174,7 +174,7 @@ describe('hostile arguments', () => {
     ['push', { ...client, settings: [1] }, 'settings: Settings must be an object'],
     ['push', { ...client, settings: new Map() }, 'settings: Settings must be an object'],
     ['push', { ...client, settings: Buffer.from('x') }, 'settings: Settings must be an object'],
-    ['push', { ...client, settings: { a: undefined } }, 'settings: A session value must be JSON'],
+    ['push', { ...client, settings: { a: () => 1 } }, 'settings: A function cannot be sent'],
     ['push', { ...client, settings: { '': 1 } }, 'settings: A session key must not be empty'],
     ['push', { ...client, settings: { a: 'x'.repeat(600_000), b: 'x'.repeat(600_000) } }, /over the limit/],
     ['send', message, 'clientIds: A client id must be a string, or an array of strings'],

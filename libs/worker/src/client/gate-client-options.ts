@@ -1,4 +1,4 @@
-import { assertNodeId, DEFAULT_CALL_DEADLINE_MS, type LinkNode } from '@nestgate/link';
+import { assertKnownOptions, optionKeys, assertNodeId, DEFAULT_CALL_DEADLINE_MS, type LinkNode } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import type { NodeOptions } from '../node/node-options.js';
 
@@ -8,18 +8,21 @@ const MAX_DEADLINE_MS = 2 ** 31 - 1;
 /** Options of a `GateClientProxy`: a `link` (with `secret` and `nodeId`) to join by itself, or a `node` that has joined one. */
 export interface GateClientOptions extends Pick<NodeOptions, 'link' | 'secret' | 'nodeId'> {
   /** The node of the app, to be shared: its link is the app's to open and to close. */
-  readonly node?: LinkNode;
+  readonly node?: LinkNode | undefined;
   /**
    * How long `send` waits for the gates, and before that for the link, in milliseconds.
    * @defaultValue 5000
    */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
 }
+
+const KEYS = optionKeys<GateClientOptions>({ node: true, link: true, secret: true, nodeId: true, deadlineMs: true });
 
 /** Options with their defaults. @throws {GateError} `BAD_ARGUMENT` that names the key, its value and what is allowed. */
 export function resolveClientOptions(
   options: GateClientOptions = {},
 ): GateClientOptions & { readonly deadlineMs: number } {
+  assertKnownOptions('GateClientProxy', options, KEYS);
   const { node, link, nodeId, deadlineMs = DEFAULT_CALL_DEADLINE_MS } = options;
   // A node that was not injected, or a variable that is not set, would make a client that never reaches anybody.
   if ((node === undefined) === (link === undefined)) {

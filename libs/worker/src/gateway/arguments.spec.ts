@@ -67,6 +67,11 @@ describe('settings', () => {
     expect(settings).toEqual({ list: [1], ['__proto__x']: null });
   });
 
+  it('leave out a key that is undefined, at any depth, as JSON does', () => {
+    expect(checkedSettings({ a: undefined, b: { c: undefined, d: 1 } })).toEqual({ b: { d: 1 } });
+    expect(Object.keys(checkedSettings({ a: undefined }))).toEqual([]);
+  });
+
   it('keep keys that mean something elsewhere', () => {
     const settings = checkedSettings(JSON.parse('{"__proto__":1,"constructor":{"__proto__":2}}') as never);
     expect(JSON.stringify(settings)).toBe('{"__proto__":1,"constructor":{"__proto__":2}}');
@@ -93,7 +98,6 @@ describe('settings', () => {
     new Error('no'),
     Buffer.from('a'),
     () => 1,
-    { a: undefined },
     { a: 1n },
     { a: () => 1 },
     { a: Symbol('s') },

@@ -1,7 +1,7 @@
 import type { ClientId, Settings } from '@nestgate/link';
 import { BodyKind, GateError } from '@nestgate/protocol';
-import { assertName, assertSettings, encodeBody } from './message.js';
-import type { SendOptions, WaitOptions } from './options.js';
+import { assertName, encodeBody, settingsEntries } from './message.js';
+import type { WaitOptions } from './options.js';
 
 /** Most ids, uids or groups that one call takes, and most memberships that it changes. */
 export const MAX_TARGETS = 50_000;
@@ -52,22 +52,6 @@ function listOf(what: string, check: (item: unknown) => void, value: unknown): r
   return items;
 }
 
-/** The clients that do not get a push, said in either way. @throws {GateError} `BAD_ARGUMENT`. */
-export function excluded(
-  ids: string | readonly ClientId[] | undefined,
-  options: SendOptions | undefined,
-): readonly ClientId[] | undefined {
-  if (options?.exclude === undefined) return ids === undefined ? undefined : idList(ids);
-  return idList([...idList(ids ?? []), ...idList(options.exclude)]);
-}
-
-/** Ids without those that are excluded. @throws {GateError} `BAD_ARGUMENT`. */
-export function without(ids: readonly ClientId[], exclude: SendOptions['exclude']): readonly ClientId[] {
-  if (exclude === undefined) return ids;
-  const out = new Set(idList(exclude));
-  return ids.filter(id => !out.has(id));
-}
-
 /** @throws {GateError} `BAD_ARGUMENT` when one call would do more than {@link MAX_TARGETS} things. */
 export function assertCount(targets: number): void {
   if (targets > MAX_TARGETS) refuse(`${targets} targets are over the limit of ${MAX_TARGETS} at once`);
@@ -75,14 +59,10 @@ export function assertCount(targets: number): void {
 
 /**
  * Settings as a session keeps them: a copy, with nothing but JSON in it.
- * @throws {GateError} `BAD_ARGUMENT` for what is not an object with keys (a Map or a promise looks like an empty one), and
- * for keys and values that a session cannot keep.
+ * @throws {GateError} `BAD_ARGUMENT` as {@link settingsEntries} does, and for settings that are too large.
  */
-export function checkedSettings(value: Settings): Settings {
-  if (Object.prototype.toString.call(value) !== '[object Object]') return refuse('Settings must be an object');
-  const entries = Object.entries(value);
-  assertSettings(entries);
-  const { kind, bytes } = encodeBody(Object.fromEntries(entries));
+export function checkedSettings(value: object): Settings {
+  const { kind, bytes } = encodeBody(Object.fromEntries(settingsEntries(value)));
   if (kind !== BodyKind.json) return refuse('Settings must be JSON');
   return JSON.parse(Buffer.from(bytes).toString()) as Settings;
 }

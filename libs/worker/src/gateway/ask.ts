@@ -9,7 +9,7 @@ interface Question<A, R> {
 }
 
 /** Asks all gates, and gives their merged answer its shape. */
-export async function ask<A, R, T, O extends QueryOptions>(
+export async function ask<A, R, T, O extends QueryOptions | undefined>(
   question: Question<A, R>,
   args: A,
   options: O | undefined,

@@ -5,9 +5,9 @@ import { assertName } from './message.js';
 /** What is known of the credentials by which a client is bound, in milliseconds since the epoch. */
 export interface Credentials {
   /** When they were issued: what was issued before `GatewayApi.revoke` is refused. @defaultValue when the bind reached the gate */
-  readonly issuedAt?: number;
+  readonly issuedAt?: number | undefined;
   /** When they expire: the client is closed with 1008 then, unless `Session.toExpireAt` says otherwise before. */
-  readonly expiresAt?: number;
+  readonly expiresAt?: number | undefined;
 }
 
 /** Binds a client to a uid. @throws {GateError} `BAD_ARGUMENT` for a uid or moments that cannot be. */

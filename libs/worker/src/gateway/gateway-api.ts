@@ -6,7 +6,7 @@ import { nameList } from './arguments.js';
 import { ask } from './ask.js';
 import { GatewayAuth } from './gateway-auth.js';
 import { assertName } from './message.js';
-import type { AnyEvents, Answer, Page, PageOptions, QueryOptions } from './options.js';
+import type { AnyEvents, Answer, EventMap, NoOptions, Page, PageOptions, QueryOptions } from './options.js';
 import { allPages, nextPage, type PageRequest, pageRequest, type PagesOptions } from './pages.js';
 
 type Groups = string | readonly string[];
@@ -30,7 +30,7 @@ type Groups = string | readonly string[];
  * ```
  */
 @Injectable()
-export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
+export class GatewayApi<E extends EventMap = AnyEvents> extends GatewayAuth<E> {
   static {
     // Here, since a second copy of this class is what Nest cannot inject.
     noteCopy(import.meta.url);
@@ -41,45 +41,58 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   }
 
   /** Whether any client of this uid is connected. */
-  async isUidOnline<O extends QueryOptions>(uid: string, options?: O): Promise<Answer<boolean, O>> {
+  async isUidOnline<O extends QueryOptions | undefined = NoOptions>(
+    uid: string,
+    options?: O,
+  ): Promise<Answer<boolean, O>> {
     assertName('uid', uid);
     return ask(this.gates.isUidOnline, { userId: uid }, options, same);
   }
 
   /** How many clients are connected. */
-  async getAllClientCount<O extends QueryOptions>(options?: O): Promise<Answer<number, O>> {
+  async getAllClientCount<O extends QueryOptions | undefined = NoOptions>(options?: O): Promise<Answer<number, O>> {
     return ask(this.gates.clientCount, {}, options, same);
   }
 
   /** How many clients are in the group, or in any of the groups. */
-  async getClientCountByGroup<O extends QueryOptions>(groups: Groups, options?: O): Promise<Answer<number, O>> {
+  async getClientCountByGroup<O extends QueryOptions | undefined = NoOptions>(
+    groups: Groups,
+    options?: O,
+  ): Promise<Answer<number, O>> {
     return ask(this.gates.clientCount, { groups: nameList('group', groups) }, options, same);
   }
 
   /** How many uids have a client in the group, or in any of the groups. */
-  async getUidCountByGroup<O extends QueryOptions>(groups: Groups, options?: O): Promise<Answer<number, O>> {
+  async getUidCountByGroup<O extends QueryOptions | undefined = NoOptions>(
+    groups: Groups,
+    options?: O,
+  ): Promise<Answer<number, O>> {
     return ask(this.gates.uids, { groups: nameList('group', groups) }, options, uids => uids.length);
   }
 
   /** How many uids are online. A uid with clients on several gates counts once. */
-  async getAllUidCount<O extends QueryOptions>(options?: O): Promise<Answer<number, O>> {
+  async getAllUidCount<O extends QueryOptions | undefined = NoOptions>(options?: O): Promise<Answer<number, O>> {
     return ask(this.gates.uids, {}, options, uids => uids.length);
   }
 
   /** How many clients each group has. */
-  async getAllGroupClientIdCount<O extends QueryOptions>(options?: O): Promise<Answer<Record<string, number>, O>> {
+  async getAllGroupClientIdCount<O extends QueryOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Record<string, number>, O>> {
     return ask(this.gates.groupClientCounts, undefined, options, same);
   }
 
   /** How many uids each group has. */
-  async getAllGroupUidCount<O extends QueryOptions>(options?: O): Promise<Answer<Record<string, number>, O>> {
+  async getAllGroupUidCount<O extends QueryOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Record<string, number>, O>> {
     return ask(this.gates.groupUids, undefined, options, groups =>
       Object.fromEntries(Object.entries(groups).map(([group, uids]) => [group, uids.length])),
     );
   }
 
   /** The session settings of all clients, or of those in the group, by client id. */
-  async getAllClientSessions<O extends QueryOptions>(
+  async getAllClientSessions<O extends QueryOptions | undefined = NoOptions>(
     groups?: Groups,
     options?: O,
   ): Promise<Answer<Record<ClientId, Settings>, O>> {
@@ -92,7 +105,7 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   }
 
   /** The session settings of the clients in the group, or in any of the groups, by client id. */
-  async getClientSessionsByGroup<O extends QueryOptions>(
+  async getClientSessionsByGroup<O extends QueryOptions | undefined = NoOptions>(
     groups: Groups,
     options?: O,
   ): Promise<Answer<Record<ClientId, Settings>, O>> {
@@ -100,12 +113,14 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   }
 
   /** The ids of all clients. */
-  async getAllClientIdList<O extends QueryOptions>(options?: O): Promise<Answer<readonly ClientId[], O>> {
+  async getAllClientIdList<O extends QueryOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<readonly ClientId[], O>> {
     return ask(this.gates.clientIds, {}, options, same);
   }
 
   /** The ids of the clients in the group, or in any of the groups. */
-  async getClientIdListByGroup<O extends QueryOptions>(
+  async getClientIdListByGroup<O extends QueryOptions | undefined = NoOptions>(
     groups: Groups,
     options?: O,
   ): Promise<Answer<readonly ClientId[], O>> {
@@ -113,12 +128,15 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   }
 
   /** The ids of the clients bound to a uid. */
-  async getClientIdByUid<O extends QueryOptions>(uid: string, options?: O): Promise<Answer<readonly ClientId[], O>> {
+  async getClientIdByUid<O extends QueryOptions | undefined = NoOptions>(
+    uid: string,
+    options?: O,
+  ): Promise<Answer<readonly ClientId[], O>> {
     return ask(this.gates.clientIdsOfUids, { uids: nameList('uid', [uid]) }, options, ids => valueOf(ids, uid));
   }
 
   /** The ids of the clients bound to each of the uids; a uid without clients has an empty list. */
-  async getClientIdByUids<O extends QueryOptions>(
+  async getClientIdByUids<O extends QueryOptions | undefined = NoOptions>(
     uids: readonly string[],
     options?: O,
   ): Promise<Answer<Record<string, readonly ClientId[]>, O>> {
@@ -129,27 +147,36 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   }
 
   /** The uids that are online, each once. */
-  async getAllUidList<O extends QueryOptions>(options?: O): Promise<Answer<readonly string[], O>> {
+  async getAllUidList<O extends QueryOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<readonly string[], O>> {
     return ask(this.gates.uids, {}, options, same);
   }
 
   /** The uids that have a client in the group, or in any of the groups, each once. */
-  async getUidListByGroup<O extends QueryOptions>(groups: Groups, options?: O): Promise<Answer<readonly string[], O>> {
+  async getUidListByGroup<O extends QueryOptions | undefined = NoOptions>(
+    groups: Groups,
+    options?: O,
+  ): Promise<Answer<readonly string[], O>> {
     return ask(this.gates.uids, { groups: nameList('group', groups) }, options, same);
   }
 
   /** The groups that have members. */
-  async getAllGroupIdList<O extends QueryOptions>(options?: O): Promise<Answer<readonly string[], O>> {
+  async getAllGroupIdList<O extends QueryOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<readonly string[], O>> {
     return ask(this.gates.groups, undefined, options, same);
   }
 
   /** The uids in each group. */
-  async getAllGroupUidList<O extends QueryOptions>(options?: O): Promise<Answer<Record<string, readonly string[]>, O>> {
+  async getAllGroupUidList<O extends QueryOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Record<string, readonly string[]>, O>> {
     return ask(this.gates.groupUids, undefined, options, same);
   }
 
   /** The client ids in each group. */
-  async getAllGroupClientIdList<O extends QueryOptions>(
+  async getAllGroupClientIdList<O extends QueryOptions | undefined = NoOptions>(
     options?: O,
   ): Promise<Answer<Record<string, readonly ClientId[]>, O>> {
     return ask(this.gates.groupClientIds, undefined, options, same);
@@ -158,7 +185,7 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   // The same for clusters too large for one answer.
 
   /** A page of the client ids, all or those in `groups`. */
-  async getClientIdPage<O extends PagesOptions & PageOptions>(
+  async getClientIdPage<O extends (PagesOptions & PageOptions) | undefined = NoOptions>(
     options?: O,
   ): Promise<Answer<Page<readonly ClientId[]>, O>> {
     const request = pageRequest(options);
@@ -166,19 +193,23 @@ export class GatewayApi<E extends object = AnyEvents> extends GatewayAuth<E> {
   }
 
   /** A page of the uids that are online, all or those in `groups`. */
-  async getUidPage<O extends PagesOptions & PageOptions>(options?: O): Promise<Answer<Page<readonly string[]>, O>> {
+  async getUidPage<O extends (PagesOptions & PageOptions) | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Page<readonly string[]>, O>> {
     const request = pageRequest(options);
     return ask(this.gates.uidPage, request, options, uids => nextPage(uids, request.limit));
   }
 
   /** A page of the groups that have members. */
-  async getGroupIdPage<O extends PageOptions>(options?: O): Promise<Answer<Page<readonly string[]>, O>> {
+  async getGroupIdPage<O extends PageOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Page<readonly string[]>, O>> {
     const request = pageRequest(options);
     return ask(this.gates.groupPage, request, options, groups => nextPage(groups, request.limit));
   }
 
   /** A page of session settings by client id, all or those in `groups`. A client that leaves meanwhile is left out. */
-  async getClientSessionPage<O extends PagesOptions & PageOptions>(
+  async getClientSessionPage<O extends (PagesOptions & PageOptions) | undefined = NoOptions>(
     options?: O,
   ): Promise<Answer<Page<Record<ClientId, Settings>>, O>> {
     return ask({ gather: this.gatherSessions }, pageRequest(options), options, same);

@@ -5,7 +5,7 @@ import { counted, idList, nameList } from './arguments.js';
 import { ask } from './ask.js';
 import { assertMoment } from './credentials.js';
 import { each, GatewayClients } from './gateway-clients.js';
-import type { AnyEvents, Answer, QueryOptions } from './options.js';
+import type { AnyEvents, Answer, EventMap, NoOptions, QueryOptions } from './options.js';
 
 /** Longest time for which credentials can be revoked, in milliseconds: 30 days. */
 const MAX_FOR_MS = 30 * 86_400_000;
@@ -16,13 +16,13 @@ export interface RevokeOptions extends QueryOptions {
    * For how long what was issued before is refused, in milliseconds: as long as the longest-lived token of yours, 30 days at
    * most. @defaultValue 86400000, a day
    */
-  readonly forMs?: number;
+  readonly forMs?: number | undefined;
   /** Clients that stay: the one on which the user has just changed the password, for example. */
-  readonly exclude?: string | readonly string[];
+  readonly exclude?: string | readonly string[] | undefined;
 }
 
 /** What {@link GatewayApi} does about who may stay. */
-export abstract class GatewayAuth<E extends object = AnyEvents> extends GatewayClients<E> {
+export abstract class GatewayAuth<E extends EventMap = AnyEvents> extends GatewayClients<E> {
   /**
    * Has the gates close clients with 1008 (`auth expired`) at this moment, in milliseconds since the epoch, unless they are told
    * otherwise before; `null`: never. Resolves with whether the client was there; for a list, with how many were.
@@ -41,7 +41,10 @@ export abstract class GatewayAuth<E extends object = AnyEvents> extends GatewayC
    * @throws {GateError} `PARTIAL_RESULT` (details `{result, missing}`) when a gate has not answered: it may not have done it.
    * Call it again then; doing it twice does no harm.
    */
-  revoke<O extends RevokeOptions>(uids: string | readonly string[], options?: O): Promise<Answer<number, O>> {
+  revoke<O extends RevokeOptions | undefined = NoOptions>(
+    uids: string | readonly string[],
+    options?: O,
+  ): Promise<Answer<number, O>> {
     return this.watched(this.revokeAll(uids, options));
   }
 
@@ -52,7 +55,7 @@ export abstract class GatewayAuth<E extends object = AnyEvents> extends GatewayC
     return counted(clientIds, await each(ids, clientId => orFalse(this.gates.expireAt.call({ clientId, expiresAt }))));
   }
 
-  private async revokeAll<O extends RevokeOptions>(
+  private async revokeAll<O extends RevokeOptions | undefined = NoOptions>(
     uids: string | readonly string[],
     options: O | undefined,
   ): Promise<Answer<number, O>> {

@@ -1,4 +1,4 @@
-import type { ClientId, Settings } from '@nestgate/link';
+import type { ClientId, Settings, SettingsInput } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { orFalse, orNull } from './absence.js';
 import { assertClientId, assertCount, assertWait, checkedSettings, counted, idList, nameList } from './arguments.js';
@@ -6,7 +6,7 @@ import { assertSnapshotOf } from '../session/session.js';
 import { bindCall, type Credentials } from './credentials.js';
 import { GatewayPushes } from './gateway-pushes.js';
 import { assertName, encodeMessage } from './message.js';
-import type { AnyEvents, PushArgs, TopicOf, WaitOptions } from './options.js';
+import type { AnyEvents, EventMap, PushArgs, TopicOf, WaitOptions } from './options.js';
 
 type ClientIds = ClientId | readonly ClientId[];
 type Groups = string | readonly string[];
@@ -14,14 +14,14 @@ type Groups = string | readonly string[];
 /** How settings are merged into a session. */
 export interface MergeOptions {
   /** Merge objects within the settings too, instead of replacing them. @defaultValue false */
-  readonly deep?: boolean;
+  readonly deep?: boolean | undefined;
 }
 
 /**
  * What {@link GatewayApi} does with single clients: uids, groups, sessions, and their end. Changes of several clients are
  * made side by side; when some fail the others are made all the same, and the call rejects when all are done.
  */
-export abstract class GatewayClients<E extends object = AnyEvents> extends GatewayPushes<E> {
+export abstract class GatewayClients<E extends EventMap = AnyEvents> extends GatewayPushes<E> {
   /**
    * Binds clients to a uid. A uid may have many clients, a client has one uid: the last one wins.
    * @throws {GateError} `SESSION_NOT_FOUND`, `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses it, `UNAUTHORIZED`
@@ -67,8 +67,11 @@ export abstract class GatewayClients<E extends object = AnyEvents> extends Gatew
     });
   }
 
-  /** Replaces the settings of a client's session. @throws {GateError} `SESSION_NOT_FOUND`, `LIMIT_EXCEEDED`, `STORAGE_UNAVAILABLE`. */
-  setSession(clientId: ClientId, settings: Settings): Promise<void> {
+  /**
+   * Replaces the settings of a client's session: anything that JSON can carry, an interface too. A key that is `undefined` is left out.
+   * @throws {GateError} `SESSION_NOT_FOUND`, `LIMIT_EXCEEDED`, `STORAGE_UNAVAILABLE`.
+   */
+  setSession<T extends object>(clientId: ClientId, settings: Settings | (T & SettingsInput<T>)): Promise<void> {
     return this.change(async () => {
       assertClientId(clientId);
       await this.gates.replace.call({ clientId, settings: checkedSettings(settings) });
@@ -76,7 +79,11 @@ export abstract class GatewayClients<E extends object = AnyEvents> extends Gatew
   }
 
   /** Merges settings into a client's session, key by key. @throws {GateError} as {@link setSession} does. */
-  updateSession(clientId: ClientId, settings: Settings, options?: MergeOptions): Promise<void> {
+  updateSession<T extends object>(
+    clientId: ClientId,
+    settings: Settings | (T & SettingsInput<T>),
+    options?: MergeOptions,
+  ): Promise<void> {
     return this.change(async () => {
       assertClientId(clientId);
       const deep = options?.deep === true;
@@ -84,10 +91,13 @@ export abstract class GatewayClients<E extends object = AnyEvents> extends Gatew
     });
   }
 
-  /** The settings of a client's session: `{}` when nothing is set, `null` when the client is not online. */
-  async getSession(clientId: ClientId, options?: WaitOptions): Promise<Settings | null> {
+  /**
+   * The settings of a client's session: `{}` when nothing is set, `null` when the client is not online. A type other than `Settings` is
+   * the caller's claim; nothing checks it.
+   */
+  async getSession<T extends object = Settings>(clientId: ClientId, options?: WaitOptions): Promise<T | null> {
     const snapshot = await this.load(clientId, options);
-    return snapshot && snapshot.settings;
+    return snapshot && (snapshot.settings as T);
   }
 
   /** The uid a client is bound to; `null` when it is bound to none or not online. */

@@ -9,10 +9,32 @@ import {
 import { GateError } from '@nestgate/protocol';
 import type { CurrentClient } from '../topics/current-client.js';
 import { BoundedLog } from '../log/bounded-log.js';
-import { assertClientId, assertWait, excluded, idList, nameList, without } from './arguments.js';
-import { encodeMessage } from './message.js';
+import { assertClientId, assertWait } from './arguments.js';
 import { SinglePush } from './single-push.js';
-import type { AnyEvents, Answer, Confirm, Delivery, PushArgs, SendOptions, TopicOf } from './options.js';
+import {
+  assertLast,
+  assertOptionsAt,
+  BROADCAST_OPTIONS,
+  CURRENT_AT,
+  clientIdsAt,
+  excludedAt,
+  isOptions,
+  messageAt,
+  namesAt,
+  without,
+} from './push-arguments.js';
+import type {
+  AnyEvents,
+  BroadcastOptions,
+  Delivery,
+  EventMap,
+  NoOptions,
+  PushArgs,
+  PushOutcome,
+  SendOptions,
+  SingleOutcome,
+  TopicOf,
+} from './options.js';
 
 /** What most pushes resolve with. */
 const SENT: Promise<void> = Promise.resolve();
@@ -22,8 +44,11 @@ const LOG_EVERY_MS = 10_000;
 /** The operations that can be sent off, and asked for their outcome. */
 type PushName = 'send' | 'broadcast' | 'sendToUid' | 'sendToGroup';
 
-/** The pushes of {@link GatewayApi}. */
-export abstract class GatewayPushes<E extends object = AnyEvents> {
+/**
+ * The pushes of {@link GatewayApi}: `sendToX(target…, topic, body, options?)`. A body that may be `undefined` may be left out when there
+ * are no options.
+ */
+export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
   protected readonly gates: Caller<SessionContract>;
   private readonly log = new BoundedLog('GatewayApi');
   private readonly single: SinglePush;
@@ -41,22 +66,28 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
    * Sends to one client or several. An id that is unknown or closed is skipped; with `confirm`, one id resolves with
    * whether it was there, a list with the count.
    */
-  sendToClient<T extends TopicOf<E>, O extends Confirm>(
+  sendToClient<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
     clientId: ClientId,
     topic: T,
     body: E[T],
-    options: O,
-  ): Promise<Answer<boolean, O>>;
-  sendToClient<T extends TopicOf<E>, O extends Confirm>(
+    options: O | undefined,
+  ): Promise<SingleOutcome<O>>;
+  sendToClient<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
     clientIds: readonly ClientId[],
     topic: T,
     body: E[T],
-    options: O,
-  ): Promise<Delivery<O>>;
+    options: O | undefined,
+  ): Promise<PushOutcome<O>>;
+  sendToClient<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
+    clientIds: ClientId | readonly ClientId[],
+    topic: T,
+    body: E[T],
+    options: O | undefined,
+  ): Promise<SingleOutcome<O> | PushOutcome<O>>;
   sendToClient<T extends TopicOf<E>>(
     clientIds: ClientId | readonly ClientId[],
     topic: T,
-    ...args: PushArgs<E[T], [options?: SendOptions]>
+    ...args: PushArgs<E[T], []>
   ): Promise<void>;
   sendToClient(
     clientId: ClientId | readonly ClientId[],
@@ -65,10 +96,14 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
     options?: SendOptions,
   ): Promise<unknown> {
     if (typeof clientId === 'string' && options === undefined) return this.sendToOne(clientId, topic, body);
-    const message = () => ({
-      clientIds: without(idList(clientId), options?.exclude),
-      ...encodeMessage(topic, body),
-    });
+    const message = () => {
+      assertOptionsAt('sendToClient: argument 4 (options)', options);
+      const ids = clientIdsAt('sendToClient: argument 1 (clientIds)', clientId);
+      return {
+        clientIds: without(ids, excludedAt('', undefined, options)),
+        ...messageAt('sendToClient: argument 2 (topic)', topic, body),
+      };
+    };
     return this.push('send', options, message, typeof clientId === 'string' ? isDelivered : asDelivery);
   }
 
@@ -76,103 +111,152 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
    * Sends to the client whose frame is being handled.
    * @throws {GateError} `NO_CURRENT_CLIENT` outside of a handler.
    */
-  sendToCurrentClient<T extends TopicOf<E>, O extends Confirm>(
+  sendToCurrentClient<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
     topic: T,
     body: E[T],
-    options: O,
-  ): Promise<Answer<boolean, O>>;
-  sendToCurrentClient<T extends TopicOf<E>>(topic: T, ...args: PushArgs<E[T], [options?: SendOptions]>): Promise<void>;
+    options: O | undefined,
+  ): Promise<SingleOutcome<O>>;
+  sendToCurrentClient<T extends TopicOf<E>>(topic: T, ...args: PushArgs<E[T], []>): Promise<void>;
   sendToCurrentClient(topic: string, body?: unknown, options?: SendOptions): Promise<unknown> {
-    const message = () => ({
-      clientIds: without([this.currentClientId], options?.exclude),
-      ...encodeMessage(topic, body),
-    });
+    const message = () => {
+      assertOptionsAt(CURRENT_AT.options, options);
+      return {
+        clientIds: without([this.currentClientId], excludedAt('', undefined, options)),
+        ...messageAt(CURRENT_AT.topic, topic, body),
+      };
+    };
     return this.push('send', options, message, isDelivered);
   }
 
   /**
-   * Sends to every client, or to those of `clientIds` (an empty list is nobody), without those of `excludeIds` and of the
-   * option `exclude`.
+   * Sends to every client, or to those of the option `clientIds` (an empty list is nobody), without those of the option `exclude`.
+   *
+   * The form with the lists of ids as arguments is that of GatewayWorker's `sendToAll`; both mean the same.
    */
-  sendToAll<T extends TopicOf<E>, O extends Confirm>(
+  sendToAll<T extends TopicOf<E>, O extends BroadcastOptions = NoOptions>(
+    topic: T,
+    body: E[T],
+    options: O | undefined,
+  ): Promise<PushOutcome<O>>;
+  sendToAll<T extends TopicOf<E>>(topic: T, ...args: PushArgs<E[T], []>): Promise<void>;
+  sendToAll<T extends TopicOf<E>, O extends BroadcastOptions = NoOptions>(
     topic: T,
     body: E[T],
     clientIds: readonly ClientId[] | undefined,
-    excludeIds: readonly ClientId[] | undefined,
-    options: O,
-  ): Promise<Delivery<O>>;
-  sendToAll<T extends TopicOf<E>>(
-    topic: T,
-    ...args: PushArgs<E[T], [clientIds?: readonly ClientId[], excludeIds?: readonly ClientId[], options?: SendOptions]>
-  ): Promise<void>;
+    excludeIds?: readonly ClientId[] | undefined,
+    options?: O,
+  ): Promise<PushOutcome<O>>;
   sendToAll(
     topic: string,
     body?: unknown,
-    clientIds?: readonly ClientId[],
+    third?: readonly ClientId[] | BroadcastOptions,
     excludeIds?: readonly ClientId[],
-    options?: SendOptions,
+    fifth?: BroadcastOptions,
   ): Promise<unknown> {
-    if (clientIds !== undefined) {
+    const isLast = isOptions(third);
+    const options = isLast ? third : fifth;
+    const ids = isLast ? undefined : third;
+    const check = (): void => {
+      if (isLast) assertLast('sendToAll', 4, excludeIds, fifth);
+      assertOptionsAt(
+        `sendToAll: argument ${isLast ? '3 (options, or clientIds)' : '5 (options)'}`,
+        options,
+        BROADCAST_OPTIONS,
+      );
+    };
+    const excluded = () => excludedAt('sendToAll: argument 4 (excludeIds)', isLast ? undefined : excludeIds, options);
+    if (ids !== undefined || (typeof options === 'object' && options?.clientIds !== undefined)) {
       // Only the gates that own them have to hear of it.
-      return this.push('send', options, () => ({
-        clientIds: without(idList(clientIds), excluded(excludeIds, options)),
-        ...encodeMessage(topic, body),
-      }));
+      return this.push('send', options, () => {
+        check();
+        const byOption = options?.clientIds;
+        if (ids !== undefined && byOption !== undefined) {
+          throw new GateError(
+            'BAD_ARGUMENT',
+            'sendToAll: argument 3 (clientIds) and the option clientIds say the same',
+          );
+        }
+        const chosen =
+          ids === undefined
+            ? clientIdsAt('The option clientIds', byOption as readonly ClientId[])
+            : clientIdsAt('sendToAll: argument 3 (options, or clientIds)', ids);
+        return {
+          clientIds: without(chosen, excluded()),
+          ...messageAt('sendToAll: argument 1 (topic)', topic, body),
+        };
+      });
     }
-    return this.push('broadcast', options, () => ({
-      ...encodeMessage(topic, body),
-      except: excluded(excludeIds, options),
-    }));
+    return this.push('broadcast', options, () => {
+      check();
+      return { ...messageAt('sendToAll: argument 1 (topic)', topic, body), except: excluded() };
+    });
   }
 
-  /** Sends to every client of each uid, to each client once. */
-  sendToUid<T extends TopicOf<E>, O extends Confirm>(
+  /** Sends to every client of each uid, to each client once, without those of the option `exclude`. */
+  sendToUid<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
     uids: string | readonly string[],
     topic: T,
     body: E[T],
-    options: O,
-  ): Promise<Delivery<O>>;
+    options: O | undefined,
+  ): Promise<PushOutcome<O>>;
   sendToUid<T extends TopicOf<E>>(
     uids: string | readonly string[],
     topic: T,
-    ...args: PushArgs<E[T], [options?: SendOptions]>
+    ...args: PushArgs<E[T], []>
   ): Promise<void>;
   sendToUid(uids: string | readonly string[], topic: string, body?: unknown, options?: SendOptions): Promise<unknown> {
-    return this.push('sendToUid', options, () => ({
-      uids: nameList('uid', uids),
-      ...encodeMessage(topic, body),
-      except: excluded(undefined, options),
-    }));
+    return this.push('sendToUid', options, () => {
+      assertOptionsAt('sendToUid: argument 4 (options)', options);
+      return {
+        uids: namesAt('sendToUid: argument 1 (uids)', 'uid', uids),
+        ...messageAt('sendToUid: argument 2 (topic)', topic, body),
+        except: excludedAt('', undefined, options),
+      };
+    });
   }
 
   /**
-   * Sends to every member of the groups, to each client once however many of them it is in, without `excludeIds` and those
-   * of the option `exclude`.
+   * Sends to every member of the groups, to each client once however many of them it is in, without those of the option `exclude`.
+   *
+   * The form with `excludeIds` as an argument is that of GatewayWorker's `sendToGroup`; both mean the same.
    */
-  sendToGroup<T extends TopicOf<E>, O extends Confirm>(
+  sendToGroup<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
+    groups: string | readonly string[],
+    topic: T,
+    body: E[T],
+    options: O | undefined,
+  ): Promise<PushOutcome<O>>;
+  sendToGroup<T extends TopicOf<E>>(
+    groups: string | readonly string[],
+    topic: T,
+    ...args: PushArgs<E[T], []>
+  ): Promise<void>;
+  sendToGroup<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
     groups: string | readonly string[],
     topic: T,
     body: E[T],
     excludeIds: readonly ClientId[] | undefined,
-    options: O,
-  ): Promise<Delivery<O>>;
-  sendToGroup<T extends TopicOf<E>>(
-    groups: string | readonly string[],
-    topic: T,
-    ...args: PushArgs<E[T], [excludeIds?: readonly ClientId[], options?: SendOptions]>
-  ): Promise<void>;
+    options?: O,
+  ): Promise<PushOutcome<O>>;
   sendToGroup(
     groups: string | readonly string[],
     topic: string,
     body?: unknown,
-    excludeIds?: readonly ClientId[],
-    options?: SendOptions,
+    fourth?: readonly ClientId[] | SendOptions,
+    fifth?: SendOptions,
   ): Promise<unknown> {
-    return this.push('sendToGroup', options, () => ({
-      groups: nameList('group', groups),
-      ...encodeMessage(topic, body),
-      except: excluded(excludeIds, options),
-    }));
+    const isLast = isOptions(fourth);
+    const options = isLast ? fourth : fifth;
+    const excludeIds = isLast ? undefined : fourth;
+    return this.push('sendToGroup', options, () => {
+      if (isLast) assertLast('sendToGroup', 5, fifth);
+      assertOptionsAt(`sendToGroup: argument ${isLast ? '4 (options, or excludeIds)' : '5 (options)'}`, options);
+      return {
+        groups: namesAt('sendToGroup: argument 1 (groups)', 'group', groups),
+        ...messageAt('sendToGroup: argument 2 (topic)', topic, body),
+        except: excludedAt('sendToGroup: argument 4 (options, or excludeIds)', excludeIds, options),
+      };
+    });
   }
 
   /** @throws {GateError} `NO_CURRENT_CLIENT` outside of a handler. */
@@ -184,7 +268,7 @@ export abstract class GatewayPushes<E extends object = AnyEvents> {
   private sendToOne(clientId: ClientId, topic: string, body: unknown): Promise<void> {
     try {
       assertClientId(clientId);
-      const message = encodeMessage(topic, body);
+      const message = messageAt('sendToClient: argument 2 (topic)', topic, body);
       const gate = this.single.send(clientId, message.topic, message.body);
       const sent = gate ? gate.whenDrained() : this.gates.send.cast({ clientIds: [clientId], ...message });
       return sent ? this.watched(sent) : SENT;

@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import type { MessageArgs } from '@nestgate/link';
+import type { JsonValue, MessageArgs } from '@nestgate/link';
 import {
   type Body,
   BodyKind,
@@ -126,6 +126,20 @@ function assertSize(bytes: number): void {
 export function assertName(what: string, value: unknown): asserts value is string {
   const fault = nameFault(value);
   if (fault) throw new GateError('BAD_ARGUMENT', `A ${what} ${fault}`);
+}
+
+/**
+ * The keys and values of settings. A key whose value is `undefined` is left out, as JSON does.
+ * @throws {GateError} `BAD_ARGUMENT` for what is not an object with keys (a Map or a promise looks like an empty one), and when a key or
+ * value cannot be kept in a session.
+ */
+export function settingsEntries(settings: unknown): [key: string, value: JsonValue][] {
+  if (Object.prototype.toString.call(settings) !== '[object Object]') {
+    throw new GateError('BAD_ARGUMENT', 'Settings must be an object');
+  }
+  const entries = Object.entries(settings as object).filter(([, value]) => value !== undefined);
+  assertSettings(entries);
+  return entries as [string, JsonValue][];
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` when a key or value cannot be kept in a session. */

@@ -5,9 +5,9 @@ import type { Page, PageOptions, WaitOptions } from './options.js';
 /** Options of a list that comes page by page. */
 export interface PagesOptions extends WaitOptions {
   /** Only what is in any of these groups. */
-  readonly groups?: string | readonly string[];
+  readonly groups?: string | readonly string[] | undefined;
   /** Items per page, 1 to 10000. @defaultValue 1000 */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 const DEFAULT_LIMIT = 1_000;
@@ -43,10 +43,13 @@ export function nextPage(merged: readonly string[], limit: number): Page<readonl
   return { items, cursor: items.length < limit ? undefined : items.at(-1) };
 }
 
+/** What is asked for a page in which no gate may be missing. */
+export type WholePage = PagesOptions & Pick<PageOptions, 'cursor'>;
+
 /** Goes through all pages. Each of them must be whole: there is no place to say what would be missing. */
 export async function* allPages<P, T>(
   { groups, limit, deadlineMs }: PagesOptions,
-  pageAt: (options: PagesOptions & PageOptions) => Promise<Page<P>>,
+  pageAt: (options: WholePage) => Promise<Page<P>>,
   itemsOf: (page: P) => Iterable<T>,
 ): AsyncIterableIterator<T> {
   let cursor: string | undefined;

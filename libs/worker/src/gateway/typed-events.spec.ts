@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Injectable } from '@nestjs/common';
+import { type INestApplicationContext, Injectable } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
 import { type Handlers, LinkNode, MemoryBus, sessionContract, type SessionContract } from '@nestgate/link';
 import { GatewayApiModule } from '../worker.module.js';
@@ -145,15 +145,32 @@ describe('declared events', () => {
     expect(isOf<Answer<boolean, typeof allowed>>()(oneAllowed, true)).toEqual({ result: false, missing: [] });
     const several = await gateway.sendToClient(['id'], 'chat/count', 1, confirm);
     expect(isOf<Delivery<typeof confirm>>()(several, true)).toEqual(nobody);
-    const all = await gateway.sendToAll('chat/cleared', undefined, undefined, undefined, allowed);
-    expect(isOf<readonly string[]>()(all.missing, true)).toEqual([]);
+    for (const all of [
+      await gateway.sendToAll('chat/cleared', undefined, allowed),
+      await gateway.sendToAll('chat/cleared', undefined, undefined, undefined, allowed),
+      await gateway.sendToGroup('lobby', 'chat/cleared', undefined, allowed),
+      await gateway.sendToGroup('lobby', 'chat/cleared', undefined, [], allowed),
+    ]) {
+      expect(isOf<readonly string[]>()(all.missing, true)).toEqual([]);
+    }
     const uid = await gateway.sendToUid('ada', 'chat/typing', undefined, confirm);
     // @ts-expect-error nothing is missing unless that is allowed
     expect(uid.missing).toBeUndefined();
-    const group = await gateway.sendToGroup('lobby', 'chat/said', said, undefined, confirm);
-    expect(isOf<number>()(group.delivered, true)).toBe(0);
+    for (const group of [
+      await gateway.sendToGroup('lobby', 'chat/said', said, confirm),
+      await gateway.sendToGroup('lobby', 'chat/said', said, undefined, confirm),
+      await gateway.sendToAll('chat/said', said, { ...confirm, clientIds: [] }),
+    ]) {
+      expect(isOf<number>()(group.delivered, true)).toBe(0);
+    }
+    // @ts-expect-error an option of sendToAll only
+    await expect(gateway.sendToUid('ada', 'chat/count', 1, { clientIds: [] })).rejects.toThrow('clientIds');
+    // @ts-expect-error options stand last
+    await expect(gateway.sendToGroup('lobby', 'chat/count', 1, confirm, [])).rejects.toThrow('stand last');
     const options: SendOptions = { exclude: 'id' };
-    isOf<void>()(await gateway.sendToUid('ada', 'chat/count', 1, options), true);
+    // It may have `confirm`, for all that its type says.
+    isOf<void | Delivery | Delivery<typeof allowed>>()(await gateway.sendToUid('ada', 'chat/count', 1, options), true);
+    isOf<void>()(await gateway.sendToUid('ada', 'chat/count', 1, { exclude: 'id' }), true);
     const confirming: Confirm = { confirm: true };
     expect((await gateway.sendToUid('ada', 'chat/count', 1, confirming)).delivered).toBe(0);
   });
@@ -199,6 +216,40 @@ describe('answers', () => {
       isOf<boolean>()(await gateway.closeClient('id', 'any/topic', 1), true);
       // @ts-expect-error a topic is text
       await gateway.sendToAll(1);
+    };
+    expect(check).toBeInstanceOf(Function);
+  });
+
+  it('are free too where an app or a module is asked for GatewayApi, and its events are not known', () => {
+    const check = async (app: INestApplicationContext, module: TestingModule) => {
+      await app.get(GatewayApi).sendToAll('a/b', 1);
+      await app.get(GatewayApi).sendToAll('a/b');
+      await module.get(GatewayApi).sendToGroup('lobby', 'a/b', { any: ['body'] }, { exclude: 'id' });
+      isOf<boolean>()(await app.get(GatewayApi).sendToClient('id', 'a/b', 1, confirm), true);
+      isOf<boolean>()(await app.get(GatewayApi).closeClient('id', 'a/b', 1), true);
+      const api: GatewayApi = app.get(GatewayApi);
+      const declared: GatewayApi<ChatEvents> = app.get(GatewayApi);
+      const named = app.get<GatewayApi<ChatEvents>>(GatewayApi);
+      // @ts-expect-error no such topic
+      await named.sendToAll('a/b', 1);
+      // @ts-expect-error a topic is text
+      await app.get(GatewayApi).sendToAll(1);
+      return [api, declared];
+    };
+    expect(check).toBeInstanceOf(Function);
+  });
+
+  it('may be declared as an interface, a type or a class, each key being a topic', () => {
+    type Events = { 'a/type': number };
+    class ClassEvents {
+      'a/class' = '';
+    }
+    const check = async (one: GatewayApi<Events>, other: GatewayApi<ClassEvents>, third: GatewayApi<ChatEvents>) => {
+      await one.sendToAll('a/type', 1);
+      await other.sendToAll('a/class', 'text');
+      await third.sendToAll('chat/count', 1);
+      // @ts-expect-error no such topic
+      await other.sendToAll('a/type', 1);
     };
     expect(check).toBeInstanceOf(Function);
   });

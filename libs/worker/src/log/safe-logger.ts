@@ -9,7 +9,7 @@ const MAX_LINE = 4_000;
 
 export interface SafeLoggerOptions extends ConsoleLoggerOptions {
   /** Errors and warnings of one context in a second; what is beyond is counted. @defaultValue 20 */
-  readonly linesPerSecond?: number;
+  readonly linesPerSecond?: number | undefined;
 }
 
 /**

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type Link, MemoryBus, TcpLink } from '@nestgate/link';
+import { assertKnownOptions, kindOf, type Link, MemoryBus, optionKeys, TcpLink } from '@nestgate/link';
 import { GateError, urlForLog } from '@nestgate/protocol';
 
-/** The {@link NodeOptions} of an app. */
+/** The {@link NodeOptions} of an app, checked. */
 export const NODE_OPTIONS = Symbol('nestgate:node-options');
 
 /** How an app takes part in the cluster. */
@@ -13,26 +13,71 @@ export interface NodeOptions {
    * `tls://host:port` connect all of them through NATS (needs `@nats-io/transport-node`; see docs/nats.md).
    * @defaultValue 'memory:'
    */
-  readonly link?: string | Link;
+  readonly link?: string | Link | undefined;
   /** What all nodes of a `tcp:` link know. May be left out on loopback, and with mutual TLS. */
-  readonly secret?: string;
+  readonly secret?: string | undefined;
   /**
    * The id of this node: 1–64 of `[A-Za-z0-9_-]`, unique in the cluster.
    * @defaultValue generated at each start
    */
-  readonly nodeId?: string;
+  readonly nodeId?: string | undefined;
   /**
    * How long calls of `GatewayApi` wait for the first gate, in milliseconds from the start; after that they reject with
    * `LINK_UNAVAILABLE` while there is none. 0: not at all. A gate has itself, and waits for none.
    * @defaultValue 3000
    */
-  readonly gateWait?: number;
+  readonly gateWait?: number | undefined;
   /**
    * Whether the `…Current…` methods of `GatewayApi` work in handlers. It costs some of the speed of every handler.
    * With `false` they reject with `NO_CURRENT_CLIENT`, and the message names this option.
    * @defaultValue true
    */
-  readonly currentClient?: boolean;
+  readonly currentClient?: boolean | undefined;
+}
+
+const NODE_OPTION_KEYS = optionKeys<NodeOptions>({
+  link: true,
+  secret: true,
+  nodeId: true,
+  gateWait: true,
+  currentClient: true,
+});
+
+/**
+ * Checks the options of a module that joins a link. `extras` are what its `forRoot` takes beside them.
+ * @throws {GateError} `BAD_ARGUMENT` for an option that is unknown or of another kind.
+ */
+export function checkNodeOptions(what: string, options: NodeOptions, extras: readonly string[]): NodeOptions {
+  assertKnownOptions(what, options, [...NODE_OPTION_KEYS, ...extras]);
+  checkLinkOptions(what, options);
+  return options;
+}
+
+/**
+ * Checks that the link of an app without clients is not `undefined`: with an environment variable that is not set it would be in a cluster
+ * of its own, where no gate is. Leaving the key out means that. @throws {GateError} `BAD_ARGUMENT`.
+ */
+export function assertLinkIsSet(what: string, options: NodeOptions): void {
+  if (!('link' in options) || options.link !== undefined) return;
+  throw new GateError(
+    'BAD_ARGUMENT',
+    `${what}: option link is undefined, as when an environment variable is not set: this app would reach no gate. ` +
+      'Allowed: a URL or a Link; or leave the key out for "memory:"',
+  );
+}
+
+/** Checks the kinds of what a gate has of {@link NodeOptions} too. @throws {GateError} `BAD_ARGUMENT`. */
+export function checkLinkOptions(what: string, { link, secret, nodeId, currentClient }: NodeOptions): void {
+  const isLink = typeof link === 'string' || typeof (link as Partial<Link> | null | undefined)?.open === 'function';
+  if (link !== undefined && !isLink) refuse(what, 'link', 'a URL or a Link', link);
+  if (secret !== undefined && typeof secret !== 'string') refuse(what, 'secret', 'a string', secret);
+  if (nodeId !== undefined && typeof nodeId !== 'string') refuse(what, 'nodeId', 'a string', nodeId);
+  if (currentClient !== undefined && typeof currentClient !== 'boolean')
+    refuse(what, 'currentClient', 'true or false', currentClient);
+}
+
+function refuse(what: string, key: string, allowed: string, value: unknown): never {
+  throw new GateError('BAD_ARGUMENT', `${what}: option ${key} must be ${allowed}, but ${kindOf(value)} was given`);
 }
 
 /** Makes the link that the options name. @throws {GateError} `BAD_ARGUMENT` for a URL that no driver knows. */

@@ -7,7 +7,7 @@ import { WorkerMetrics } from '../metrics/worker-metrics.js';
 import { GateTransport } from '../topics/gate-transport.js';
 import { TopicExplorer } from '../topics/topic-explorer.js';
 import { CurrentClient } from '../topics/current-client.js';
-import { createLink, generateNodeId, NODE_OPTIONS, type NodeOptions } from './node-options.js';
+import { assertLinkIsSet, createLink, generateNodeId, NODE_OPTIONS, type NodeOptions } from './node-options.js';
 import { OneNode } from './one-node.js';
 
 /** The longest `gateWait`, in milliseconds. */
@@ -58,7 +58,14 @@ export class NodeLifecycle implements OnApplicationBootstrap, OnApplicationShutd
 /** What every app with a link has: the node, the `GatewayApi`, and, where topics are handled, the transport. */
 export function nodeProviders(role: NodeRole): Provider[] {
   const shared: Provider[] = [
-    { provide: LINK, useFactory: createLink, inject: [NODE_OPTIONS] },
+    {
+      provide: LINK,
+      useFactory: (options: NodeOptions) => {
+        if (role !== 'gate') assertLinkIsSet(role === 'api' ? 'GatewayApiModule' : 'WorkerModule', options);
+        return createLink(options);
+      },
+      inject: [NODE_OPTIONS],
+    },
     {
       provide: LinkNode,
       useFactory: (link: Link, options: NodeOptions) => createNode(role, link, options),

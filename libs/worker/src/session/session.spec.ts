@@ -241,7 +241,8 @@ describe('Session', () => {
         session.toBind(''),
         session.toSet('', 1),
         session.toSet('k', no),
-        session.toSetBatch({ k: no }),
+        session.toSetBatch({ k: (() => 1) as never }),
+        session.toSetBatch(new Map([['k', 1]]) as never),
         session.toSend('no topic'),
         session.toSend('a', 1n),
       ];

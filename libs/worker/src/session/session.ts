@@ -1,8 +1,17 @@
-import type { Caller, ClientId, JsonValue, SessionContract, SessionSnapshot, Settings } from '@nestgate/link';
+import type {
+  Caller,
+  ClientId,
+  JsonInput,
+  JsonValue,
+  SessionContract,
+  SessionSnapshot,
+  Settings,
+  SettingsInput,
+} from '@nestgate/link';
 import { GateError, newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
 import { assertMoment, bindCall, type Credentials } from '../gateway/credentials.js';
 import { orFalse } from '../gateway/absence.js';
-import { assertSettings, encodeMessage } from '../gateway/message.js';
+import { assertSettings, encodeMessage, settingsEntries } from '../gateway/message.js';
 
 /** Unsigned decimal, as far as it fits a uint64. */
 const DECIMAL = /^[0-9]{1,20}$/;
@@ -102,15 +111,15 @@ export class Session {
   }
 
   /** The value under a key, an object as a copy. The type is the caller's claim; nothing checks it. */
-  get<T extends JsonValue = string>(key: string): T | undefined {
+  get<T = string>(key: string): T | undefined {
     const { settings } = this.copy;
     const value = this.draft ? this.draft.get(key) : Object.hasOwn(settings, key) ? settings[key] : undefined;
     return owned(value) as T | undefined;
   }
 
   /** Sets a value in this copy only; {@link toPush} sends it. */
-  set(key: string, value: JsonValue): void {
-    this.edit().set(key, value);
+  set<T>(key: string, value: JsonValue | (T & JsonInput<T>)): void {
+    this.edit().set(key, value as JsonValue);
     this.changed.add(key);
   }
 
@@ -121,15 +130,17 @@ export class Session {
   }
 
   /** Replaces all settings of this copy. */
-  setSettings(settings: Settings): void {
+  setSettings<T extends object>(settings: Settings | (T & SettingsInput<T>)): void {
     this.draft = new Map();
     this.changed.clear();
-    this.importSettings(settings);
+    this.importSettings(settings as Settings);
   }
 
   /** Adds settings to this copy; keys that exist keep their value. */
-  importSettings(settings: Settings): void {
-    for (const [key, value] of Object.entries(settings)) if (!this.edit().has(key)) this.set(key, value);
+  importSettings<T extends object>(settings: Settings | (T & SettingsInput<T>)): void {
+    for (const [key, value] of Object.entries(settings) as [string, JsonValue | undefined][]) {
+      if (value !== undefined && !this.edit().has(key)) this.set(key, value);
+    }
   }
 
   /** The settings of this copy, key by key, as {@link get} gives them. */
@@ -181,19 +192,19 @@ export class Session {
   }
 
   /**
-   * Sets one value on the gate.
+   * Sets one value on the gate: anything that JSON can carry, a value of an interface too.
    * @throws {GateError} `BAD_ARGUMENT` for a key that is not 1–128 bytes of text or a value that is not JSON,
    * `LIMIT_EXCEEDED` when the settings grow too large.
    */
-  async toSet(key: string, value: JsonValue): Promise<void> {
+  async toSet<T>(key: string, value: JsonValue | (T & JsonInput<T>)): Promise<void> {
     assertSettings([[key, value]]);
-    this.refresh(await this.gate.set.call({ clientId: this.sessionId, key, value }));
+    this.refresh(await this.gate.set.call({ clientId: this.sessionId, key, value: value as JsonValue }));
   }
 
-  /** Sets several values on the gate; other keys stay. Throws as {@link toSet} does. */
-  async toSetBatch(settings: Settings): Promise<void> {
-    assertSettings(Object.entries(settings));
-    this.refresh(await this.gate.push.call({ clientId: this.sessionId, settings }));
+  /** Sets several values on the gate; other keys stay, those whose value is `undefined` too. Throws as {@link toSet} does. */
+  async toSetBatch<T extends object>(settings: Settings | (T & SettingsInput<T>)): Promise<void> {
+    const pushed = Object.fromEntries(settingsEntries(settings));
+    this.refresh(await this.gate.push.call({ clientId: this.sessionId, settings: pushed }));
   }
 
   /**

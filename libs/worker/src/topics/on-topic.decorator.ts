@@ -8,6 +8,7 @@ import {
   TRANSPORT_METADATA,
 } from '@nestjs/microservices/constants.js';
 import { RpcParamtype } from '@nestjs/microservices/enums/rpc-paramtype.enum.js';
+import { assertKnownOptions, optionKeys } from '@nestgate/link';
 import { GateError, isTopic } from '@nestgate/protocol';
 import { GateExceptionFilter } from './gate-exception.filter.js';
 
@@ -32,7 +33,7 @@ export interface OnTopicOptions {
    * Run this handler beside other frames of the same client, instead of one after another.
    * @defaultValue false
    */
-  readonly concurrent?: boolean;
+  readonly concurrent?: boolean | undefined;
   /**
    * `'json'`: the body of a pack or frame client is parsed as UTF-8 JSON (`BAD_REQUEST` when it is none).
    * `'raw'`: it is handed on as a `Buffer`. Bodies of json clients are always the parsed value.
@@ -40,8 +41,10 @@ export interface OnTopicOptions {
    * not), and only when it is exactly `Buffer` or `Uint8Array`: an alias or a union is not seen. Say it here then.
    * @defaultValue 'raw' when the payload parameter is declared as Buffer or Uint8Array, else 'json'
    */
-  readonly payload?: 'json' | 'raw';
+  readonly payload?: 'json' | 'raw' | undefined;
 }
+
+const KEYS = optionKeys<OnTopicOptions>({ concurrent: true, payload: true });
 
 /** What {@link OnTopic} leaves on a method, for each topic. */
 export interface TopicMetadata extends OnTopicOptions {
@@ -63,11 +66,15 @@ export interface TopicMetadata extends OnTopicOptions {
  * A method may handle several topics: it has one `@OnTopic` for each, with options of its own. `@OnConnect`, `@OnDisconnect`,
  * `@OnPresence`, `@MessagePattern` and `@EventPattern` belong on other methods.
  *
- * @throws {GateError} `BAD_TOPIC` at class definition for a topic outside the grammar.
+ * @throws {GateError} `BAD_TOPIC` at class definition for a topic outside the grammar, `BAD_ARGUMENT` for unknown options.
  * @throws {Error} at class definition, or at start, for a method with such another decorator.
  */
 export function OnTopic(topic: string, options: OnTopicOptions = {}): MethodDecorator {
   if (!isTopic(topic)) throw new GateError('BAD_TOPIC', `@OnTopic(${JSON.stringify(topic)}) is not a topic`);
+  assertKnownOptions(`@OnTopic(${JSON.stringify(topic)})`, options, KEYS);
+  if (options.payload !== undefined && options.payload !== 'json' && options.payload !== 'raw') {
+    throw new GateError('BAD_ARGUMENT', `@OnTopic(${JSON.stringify(topic)}): payload must be 'json' or 'raw'`);
+  }
   return (target, key, descriptor) => {
     const type = options.payload === undefined ? payloadType(target, key) : undefined;
     const isBytes = type === Buffer || type === Uint8Array;

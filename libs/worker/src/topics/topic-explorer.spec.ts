@@ -208,4 +208,14 @@ describe('TopicExplorer', () => {
     expect(() => OnTopic('no topic')).toThrow(expect.objectContaining({ code: 'BAD_TOPIC' }));
     expect(() => OnTopic('$gate/mine')).toThrow(expect.objectContaining({ code: 'BAD_TOPIC' }));
   });
+
+  it('are refused at once with options that are none', () => {
+    const define = (options: unknown) => () => OnTopic('a/b', options as never);
+    expect(define({ concurent: true })).toThrow(
+      '@OnTopic("a/b"): unknown option "concurent"; did you mean "concurrent"?',
+    );
+    expect(define({ payload: 'text' })).toThrow("@OnTopic(\"a/b\"): payload must be 'json' or 'raw'");
+    expect(define('raw')).toThrow('@OnTopic("a/b"): the options must be an object, but a string was given');
+    expect(define({ payload: undefined, concurrent: undefined })).not.toThrow();
+  });
 });

@@ -1,6 +1,6 @@
 import { assertKnownOptions, optionKeys } from '@nestgate/link';
 import { GateError, MAX_JSON_DEPTH } from '@nestgate/protocol';
-import { checkLinkOptions } from '@nestgate/worker';
+import { checkLinkOptions, isLinkUnset } from '@nestgate/worker';
 import { compileProxies } from './connection/client-address.js';
 import { createPackCipher, type EncryptMode } from './connection/pack-cipher.js';
 import { connectionsForFdLimit } from './fd-limit.js';
@@ -122,7 +122,7 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
 export function doubtsAbout(options: GateOptions, resolved: ResolvedGateOptions): readonly string[] {
   const doubts: string[] = [];
   const { pingInterval, heartOverTimer, encryptKey, ws } = resolved;
-  if ('link' in options && options.link === undefined) {
+  if (isLinkUnset(options)) {
     doubts.push(
       'Option link is undefined, as when an environment variable is not set: this gate is on "memory:", where no worker reaches it. ' +
         'Leave the key out if that is meant',

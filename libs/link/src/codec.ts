@@ -12,9 +12,9 @@ export interface Codec<T> {
    */
   own?(value: T): T;
   /** The fields of an object with fixed ones, by name: for callers that have to check what they are given. */
-  readonly fields?: Readonly<Record<string, Codec<unknown>>>;
+  readonly fields?: Readonly<Record<string, Codec<unknown>>> | undefined;
   /** True when `undefined` is a value too. */
-  readonly isOptional?: boolean;
+  readonly isOptional?: boolean | undefined;
 }
 
 /** What a codec carries. */

@@ -76,7 +76,7 @@ export interface Link {
    * gate waits for them before it takes clients.
    * @defaultValue false
    */
-  readonly knowsAllAtOpen?: boolean;
+  readonly knowsAllAtOpen?: boolean | undefined;
   /** Joins the cluster as `self`. Resolves when frames can be sent. */
   open(self: NodeInfo, events: LinkEvents): Promise<void>;
   /** The peers known now, without this node itself. */

@@ -12,6 +12,12 @@ export type Target = 'owner' | 'owners' | 'all-gates' | 'node';
 /** Whether the caller waits: always, only when it wants to, or never. */
 export type ReplyRule = 'required' | 'optional' | 'never';
 
+/**
+ * A function of one entry that a table of unknown entries may be asked for: as for methods, and other than for properties, its arguments
+ * are not compared when entries are. A property, because one that is `undefined` must be allowed with `exactOptionalPropertyTypes`.
+ */
+type Method<A extends unknown[], R> = { method(...args: A): R }['method'];
+
 /** One entry of an operations table. */
 export interface Operation<A, R, T extends Target = Target, P extends ReplyRule = ReplyRule> {
   /** Stands for the operation on the link. Never reused, so that neighbouring versions understand each other. */
@@ -24,15 +30,15 @@ export interface Operation<A, R, T extends Target = Target, P extends ReplyRule 
    * The channel whose gates are all that a message with these arguments is for; `undefined` when it is for every gate. For
    * messages that nobody waits for: an answer is wanted from every gate.
    */
-  channel?(args: A): string | undefined;
+  readonly channel?: Method<[args: A], string | undefined> | undefined;
   /** True where an answer is not whole without the gates that were lost within a minute: they may have their clients still. */
-  readonly namesLost?: boolean;
+  readonly namesLost?: boolean | undefined;
   /** True for questions: neither they nor their answers wait behind what else is on its way. */
-  readonly urgent?: boolean;
+  readonly urgent?: boolean | undefined;
   /** Joins the answers of several gates. */
-  merge?(one: R, other: R): R;
+  readonly merge?: Method<[one: R, other: R], R> | undefined;
   /** The answer of a cluster without gates, and the start of every merge. */
-  empty?(): R;
+  readonly empty?: Method<[], R> | undefined;
 }
 
 /** A table of operations: name → entry. */

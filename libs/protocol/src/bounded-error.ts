@@ -13,7 +13,7 @@ export const MAX_ERROR_DETAILS_BYTES = 64 * 1024;
 export interface TruncatedDetails {
   readonly truncated: true;
   /** How large they were, in bytes of JSON. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
 }
 
 /** An error as it travels: of bounded size, whatever the application has put into it. */

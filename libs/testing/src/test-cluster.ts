@@ -85,7 +85,7 @@ export class TestCluster {
 
   /** Connects a client, to the first gate unless told otherwise. It is closed with the cluster. */
   async connect(
-    options: FakeClientOptions & { readonly gate?: number; readonly path?: string } = {},
+    options: FakeClientOptions & { readonly gate?: number | undefined; readonly path?: string | undefined } = {},
   ): Promise<FakeClient> {
     const { gate = 0, path = '', ...rest } = options;
     const client = await FakeClient.connect((this.gates[gate] as TestGate).url + path, rest);

@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { DynamicModule } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
+import { MemoryBus } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { GatewayApi } from './gateway/gateway-api.js';
+import { LINK } from './node/node.providers.js';
 import { GatewayApiModule, WorkerModule } from './worker.module.js';
 
 const MODULES = [
@@ -57,9 +59,28 @@ describe.each(MODULES)('%s', (name, Module) => {
     expect(await refused({ [key]: 'x' })).toBe(`${name}: unknown option "${key}"; did you mean "${nearest}"?`);
   });
 
-  it('refuses a link that is undefined: an environment variable that is not set', async () => {
-    expect(await refused({ link: undefined })).toMatch(/option link is undefined.*environment variable.*no gate/);
-    expect(await refusalOf(() => Module.forRootAsync({ useFactory: () => ({ link: undefined }) }))).toContain('link');
+  it('refuses to start with a link that is undefined: an environment variable that is not set', async () => {
+    const unset = [
+      () => Module.forRoot({ link: undefined }),
+      () => Module.forRootAsync({ useFactory: () => ({ link: undefined }) }),
+    ];
+    for (const imported of unset) {
+      await start(imported);
+      await expect(module?.init()).rejects.toMatchObject({
+        code: 'BAD_ARGUMENT',
+        message: expect.stringMatching(new RegExp(`^${name}: option link is undefined.*environment variable.*no gate`)),
+      });
+      await module?.close();
+    }
+  });
+
+  it('needs no link where a test brings one', async () => {
+    const link = new MemoryBus().link();
+    module = await Test.createTestingModule({ imports: [Module.forRoot({ link: undefined })] })
+      .overrideProvider(LINK)
+      .useValue(link)
+      .compile();
+    await module.init();
   });
 
   it.each([

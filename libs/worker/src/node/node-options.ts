@@ -53,17 +53,25 @@ export function checkNodeOptions(what: string, options: NodeOptions, extras: rea
   return options;
 }
 
+/** Whether there is a `link` that is `undefined`: an environment variable that is not set, more often than not. */
+export function isLinkUnset(options: NodeOptions): boolean {
+  return 'link' in options && options.link === undefined;
+}
+
 /**
- * Checks that the link of an app without clients is not `undefined`: with an environment variable that is not set it would be in a cluster
- * of its own, where no gate is. Leaving the key out means that. @throws {GateError} `BAD_ARGUMENT`.
+ * The link of an app without clients whose `link` is `undefined`. It would be in a cluster of its own, where no gate is: opening it, which
+ * is at the start, rejects with `BAD_ARGUMENT`. Until then nobody needs a link, as in tests that only make the providers.
  */
-export function assertLinkIsSet(what: string, options: NodeOptions): void {
-  if (!('link' in options) || options.link !== undefined) return;
-  throw new GateError(
-    'BAD_ARGUMENT',
-    `${what}: option link is undefined, as when an environment variable is not set: this app would reach no gate. ` +
-      'Allowed: a URL or a Link; or leave the key out for "memory:"',
-  );
+export function unsetLink(what: string): Link {
+  const link = new MemoryBus().link();
+  link.open = async () => {
+    throw new GateError(
+      'BAD_ARGUMENT',
+      `${what}: option link is undefined, as when an environment variable is not set: this app would reach no gate. ` +
+        'Allowed: a URL or a Link; or leave the key out for "memory:"',
+    );
+  };
+  return link;
 }
 
 /** Checks the kinds of what a gate has of {@link NodeOptions} too. @throws {GateError} `BAD_ARGUMENT`. */

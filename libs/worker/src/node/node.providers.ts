@@ -7,7 +7,7 @@ import { WorkerMetrics } from '../metrics/worker-metrics.js';
 import { GateTransport } from '../topics/gate-transport.js';
 import { TopicExplorer } from '../topics/topic-explorer.js';
 import { CurrentClient } from '../topics/current-client.js';
-import { assertLinkIsSet, createLink, generateNodeId, NODE_OPTIONS, type NodeOptions } from './node-options.js';
+import { createLink, generateNodeId, isLinkUnset, NODE_OPTIONS, type NodeOptions, unsetLink } from './node-options.js';
 import { OneNode } from './one-node.js';
 
 /** The longest `gateWait`, in milliseconds. */
@@ -61,8 +61,8 @@ export function nodeProviders(role: NodeRole): Provider[] {
     {
       provide: LINK,
       useFactory: (options: NodeOptions) => {
-        if (role !== 'gate') assertLinkIsSet(role === 'api' ? 'GatewayApiModule' : 'WorkerModule', options);
-        return createLink(options);
+        if (role === 'gate' || !isLinkUnset(options)) return createLink(options);
+        return unsetLink(role === 'api' ? 'GatewayApiModule' : 'WorkerModule');
       },
       inject: [NODE_OPTIONS],
     },

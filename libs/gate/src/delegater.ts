@@ -117,7 +117,9 @@ export class Delegater implements OnModuleInit {
 
   /** Sets one value of a session. @throws {GateError} as {@link push} does. */
   set<T>(sessionId: string, key: string, value: JsonValue | (T & JsonInput<T>)): Promise<Session> {
-    return this.push(sessionId, Object.fromEntries([[key, value as JsonValue]]));
+    return value === undefined
+      ? Promise.reject(new GateError('BAD_ARGUMENT', 'A session value must be JSON'))
+      : this.push(sessionId, Object.fromEntries([[key, value as JsonValue]]));
   }
 
   /** Removes a value of a session. @throws {GateError} as {@link push} does. */

@@ -71,7 +71,7 @@ export interface HandshakeResult {
    */
   readonly authIssuedAt?: number | undefined;
   /** Kept with the session on this gate. */
-  readonly userData?: unknown | undefined;
+  readonly userData?: unknown;
 }
 
 /**

@@ -143,7 +143,7 @@ export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
     topic: T,
     body: E[T],
     clientIds: readonly ClientId[] | undefined,
-    excludeIds?: readonly ClientId[] | undefined,
+    excludeIds?: readonly ClientId[],
     options?: O,
   ): Promise<PushOutcome<O>>;
   sendToAll(

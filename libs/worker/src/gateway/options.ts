@@ -39,7 +39,7 @@ export interface QueryOptions extends WaitOptions {
 }
 
 /** No options: what a call without them is typed by. */
-export type NoOptions = Record<never, never>;
+export type NoOptions = object;
 
 /** The type of an option in a type of options; `undefined` where that has none. */
 type OptionOf<O, K extends PropertyKey> = O extends unknown ? (K extends keyof O ? O[K] : undefined) : never;

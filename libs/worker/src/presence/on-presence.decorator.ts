@@ -4,7 +4,7 @@ import { addHandler, type TopicMetadata } from '../topics/on-topic.decorator.js'
 /** What can happen to a uid, or to a client in a group. */
 export type PresenceType = 'online' | 'offline' | 'join' | 'leave';
 
-/** The payload of {@link OnPresence}. */
+/** The payload of {@link OnPresence}: a type, to be imported with `import type`. */
 export type PresenceEvent = UidPresence | GroupPresence;
 
 /** A uid has got its first client in the cluster, or lost its last one. */

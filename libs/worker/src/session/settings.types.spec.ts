@@ -41,6 +41,7 @@ declare const profile: Profile;
 declare const optional: Profile | undefined;
 declare const json: JsonValue;
 declare const settings: Settings;
+// oxlint-disable-next-line typescript/no-explicit-any
 declare const free: any;
 
 describe('settings of a session', () => {

@@ -4,6 +4,8 @@ import { addHandler, type TopicMetadata } from './on-topic.decorator.js';
 /**
  * The payload of {@link OnConnect}: the HTTP request that a WebSocket connection began with. For a TCP client, which has
  * none, the strings and objects are empty.
+ *
+ * It is an interface: import it with `import type` where it is the type of a decorated parameter.
  */
 export interface ConnectEvent {
   /** Path and query, as sent. */
@@ -15,7 +17,7 @@ export interface ConnectEvent {
   readonly cookies: Readonly<Record<string, string>>;
 }
 
-/** The payload of {@link OnDisconnect}. */
+/** The payload of {@link OnDisconnect}: an interface, to be imported with `import type`. */
 export interface DisconnectEvent {
   /** The close code. */
   readonly code: number;

@@ -222,7 +222,9 @@ describe('a Redis that fails', () => {
     proxy.delayMs = 2_600;
     const { ms: failing, error } = await timed(() => client.request('session/set', { key: 'at', value: 1 }));
     expect(String(error)).toMatch(/STORAGE_UNAVAILABLE/);
-    expect(failing).toBeGreaterThan(2_400);
+    // A change of the session that is before it may use up some of the time.
+    expect(failing).toBeGreaterThan(1_000);
+    expect(log.matching(/did not answer within 2500 ms/)).toHaveLength(1);
     proxy.delayMs = 0;
   });
 

@@ -159,7 +159,7 @@ export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
     const check = (): void => {
       if (isLast) assertLast('sendToAll', 4, excludeIds, fifth);
       assertOptionsAt(
-        `sendToAll: argument ${isLast ? '3 (options, or clientIds)' : '5 (options)'}`,
+        isLast ? 'sendToAll: argument 3 (options, or clientIds)' : 'sendToAll: argument 5 (options)',
         options,
         BROADCAST_OPTIONS,
       );
@@ -250,7 +250,10 @@ export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
     const excludeIds = isLast ? undefined : fourth;
     return this.push('sendToGroup', options, () => {
       if (isLast) assertLast('sendToGroup', 5, fifth);
-      assertOptionsAt(`sendToGroup: argument ${isLast ? '4 (options, or excludeIds)' : '5 (options)'}`, options);
+      assertOptionsAt(
+        isLast ? 'sendToGroup: argument 4 (options, or excludeIds)' : 'sendToGroup: argument 5 (options)',
+        options,
+      );
       return {
         groups: namesAt('sendToGroup: argument 1 (groups)', 'group', groups),
         ...messageAt('sendToGroup: argument 2 (topic)', topic, body),

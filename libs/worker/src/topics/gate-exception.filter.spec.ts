@@ -16,7 +16,9 @@ describe('GateExceptionFilter', () => {
     lines = [];
     jest.spyOn(Logger.prototype, 'error').mockImplementation(text => void lines.push(String(text)));
   });
-  afterEach(() => jest.restoreAllMocks());
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
 
   /** What it makes of an exception of a handler with such a context. */
   async function outcome(exception: unknown, context: unknown, globalFilters: unknown[] = []): Promise<unknown> {

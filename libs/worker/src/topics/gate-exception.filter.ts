@@ -39,7 +39,7 @@ export class GateExceptionFilter implements ExceptionFilter {
     if (context instanceof PresenceContext) return throwError(() => exception);
     // A controller may serve HTTP routes and other transports beside its topics: those get what they would get without this filter.
     // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
-    if (host.getType() === 'rpc') return new BaseRpcExceptionFilter().catch(exception as never, host);
+    if (host.getType() === 'rpc') return new BaseRpcExceptionFilter().catch(exception, host);
     return new BaseExceptionFilter(this.adapterHost.httpAdapter).catch(exception, host);
   }
 

@@ -28,10 +28,10 @@ const MALFORMED: readonly HandshakeCase[] = [
   ['a long key', 400, { headers: { [KEY]: 'YSBrZXkgdGhhdCBpcyB0b28gbG9uZw==' } }],
   ['a key that is not base64', 400, { headers: { [KEY]: '!!!!!!!!!!!!!!!!!!!!!!==' } }],
   ['two keys', 400, { headers: { [KEY]: ['dGhlIHNhbXBsZSBub25jZQ==', 'dGhlIHNhbXBsZSBub25jZQ=='] } }],
-  ['version 12', 400, { headers: { [VERSION]: '12' } }],
-  ['version 8', 400, { headers: { [VERSION]: '8' } }],
-  ['no version', 400, { headers: { [VERSION]: undefined } }],
-  ['two versions', 400, { headers: { [VERSION]: ['13', '13'] } }],
+  ['version 12', 426, { headers: { [VERSION]: '12' } }],
+  ['version 8', 426, { headers: { [VERSION]: '8' } }],
+  ['no version', 426, { headers: { [VERSION]: undefined } }],
+  ['two versions', 426, { headers: { [VERSION]: ['13', '13'] } }],
   ['HTTP/1.0', 400, { version: '1.0' }],
   ['no host', 400, { headers: { Host: undefined } }],
   ['two hosts', 400, { headers: { Host: ['gate.test', 'evil.example'] } }],
@@ -51,7 +51,7 @@ const MALFORMED: readonly HandshakeCase[] = [
 
 const WRONG_PATHS: readonly HandshakeCase[] = [
   '/',
-  '/gate/',
+  '/gate//',
   '/gatex',
   '/GATE',
   '//gate',

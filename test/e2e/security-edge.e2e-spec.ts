@@ -31,7 +31,8 @@ describe('what a request says of where it comes from', () => {
     expect(await addressVia(['203.0.113.1', '203.0.113.2'])).toBe('203.0.113.2');
     expect(await addressVia(['203.0.113.1, 203.0.113.2', '10.0.0.1'])).toBe('203.0.113.2');
     expect(await addressVia(['203.0.113.1', 'nonsense', '10.0.0.1'])).toBe('10.0.0.1');
-    expect(await addressVia('203.0.113.1, 203.0.113.2:80')).toBe('127.0.0.1');
+    expect(await addressVia('203.0.113.1, 203.0.113.2:80')).toBe('203.0.113.2');
+    expect(await addressVia('203.0.113.1, 203.0.113.2:80:1')).toBe('127.0.0.1');
     expect(await addressVia(',,,')).toBe('127.0.0.1');
     expect(await addressVia(`${'203.0.113.1,'.repeat(300)}203.0.113.9`)).toBe('203.0.113.9');
   });

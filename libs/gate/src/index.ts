@@ -20,7 +20,8 @@ export {
 export { GateModule, type GateModuleExtras } from './gate.module.js';
 export { Gate } from './gate.js';
 export { AgentLearner } from './hooks/agent-learner.js';
-export { HandshakeHandler, HandshakeRequest, type HandshakeResult } from './hooks/handshake-handler.js';
+export { HandshakeHandler, type HandshakeResult } from './hooks/handshake-handler.js';
+export { HandshakeRequest } from './hooks/handshake-request.js';
 export { type DisconnectReason, SessionLearner } from './hooks/session-learner.js';
 export { type IncomingPack, RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
 export { type WorkerCandidate, WorkerChoice, type WorkerQuestion } from './hooks/worker-choice.js';

@@ -2,6 +2,7 @@ import { assertKnownOptions, optionKeys } from '@nestgate/link';
 import { GateError, MAX_JSON_DEPTH } from '@nestgate/protocol';
 import { checkLinkOptions, isLinkUnset } from '@nestgate/worker';
 import { compileProxies } from './connection/client-address.js';
+import { compileOrigins } from './connection/origins.js';
 import { createPackCipher, type EncryptMode } from './connection/pack-cipher.js';
 import { connectionsForFdLimit } from './fd-limit.js';
 import type {
@@ -183,6 +184,7 @@ function resolveWs(ws: WsOptions = {}): ResolvedGateOptions['ws'] {
   if (origins !== '*' && !(Array.isArray(origins) && origins.every(origin => typeof origin === 'string'))) {
     refuse('ws.origins', `'*' or an array of origins`, origins);
   }
+  compileOrigins(origins);
   return Object.freeze({ path, port, host, origins: origins === '*' ? origins : Object.freeze([...origins]) });
 }
 

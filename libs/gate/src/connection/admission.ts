@@ -1,14 +1,19 @@
-import type { BlockList } from 'node:net';
 import { Inject, Injectable } from '@nestjs/common';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { clientAddress, compileProxies, countedBy, isListed } from './client-address.js';
+import { clientAddress, compileProxies, countedBy, isListed, type Proxies } from './client-address.js';
 import { TokenBucket } from './token-bucket.js';
 
 /** Why a connection is not admitted, as an HTTP status and a text. */
 export interface Refusal {
   readonly status: number;
   readonly message: string;
+  /** For the log: what differed, and the option that decides. Without one nothing is logged. */
+  readonly hint?: string;
+  /** Headers of the answer, beside those that each has. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** What is sent instead of the message: made by the application's own filter. */
+  readonly body?: Uint8Array;
 }
 
 type Limits = Pick<
@@ -16,16 +21,12 @@ type Limits = Pick<
   'maxConnections' | 'maxConnectionsPerIp' | 'maxConnectionRate' | 'trustedProxies'
 >;
 
-const FULL: Refusal = { status: 503, message: 'The gate is full' };
-const TOO_FAST: Refusal = { status: 503, message: 'Too many new connections' };
-const TOO_MANY: Refusal = { status: 429, message: 'Too many connections from this address' };
-
 /** Counts connections of all acceptors, those in their handshake included, and refuses what is over the limits. */
 @Injectable()
 export class Admission {
   private readonly perIp = new Map<string, number>();
   private readonly rate: TokenBucket | undefined;
-  private readonly proxies: BlockList;
+  private readonly proxies: Proxies;
   private total = 0;
 
   constructor(@Inject(RESOLVED_GATE_OPTIONS) private readonly limits: Limits) {
@@ -41,14 +42,28 @@ export class Admission {
 
   /** Lets a connection in, or says why not. Who is let in must {@link leave}. */
   enter(ip: string): Refusal | undefined {
-    const { maxConnections, maxConnectionsPerIp } = this.limits;
-    if (maxConnections > 0 && this.total >= maxConnections) return FULL;
+    const { maxConnections, maxConnectionsPerIp, maxConnectionRate } = this.limits;
+    if (maxConnections > 0 && this.total >= maxConnections) {
+      return { status: 503, message: 'The gate is full', hint: `${maxConnections} connections: see maxConnections` };
+    }
     const from = countedBy(ip);
     const known = this.perIp.get(from) ?? 0;
-    // A proxy that names no client speaks for many of them.
-    const isCounted = maxConnectionsPerIp > 0 && !isListed(ip, this.proxies);
-    if (isCounted && known >= maxConnectionsPerIp) return TOO_MANY;
-    if (this.rate && !this.rate.take(performance.now())) return TOO_FAST;
+    // A proxy that names no client speaks for many of them, and so does the other end of a Unix socket, which has no address.
+    const isCounted = maxConnectionsPerIp > 0 && ip !== '' && !isListed(ip, this.proxies);
+    if (isCounted && known >= maxConnectionsPerIp) {
+      return {
+        status: 429,
+        message: 'Too many connections from this address',
+        hint: `${known} connections of ${from}: see maxConnectionsPerIp, and trustedProxies for clients behind a proxy`,
+      };
+    }
+    if (this.rate && !this.rate.take(performance.now())) {
+      return {
+        status: 503,
+        message: 'Too many new connections',
+        hint: `more than ${maxConnectionRate} new connections a second: see maxConnectionRate`,
+      };
+    }
     this.total++;
     this.perIp.set(from, known + 1);
     return undefined;

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { type ServerOptions, WebSocketServer } from 'ws';
 import type { Refusal } from './admission.js';
+import { isEndpoint, pathOf } from './handshake-check.js';
 import { assertWsVersion } from './ws-version.js';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -24,7 +25,7 @@ export class GateWsAdapter extends WsAdapter {
     private readonly path: string,
     private readonly onUpgrade: UpgradeHandler,
     /** Answers an upgrade on a path where nobody is. */
-    private readonly onStray: (socket: Duplex) => void,
+    private readonly onStray: (socket: Duplex, request: IncomingMessage) => void,
     /** Called before an upgrade is handed to the other listeners. */
     private readonly onForeign: (socket: Duplex) => void = () => undefined,
     /** How long the other listeners may take to answer an upgrade, in milliseconds; then it is a stray one. */
@@ -62,9 +63,10 @@ export class GateWsAdapter extends WsAdapter {
     const emit: Emit = (event, ...args) => {
       if (event !== 'upgrade' || isReleased) return Reflect.apply(before, server, [event, ...args]);
       const [request, socket, head] = args as Parameters<UpgradeHandler>;
-      if (pathOf(request.url) === this.path) this.onUpgrade(request, socket, head);
-      else if (this.hasOthers()) this.handOn(socket as Socket, () => Reflect.apply(before, server, [event, ...args]));
-      else this.onStray(socket);
+      if (isEndpoint(pathOf(request.url), this.path)) this.onUpgrade(request, socket, head);
+      else if (this.hasOthers())
+        this.handOn(request, socket as Socket, () => Reflect.apply(before, server, [event, ...args]));
+      else this.onStray(socket, request);
       return true;
     };
     emitter.emit = emit;
@@ -87,7 +89,7 @@ export class GateWsAdapter extends WsAdapter {
   }
 
   /** A listener may answer later, or leave the upgrade to another one: which it is shows by whether it is answered in time. */
-  private handOn(socket: Socket, emit: () => void): void {
+  private handOn(request: IncomingMessage, socket: Socket, emit: () => void): void {
     const { bytesWritten } = socket;
     const isAnswered = (): boolean => socket.destroyed || !socket.writable || socket.bytesWritten !== bytesWritten;
     this.onForeign(socket);
@@ -96,7 +98,7 @@ export class GateWsAdapter extends WsAdapter {
     // Node has taken its own listener off: a reset would end the process.
     socket.on('error', () => socket.destroy());
     const timer = setTimeout(() => {
-      if (!isAnswered()) this.onStray(socket);
+      if (!isAnswered()) this.onStray(socket, request);
     }, this.answerMs);
     socket.once('close', () => clearTimeout(timer));
   }
@@ -106,22 +108,22 @@ export class GateWsAdapter extends WsAdapter {
 const REFUSED_MS = 500;
 
 /** Answers an upgrade with an HTTP error, and closes. */
-export function refuseUpgrade(socket: Duplex, { status, message }: Refusal): void {
-  const body = JSON.stringify({ statusCode: status, message });
+export function refuseUpgrade(socket: Duplex, { status, message, headers = {}, body: own }: Refusal): void {
+  const body = own ?? JSON.stringify({ statusCode: status, message });
+  const lines = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}`,
+    `Connection: ${'Upgrade' in headers ? 'Upgrade, close' : 'close'}`,
+    ...Object.entries(headers).flatMap(([name, value]) => [value].flat().map(single => `${name}: ${single}`)),
+    `Content-Length: ${Buffer.byteLength(body)}`,
+  ];
+  const has = (name: string): boolean => Object.keys(headers).some(each => each.toLowerCase() === name);
+  if (own === undefined && !has('content-type')) lines.push('Content-Type: application/json; charset=utf-8');
+  if ((status === 503 || status === 429) && !has('retry-after')) lines.push('Retry-After: 1');
   socket.on('error', () => socket.destroy());
   // Nobody reads this socket any more, so its end would never be seen behind what the client still sends.
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), REFUSED_MS);
   socket.once('close', () => clearTimeout(timer));
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\n` +
-      'Connection: close\r\nContent-Type: application/json; charset=utf-8\r\n' +
-      (status === 503 || status === 429 ? 'Retry-After: 1\r\n' : '') +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-}
-
-function pathOf(url = '/'): string {
-  const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
+  socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+  socket.end(body);
 }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { type IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
-import { checkOrigin, checkUpgrade, chooseCodec } from './handshake-check.js';
+import { checkOrigin, checkUpgrade, chooseCodec, isEndpoint, pathOf } from './handshake-check.js';
+import { compileOrigins } from './origins.js';
 
 function request(headers: IncomingHttpHeaders, { method = 'GET', minor = 1, hosts = ['a'] } = {}): IncomingMessage {
   return Object.assign(new IncomingMessage(new Socket()), {
@@ -53,8 +54,25 @@ describe('checkUpgrade', () => {
     expect(checkUpgrade(request({ ...UPGRADE, 'sec-websocket-key': key }))).toMatchObject({ status: 400 });
   });
 
-  it.each([undefined, '', '8', '013', '13, 8'])('refuses the version %j', version => {
-    expect(checkUpgrade(request({ ...UPGRADE, 'sec-websocket-version': version }))).toMatchObject({ status: 400 });
+  it.each([undefined, '', '8', '013', '13, 8', '13, 13'])(
+    'refuses the version %j, and says which one it speaks',
+    version => {
+      expect(checkUpgrade(request({ ...UPGRADE, 'sec-websocket-version': version }))).toMatchObject({
+        status: 426,
+        headers: { 'Sec-WebSocket-Version': '13' },
+      });
+    },
+  );
+
+  it.each([{ 'content-length': '5' }, { 'content-length': '05' }, { 'transfer-encoding': 'chunked' }])(
+    'refuses a body: %j',
+    headers => {
+      expect(checkUpgrade(request({ ...UPGRADE, ...headers }))).toMatchObject({ status: 400 });
+    },
+  );
+
+  it('takes an empty body for none', () => {
+    expect(checkUpgrade(request({ ...UPGRADE, 'content-length': '0' }))).toBeUndefined();
   });
 });
 
@@ -73,12 +91,22 @@ describe('checkOrigin', () => {
     ['https://app.example.com', 'gate.example.com', ['http://app.example.com']],
     ['https://app.example.com:8443', 'gate.example.com', ['app.example.com:8443']],
     ['https://app.example.com', undefined, ['https://app.example.com']],
-    ['capacitor://localhost', 'gate.example.com', ['localhost']],
+    ['capacitor://localhost', 'gate.example.com', ['capacitor://localhost']],
+    ['capacitor://localhost', 'gate.example.com', ['capacitor://localhost/']],
+    ['chrome-extension://abcDEF', 'gate.example.com', ['chrome-extension://abcDEF']],
+    ['https://app.example.com', 'gate.example.com', ['https://app.example.com/']],
+    ['https://app.example.com', 'gate.example.com', ['HTTPS://APP.example.com:443/']],
+    ['https://app.example.com', 'gate.example.com', ['*.example.com']],
+    ['https://App.example.com', 'gate.example.com', ['https://*.Example.com/']],
+    ['https://app.example.com:8443', 'gate.example.com', ['https://*.example.com:8443']],
+    ['http://x.localhost:5173', 'gate.example.com', ['*.localhost:5173']],
+    ['https://xn--bcher-kva.example', 'gate.example.com', ['https://bücher.example']],
+    ['http://127.0.0.1:5173', 'gate.example.com', ['127.0.0.1:5173']],
     ['http://[2001:db8::1]', 'gate.example.com', ['[2001:DB8::1]:443']],
     ['https://evil.com', 'example.com', '*'],
     ['null', 'example.com', '*'],
   ])('allows %j to %j, with %j', (origin, host, allowed) => {
-    expect(checkOrigin(request({ origin, host }), allowed)).toBeUndefined();
+    expect(checkOrigin(request({ origin, host }), compileOrigins(allowed))).toBeUndefined();
   });
 
   it.each<[origin: string, host: string | undefined, allowed: readonly string[]]>([
@@ -105,14 +133,94 @@ describe('checkOrigin', () => {
     ['https://example.com\\@evil.com', 'example.com', ['example.com']],
     [' https://example.com', 'example.com', ['example.com']],
     ['NULL', 'example.com', []],
-    ['null', 'example.com', ['example.com', 'null']],
+    ['null', 'example.com', ['example.com']],
+    ['capacitor://localhost', 'gate.example.com', ['localhost', 'http://localhost', 'ionic://localhost']],
+    ['capacitor://example.com', 'example.com', ['example.com']],
+    ['chrome-extension://abcdef', 'gate.example.com', ['chrome-extension://abcDEF']],
+    ['https://example.com', 'gate.example.com', ['*.example.com']],
+    ['https://a.b.example.com', 'gate.example.com', ['*.example.com']],
+    ['https://evilexample.com', 'gate.example.com', ['*.example.com']],
+    ['https://.example.com', 'gate.example.com', ['*.example.com']],
+    ['https://app.example.com:8443', 'gate.example.com', ['*.example.com']],
+    ['https://app.example.com.evil.com', 'gate.example.com', ['*.example.com']],
+    ['https://*.example.com', 'gate.example.com', ['app.example.com']],
     ['example.com', 'example.com', ['example.com']],
     ['https://example.com', undefined, []],
-    ['null', 'null', ['null']],
-    ['file://', '', ['']],
-    ['', '', ['']],
+    ['null', 'null', ['http://null']],
+    ['file://', '', []],
+    ['', '', []],
   ])('forbids %j to %j, with %j', (origin, host, allowed) => {
-    expect(checkOrigin(request({ origin, host }), allowed)).toMatchObject({ status: 403 });
+    expect(checkOrigin(request({ origin, host }), compileOrigins(allowed))).toMatchObject({ status: 403 });
+  });
+});
+
+describe('compileOrigins', () => {
+  it.each([
+    '',
+    ' ',
+    '*',
+    'https://*',
+    'https://app.*.com',
+    'https://*app.example.com',
+    'https://**.example.com',
+    'https://app.example.com/path',
+    'https://app.example.com?x',
+    'https://app.example.com#x',
+    'https://user@app.example.com',
+    'https://app.example.com:99999',
+    'https://app.example.com:port',
+    'https://app.example.com:',
+    'https://',
+    'https:///',
+    '//app.example.com',
+    'app.example.com https://other.com',
+    'app.example.com,other.com',
+    'null',
+    'file://',
+    'capacitor://*',
+    'capacitor://*.local',
+    'http://[::1',
+  ])('refuses %j, naming it', entry => {
+    expect(() => compileOrigins(['app.example.com', entry])).toThrow(
+      expect.objectContaining({
+        code: 'BAD_ARGUMENT',
+        message: expect.stringContaining(`ws.origins: ${JSON.stringify(entry)}`),
+      }),
+    );
+  });
+});
+
+describe('pathOf', () => {
+  it.each([
+    [undefined, '/'],
+    ['/gate', '/gate'],
+    ['/gate?a=/b', '/gate'],
+    ['http://gate.test/gate?x', '/gate'],
+    ['HTTPS://gate.test:443/gate/', '/gate/'],
+    ['http://gate.test', '/'],
+    ['http://gate.test?x=1', '/'],
+    ['//gate', '//gate'],
+    ['ws://gate.test/gate', 'ws://gate.test/gate'],
+  ])('is of %j: %j', (target, path) => {
+    expect(pathOf(target)).toBe(path);
+  });
+});
+
+describe('isEndpoint', () => {
+  it.each([
+    ['/gate', '/gate', true],
+    ['/gate/', '/gate', true],
+    ['/gate', '/gate/', true],
+    ['/gate/', '/gate/', true],
+    ['/', '/', true],
+    ['/gate//', '/gate', false],
+    ['/gate/x', '/gate', false],
+    ['//', '/', false],
+    ['/GATE', '/gate', false],
+    ['/x', '/', false],
+    ['', '/', false],
+  ])('%j of %j: %j', (path, endpoint, is) => {
+    expect(isEndpoint(path, endpoint)).toBe(is);
   });
 });
 

@@ -1,12 +1,19 @@
 import type { IncomingMessage } from 'node:http';
+import { logText } from '@nestgate/protocol';
 import type { Refusal } from './admission.js';
+import { allowsOrigin, type Origins } from './origins.js';
 
 /** 16 bytes in base64. */
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
-const ORIGIN = /^[a-z][a-z0-9+.-]*:\/\/([^/?#@\s]+)$/i;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** The start of a request target that names the host too, as a proxy is sent it (RFC 9112, 3.2.2). */
+const AUTHORITY = /^https?:\/\/([^/?#]*)/i;
 
-const FOREIGN: Refusal = { status: 403, message: 'Origin not allowed' };
+const WRONG_VERSION: Refusal = {
+  status: 426,
+  message: 'Sec-WebSocket-Version must be 13',
+  headers: { Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
+};
 
 function malformed(message: string): Refusal {
   return { status: 400, message };
@@ -21,20 +28,51 @@ export function checkUpgrade(request: IncomingMessage): Refusal | undefined {
     return malformed('There must be one Host');
   }
   if (method !== 'GET') return malformed('The method must be GET');
+  // Node hands on what follows the head as the first bytes of the new protocol, a body as well.
+  if (headers['transfer-encoding'] !== undefined || !/^0*$/.test(headers['content-length'] ?? '')) {
+    return malformed('An upgrade has no body');
+  }
   if (headers.upgrade?.toLowerCase() !== 'websocket') return malformed('Upgrade must be websocket');
   if (!KEY.test(headers['sec-websocket-key'] ?? '')) return malformed('Sec-WebSocket-Key is missing or malformed');
-  if (headers['sec-websocket-version'] !== '13') return malformed('Sec-WebSocket-Version must be 13');
+  if (headers['sec-websocket-version'] !== '13') return WRONG_VERSION;
   return undefined;
 }
 
+/** The target of a request as path and query: of one that names the host too, without that. */
+export function originForm(target = '/'): string {
+  const [start] = AUTHORITY.exec(target) ?? [];
+  if (start === undefined) return target;
+  const rest = target.slice(start.length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+/** The path of a request's target, without its query. */
+export function pathOf(target: string | undefined): string {
+  const form = originForm(target);
+  const query = form.indexOf('?');
+  return query < 0 ? form : form.slice(0, query);
+}
+
+/** Whether a path is the one of the endpoint: a slash at its end makes no difference, as with routes. */
+export function isEndpoint(path: string, endpoint: string): boolean {
+  return path === endpoint || (path !== '' && withoutSlash(path) === withoutSlash(endpoint));
+}
+
+function withoutSlash(path: string): string {
+  return path.endsWith('/') ? path.slice(0, -1) : path;
+}
+
 /** Whether a browser's page may connect: one of the same host (the scheme is ignored), or of a configured one. */
-export function checkOrigin(request: IncomingMessage, allowed: '*' | readonly string[]): Refusal | undefined {
-  const { origin, host } = request.headers;
-  if (origin === undefined || allowed === '*') return undefined;
-  const from = hostOf(origin);
-  if (from === undefined) return FOREIGN;
-  if (from === withoutDefaultPort(host ?? '')) return undefined;
-  return allowed.some(entry => (hostOf(entry) ?? withoutDefaultPort(entry)) === from) ? undefined : FOREIGN;
+export function checkOrigin(request: IncomingMessage, allowed: Origins): Refusal | undefined {
+  const { origin, host = '' } = request.headers;
+  // A host in the request's target counts more than the header.
+  const own = AUTHORITY.exec(request.url ?? '')?.[1] ?? host;
+  if (origin === undefined || allowsOrigin(allowed, origin, own)) return undefined;
+  return {
+    status: 403,
+    message: 'Origin not allowed',
+    hint: `origin ${logText(origin)}, host ${logText(own)}: see ws.origins`,
+  };
 }
 
 /**
@@ -51,13 +89,4 @@ export function chooseCodec(
   if (new Set(offered).size !== offered.length) return malformed('A subprotocol is offered twice');
   if (!offered.every(name => TOKEN.test(name))) return malformed('Sec-WebSocket-Protocol is malformed');
   return offered.find(name => supported.has(name)) ?? malformed('No offered subprotocol is supported');
-}
-
-function hostOf(origin: string): string | undefined {
-  const host = ORIGIN.exec(origin)?.[1];
-  return host === undefined ? undefined : withoutDefaultPort(host);
-}
-
-function withoutDefaultPort(host: string): string {
-  return host.toLowerCase().replace(/:(80|443)$/, '');
 }

@@ -1,39 +1,25 @@
+import type { ServerResponse } from 'node:http';
 import { HttpException, Injectable } from '@nestjs/common';
-import { ExternalContextCreator } from '@nestjs/core';
+import { ExternalContextCreator, HttpAdapterHost } from '@nestjs/core';
 import { inAsyncScope } from '@nestgate/link';
 import { BoundedLog } from '@nestgate/worker';
-import { HandshakeHandler, type HandshakeRequest, type HandshakeResult } from '../hooks/handshake-handler.js';
+import { HandshakeHandler, type HandshakeResult } from '../hooks/handshake-handler.js';
+import type { HandshakeRequest } from '../hooks/handshake-request.js';
 import type { Refusal } from './admission.js';
-
-/** The little of a response that exception filters and guards written for HTTP use. */
-class HandshakeResponse {
-  statusCode = 200;
-  body: unknown;
-
-  status(code: number): this {
-    this.statusCode = code;
-    return this;
-  }
-
-  json(body: unknown): this {
-    this.body = body;
-    return this;
-  }
-
-  send(body: unknown): this {
-    return this.json(body);
-  }
-
-  /** Headers of a refused upgrade are the gate's own. */
-  setHeader(): this {
-    return this;
-  }
-}
+import { createResponse, finishResponse, headersOf, type WrittenResponse } from './handshake-response.js';
 
 /** What a handshake ended with. */
 export type HandshakeOutcome = { readonly accepted: HandshakeResult } | { readonly refused: Refusal };
 
-type Run = (request: HandshakeRequest, response: HandshakeResponse) => Promise<unknown>;
+type Run = (request: HandshakeRequest, response: ServerResponse, next: () => void) => Promise<unknown>;
+
+/** What requests and responses of an app on Express inherit from. */
+export interface Prototypes {
+  readonly request: object;
+  readonly response: object;
+}
+
+const INTERNAL: Refusal = { status: 500, message: 'Internal server error' };
 
 /** Runs the {@link HandshakeHandler} with Nest's guards, interceptors and exception filters around it. */
 @Injectable()
@@ -44,26 +30,55 @@ export class HandshakePipeline {
   constructor(
     private readonly handler: HandshakeHandler,
     private readonly contexts: ExternalContextCreator,
+    private readonly adapterHost: HttpAdapterHost,
   ) {}
+
+  /** Of an app on Express, what its requests and responses have. */
+  get prototypes(): Prototypes | undefined {
+    const http = this.adapterHost.httpAdapter;
+    if (http?.getType() !== 'express') return undefined;
+    const { request, response } = http.getInstance<Partial<Prototypes>>();
+    return isObject(request) && isObject(response) ? { request, response } : undefined;
+  }
 
   async handshake(request: HandshakeRequest): Promise<HandshakeOutcome> {
     // Made with the first handshake, when all global guards have been registered.
     const run = (this.run ??= this.createRun());
-    const response = new HandshakeResponse();
+    const written = this.createResponse(request);
     try {
-      await inAsyncScope(() => run(request, response));
+      await inAsyncScope(() => run(request, written.response, ignore));
     } catch (error) {
-      return { refused: this.refusalOf(error) };
+      // Nest throws on what a filter has caught that returned nothing, though it has answered.
+      if (written.response.writableEnded) return { refused: refusalBy(written) };
+      return { refused: { ...this.refusalOf(error), headers: headersOf(written.response) } };
     }
     const result = this.passed.get(request);
-    if (result) return refusalIn(result) ?? this.expiryFault(result) ?? { accepted: result };
-    // An exception filter has dealt with a refusal; it remains one.
-    const { statusCode } = response;
-    return { refused: { status: isErrorStatus(statusCode) ? statusCode : 403, message: textOf(response.body) } };
+    if (result && !written.response.writableEnded)
+      return refusalIn(result) ?? this.expiryFault(result) ?? { accepted: result };
+    // An exception filter, or a guard, has answered; it remains a refusal.
+    return { refused: refusalBy(written) };
+  }
+
+  /** What waits for the end of the response, such as a log of requests, is told of it. 101 is an upgrade that was granted. */
+  finish(request: HandshakeRequest, status: number): void {
+    try {
+      if (request.res) finishResponse(request.res, status);
+    } catch (error) {
+      this.log.error(error, 'handshake');
+    }
   }
 
   /** The requests whose handler has run to its end, which is the only thing that lets a client in. */
   private readonly passed = new WeakMap<HandshakeRequest, HandshakeResult>();
+
+  private createResponse(request: HandshakeRequest): WrittenResponse {
+    const written = createResponse(request.raw, this.prototypes?.response);
+    const { response } = written;
+    // As the frameworks have it.
+    Object.assign(response, { req: request, request, locals: {} });
+    request.res = response;
+    return written;
+  }
 
   private createRun(): Run {
     const { handler, passed } = this;
@@ -85,7 +100,7 @@ export class HandshakePipeline {
     for (const moment of [authExpiresAt, authIssuedAt]) {
       if (moment === undefined || Number.isFinite(moment)) continue;
       this.log.error('The HandshakeHandler gave an authExpiresAt or authIssuedAt that is no number of milliseconds');
-      return { refused: { status: 500, message: 'Internal server error' } };
+      return { refused: INTERNAL };
     }
     if (authExpiresAt === undefined || authExpiresAt > Date.now()) return undefined;
     return { refused: { status: 401, message: 'The credentials have expired' } };
@@ -93,11 +108,11 @@ export class HandshakePipeline {
 
   private refusalOf(error: unknown): Refusal {
     if (error instanceof HttpException) {
-      const status = error.getStatus();
+      const status: unknown = error.getStatus();
       if (isErrorStatus(status)) return { status, message: error.message };
     }
     this.log.error(error);
-    return { status: 500, message: 'Internal server error' };
+    return INTERNAL;
   }
 }
 
@@ -113,12 +128,27 @@ function refusalIn(
   return { refused: { status, message: textOf(result) } };
 }
 
-/** Whether a value is the status of an HTTP error. */
-function isErrorStatus(status: unknown): status is number {
-  return Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599;
-}
-
 function textOf(body: unknown): string {
   const message: unknown = typeof body === 'object' && body !== null ? (body as { message?: unknown }).message : body;
   return typeof message === 'string' ? message : 'Forbidden';
 }
+
+/** The refusal that a filter has written, or has at least begun. */
+function refusalBy({ response, body }: WrittenResponse): Refusal {
+  const { statusCode } = response;
+  const status = isErrorStatus(statusCode) ? statusCode : 403;
+  const headers = headersOf(response);
+  return response.writableEnded
+    ? { status, message: '', headers, body: body() }
+    : { status, message: 'Forbidden', headers };
+}
+
+function isErrorStatus(status: unknown): status is number {
+  return Number.isInteger(status) && Number(status) >= 400 && Number(status) <= 599;
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' || typeof value === 'function') && value !== null;
+}
+
+const ignore = (): void => undefined;

@@ -11,6 +11,7 @@ import { Admission } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs, type StreamCodec } from './codec.js';
 import { warnOfPlaintext } from './plaintext-warning.js';
+import { RefusalLog } from './refusal-log.js';
 import { TcpConnection } from './tcp-connection.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 
@@ -18,6 +19,7 @@ import { loadTls, reloadOnHangup } from './tls-files.js';
 @Injectable()
 export class TcpAcceptor implements OnApplicationBootstrap {
   private readonly log = new BoundedLog(TcpAcceptor.name);
+  private readonly refusals = new RefusalLog(TcpAcceptor.name);
   private readonly defects: Defects;
   private server: Server | undefined;
   private stopReload: (() => void) | undefined;
@@ -128,9 +130,10 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     const ip = this.admission.addressOf(socket.remoteAddress, undefined);
     // An error without a listener would end the process; what follows is always a close.
     socket.on('error', () => undefined);
-    const refusal = this.draining ? 'draining' : this.admission.enter(ip)?.status;
-    if (refusal !== undefined) {
-      this.counters.add('handshakes_refused', refusal);
+    const refusal = this.draining ? undefined : this.admission.enter(ip);
+    if (this.draining || refusal) {
+      this.counters.add('handshakes_refused', refusal?.status ?? 'draining');
+      if (refusal?.hint !== undefined) this.refusals.add(refusal.status, refusal.hint);
       socket.destroy();
       return false;
     }

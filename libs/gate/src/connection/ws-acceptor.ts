@@ -6,22 +6,24 @@ import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { type Defects, LinkNode } from '@nestgate/link';
-import { CLOSE } from '@nestgate/protocol';
+import { CLOSE, logText } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
 import type { WebSocketServer } from 'ws';
 import { GateCounters } from '../gate-counters.js';
 import { StartupWindow } from '../routing/startup-window.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { HandshakeRequest } from '../hooks/handshake-handler.js';
+import { HandshakeRequest } from '../hooks/handshake-request.js';
 import { Admission, type Refusal } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs } from './codec.js';
 import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
-import { checkOrigin, checkUpgrade, chooseCodec } from './handshake-check.js';
+import { checkOrigin, checkUpgrade, chooseCodec, isEndpoint, pathOf } from './handshake-check.js';
 import { HttpDrain } from './http-drain.js';
 import { type HandshakeOutcome, HandshakePipeline } from './handshake-pipeline.js';
+import { compileOrigins, type Origins } from './origins.js';
 import { warnOfPlaintext } from './plaintext-warning.js';
+import { RefusalLog } from './refusal-log.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
 import { asSocket, WsConnection } from './ws-connection.js';
@@ -36,6 +38,8 @@ const DEFAULT_CODEC = 'gate.json';
 @Injectable()
 export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private readonly log = new BoundedLog(WsAcceptor.name);
+  private readonly refusals = new RefusalLog(WsAcceptor.name);
+  private readonly origins: Origins;
   private readonly defects: Defects;
   private readonly subprotocols: ReadonlySet<string>;
   private stopReload: (() => void) | undefined;
@@ -59,6 +63,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   ) {
     this.defects = node.defects;
     this.subprotocols = new Set(codecs.ws.keys());
+    this.origins = compileOrigins(options.ws.origins);
   }
 
   /** Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. */
@@ -66,11 +71,19 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (this.options.ws.port !== undefined) return;
     const http = this.adapterHost.httpAdapter;
     if (!http) return;
-    const answer = (_request: unknown, response: unknown): void => {
-      this.counters.add('handshakes_refused', 400);
-      http.reply(response, { statusCode: 400, message: 'This is a WebSocket endpoint' }, 400);
+    const { path } = this.options.ws;
+    const answer = (request: { method?: string; originalUrl?: string; url?: string }, response: unknown): void => {
+      const asked = pathOf(request.originalUrl ?? request.url);
+      // Routes of Express match in any case; upgrades do not.
+      const status = isEndpoint(asked, path) ? 400 : 404;
+      const message = status === 400 ? 'This is a WebSocket endpoint' : `Cannot ${request.method} ${asked}`;
+      if (status === 400) this.counters.add('handshakes_refused', status);
+      http.reply(response, { statusCode: status, message }, status);
     };
-    http.all(this.options.ws.path, answer);
+    http.all(path, answer);
+    // Express takes the slash at the end as it is; Fastify does not.
+    if (http.getType() !== 'express' && path !== '/')
+      http.all(path.endsWith('/') ? path.slice(0, -1) : `${path}/`, answer);
   }
 
   async onApplicationBootstrap(): Promise<void> {
@@ -78,9 +91,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (this.server) return;
     const server = this.findServer();
     this.server = server;
-    // Headers must arrive in time, and Node checks that every 30 s unless told otherwise.
-    server.headersTimeout = this.options.overTime;
-    (server as { connectionsCheckingInterval?: number }).connectionsCheckingInterval = 1_000;
+    limitHeaders(server, this.options.overTime);
     this.adapter = new GateWsAdapter(
       server,
       this.options.ws.path,
@@ -90,7 +101,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
           socket.destroy();
         });
       },
-      this.defects.guard('ws.stray', socket => this.refuse(socket, NOT_FOUND)),
+      this.defects.guard('ws.stray', (socket, request) => this.refuse(socket, this.notFound(request))),
       this.defects.guard('ws.stray', socket => this.httpDrain?.release(asSocket(socket))),
       this.options.overTime,
     );
@@ -151,6 +162,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   };
 
   private answerClientError(error: Error & { code?: string }, socket: Duplex): void {
+    // The application answers on its own server.
+    if (this.server && !this.ownServer && this.server.listenerCount('clientError') > 1) return;
     if (this.options.tls && this.ownServer && !this.secured.has(socket)) this.dropInsecure(error, socket as TLSSocket);
     else if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else this.refuse(socket, { status: STATUS_OF_PARSER[error.code ?? ''] ?? 400, message: 'Malformed request' });
@@ -180,17 +193,19 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     socket.on('close', leave);
     socket.on('error', ignore);
 
-    const handshake = new HandshakeRequest(request, ip, codec);
+    const handshake = new HandshakeRequest(request, ip, codec, this.pipeline.prototypes?.request);
     const outcome = await this.authenticate(handshake, socket);
-    if (socket.destroyed) return;
-    if ('refused' in outcome) return this.refuse(stream, outcome.refused);
-    if (this.draining) return this.refuse(stream, DRAINING);
+    const refused = 'refused' in outcome ? outcome.refused : this.draining ? DRAINING : undefined;
+    if (!socket.destroyed && refused) this.refuse(stream, refused);
+    this.pipeline.finish(handshake, refused?.status ?? 101);
+    if (socket.destroyed || refused || !('accepted' in outcome)) return;
+    const result = outcome.accepted;
     if (request.headers['sec-websocket-protocol'] !== undefined) this.chosen.set(request, codec);
     this.wss?.handleUpgrade(request, stream, head, ws => {
       try {
         socket.setNoDelay(true);
         const connection = new WsConnection(ws, socket, ip, this.leave);
-        const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, outcome.accepted, handshake);
+        const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result, handshake);
         connection.listen(agent, codec !== DEFAULT_CODEC);
       } catch (error) {
         // Nobody listens to it: `leave` still does, for its end.
@@ -208,7 +223,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (this.draining) return DRAINING;
     return (
       checkUpgrade(request) ??
-      checkOrigin(request, this.options.ws.origins) ??
+      checkOrigin(request, this.origins) ??
       chooseCodec(request, this.subprotocols, DEFAULT_CODEC)
     );
   }
@@ -233,8 +248,14 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     }
   }
 
+  private notFound(request: IncomingMessage): Refusal {
+    const path = logText(pathOf(request.url));
+    return { status: 404, message: 'Not found', hint: `path ${path}, endpoint ${this.options.ws.path}: see ws.path` };
+  }
+
   private refuse(socket: Duplex, refusal: Refusal): void {
     this.counters.add('handshakes_refused', refusal.status);
+    if (refusal.hint !== undefined) this.refusals.add(refusal.status, refusal.hint);
     refuseUpgrade(socket, refusal);
   }
 
@@ -272,9 +293,30 @@ const STATUS_OF_PARSER: Readonly<Record<string, number>> = {
   HPE_HEADER_OVERFLOW: 431,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
-const TOO_SLOW: Refusal = { status: 408, message: 'The handshake took too long' };
-const NOT_FOUND: Refusal = { status: 404, message: 'Not found' };
-const DRAINING: Refusal = { status: 503, message: 'The gate is shutting down' };
+const TOO_SLOW: Refusal = {
+  status: 408,
+  message: 'The handshake took too long',
+  hint: 'the handshake took too long: see overTime',
+};
+const DRAINING: Refusal = {
+  status: 503,
+  message: 'The gate is shutting down',
+  hint: 'the gate is shutting down: clients should come to another one',
+};
+
+type CheckingServer = HttpServer & { connectionsCheckingInterval?: number };
+
+/**
+ * Headers must arrive in time, and Node checks that every 30 s unless told otherwise. What the application has set on its
+ * server, stricter or not, stays.
+ */
+function limitHeaders(server: CheckingServer, ms: number): void {
+  const plain: CheckingServer = createServer();
+  if (server.headersTimeout === plain.headersTimeout) server.headersTimeout = Math.min(ms, plain.headersTimeout);
+  if (server.connectionsCheckingInterval === plain.connectionsCheckingInterval) {
+    server.connectionsCheckingInterval = 1_000;
+  }
+}
 
 const ignore = (): void => undefined;
 

@@ -1,56 +1,5 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { Injectable } from '@nestjs/common';
-
-/**
- * The HTTP request that asks for the upgrade. Guards get it from `context.switchToHttp().getRequest()`, and may put a
- * `user` on it, as they do with requests of Nest's HTTP routes.
- */
-export class HandshakeRequest {
-  /** What a guard has found out about the client. */
-  user: unknown;
-  readonly method: string;
-  /** Path and query, as sent. */
-  readonly url: string;
-  readonly path: string;
-  readonly query: Readonly<Record<string, string>>;
-  readonly headers: IncomingHttpHeaders;
-  /** When it came, as `performance.now()`. */
-  readonly arrivedAt: number = performance.now();
-
-  constructor(
-    /** The request itself. */
-    readonly raw: IncomingMessage,
-    /** The client's address. */
-    readonly ip: string,
-    /** The codec the client will speak, such as `gate.json`. */
-    readonly codec: string,
-  ) {
-    this.method = raw.method ?? 'GET';
-    this.url = raw.url ?? '/';
-    this.headers = raw.headers;
-    const at = this.url.indexOf('?');
-    this.path = at < 0 ? this.url : this.url.slice(0, at);
-    this.query = Object.fromEntries(new URLSearchParams(at < 0 ? '' : this.url.slice(at + 1)));
-  }
-
-  /** The cookies, by name. */
-  get cookies(): Readonly<Record<string, string>> {
-    const pairs: [string, string][] = [];
-    for (const part of (this.headers.cookie ?? '').split(';')) {
-      const equals = part.indexOf('=');
-      if (equals > 0) pairs.push([part.slice(0, equals).trim(), decode(part.slice(equals + 1).trim())]);
-    }
-    return Object.fromEntries(pairs);
-  }
-}
-
-function decode(value: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch {
-    return value;
-  }
-}
+import type { HandshakeRequest } from './handshake-request.js';
 
 /** With what a session starts. */
 export interface HandshakeResult {

@@ -6,7 +6,7 @@ import type { Arrival, ClientAgent } from '../connection/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import type { HandshakeRequest } from '../hooks/handshake-handler.js';
+import type { HandshakeRequest } from '../hooks/handshake-request.js';
 import { TopicRouter } from './topic-router.js';
 import { MAX_WAITING } from './waiting-room.js';
 import { WorkerDirectory } from './worker-directory.js';

@@ -57,6 +57,8 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
     "server.once('error'",
   ],
   'libs/gate/src/connection/ws-connection.ts': [
+    "this.socket.prependListener('end'",
+    'setImmediate(',
     "ws.on('message'",
     "ws.on('ping'",
     "ws.on('pong'",

@@ -128,6 +128,10 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.credit.unanswered;
   }
 
+  get awaitsAnswers(): boolean {
+    return this.state === 'open' && this.credit.unanswered > 0;
+  }
+
   /** Messages queued for the client so far. */
   get sendNum(): number {
     return this.queue.sentCount;

@@ -36,8 +36,9 @@ import { SessionState } from '../session/session-state.js';
 import { AgentCreator } from './agent-creator.js';
 import { BurstBudget } from './burst-budget.js';
 import type { AgentHost, ClientAgent } from './client-agent.js';
-import type { Connection } from './connection.js';
+import { type Connection, tooLargeReason } from './connection.js';
 import { DrainQueue } from './drain-queue.js';
+import { RefusalLog } from './refusal-log.js';
 import type { Wire } from './wire.js';
 
 /** The welcome of one client while it runs: which connect hooks have begun, and what follows when they have settled. */
@@ -62,6 +63,8 @@ export class ClientLifecycle implements AgentHost {
   readonly drainQueue = new DrainQueue();
   readonly bursts: BurstBudget;
   private readonly log = new BoundedLog(ClientLifecycle.name);
+  private readonly refusals = new RefusalLog(ClientLifecycle.name);
+  private readonly tooLarge: string;
   private readonly heartbeat: Heartbeat;
   private readonly gate: Caller<SessionContract>;
   readonly reportDefect: AgentHost['reportDefect'];
@@ -84,6 +87,7 @@ export class ClientLifecycle implements AgentHost {
     private readonly expiry: SessionExpiry,
   ) {
     this.bursts = new BurstBudget(options, counters);
+    this.tooLarge = tooLargeReason(options.maxPackSize);
     this.gateId = node.info.id;
     this.reportDefect = node.defects.report;
     this.gate = createCaller(node, sessionContract);
@@ -140,6 +144,9 @@ export class ClientLifecycle implements AgentHost {
   retire(agent: ClientAgent, code: number, reason: string): void {
     const session = this.sessionOf(agent);
     const event: DisconnectReason = { code, reason, groups: [...this.hub.groups.namesOf(agent)] };
+    if (code === CLOSE.tooLarge.code && reason === this.tooLarge) {
+      this.refusals.add(code, `${reason} from ${agent.connection.ip}`);
+    }
     this.heartbeat.remove(agent);
     this.keeper.forget(agent);
     this.hub.remove(agent);

@@ -25,6 +25,8 @@ export interface Connection {
 
 /** Who is told what happens on a connection. */
 export interface ConnectionEvents {
+  /** Whether frames of the client are being handled whose answers have not been sent. */
+  readonly awaitsAnswers: boolean;
   /** A whole frame. The bytes are the receiver's for as long as it keeps them. */
   onFrame(data: Buffer): void;
   /** All that was written has been taken by the operating system. */
@@ -41,4 +43,9 @@ export interface ConnectionEvents {
   onClose(code: number, reason: string): void;
   /** One of the above has thrown in a callback of the socket, where nobody can catch it: this connection ends. Never throws. */
   onDefect(error: unknown, where: string): void;
+}
+
+/** The close reason for a message that is larger than `maxPackSize`. */
+export function tooLargeReason(maxPackSize: number): string {
+  return `a message of more than ${maxPackSize} bytes (maxPackSize)`;
 }

@@ -2,9 +2,10 @@ import { Server as HttpServer, type IncomingMessage, STATUS_CODES } from 'node:h
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WsAdapter } from '@nestjs/platform-ws';
-import { type ServerOptions, WebSocketServer } from 'ws';
+import { type Server as WsServer, type ServerOptions, WebSocketServer } from 'ws';
 import type { Refusal } from './admission.js';
 import { isEndpoint, pathOf } from './handshake-check.js';
+import { ClientSocket } from './ws-connection.js';
 import { assertWsVersion } from './ws-version.js';
 
 export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
@@ -38,15 +39,19 @@ export class GateWsAdapter extends WsAdapter {
    * Takes the endpoint's place on the server, and makes the WebSocket server that will speak there.
    * @throws {Error} when the installed `ws` is too old.
    */
-  open(options: ServerOptions): WebSocketServer {
+  open(options: ServerOptions): WsServer<typeof ClientSocket> {
     assertWsVersion();
     this.takeUpgrades();
     return this.create(0, options);
   }
 
   /** Makes a server of the gate's own `ws`: the one that the base class would make is of the older `ws` that it pins. */
-  override create(_port: number, options: ServerOptions = {}): WebSocketServer {
-    const server = new WebSocketServer({ ...options, noServer: true });
+  override create(_port: number, options: ServerOptions = {}): WsServer<typeof ClientSocket> {
+    const server: WsServer<typeof ClientSocket> = new WebSocketServer({
+      ...options,
+      WebSocket: ClientSocket,
+      noServer: true,
+    } as ServerOptions<typeof ClientSocket>);
     this.bindErrorHandler(server);
     return server;
   }

@@ -10,6 +10,7 @@ import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Admission } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs, type StreamCodec } from './codec.js';
+import { tooLargeReason } from './connection.js';
 import { warnOfPlaintext } from './plaintext-warning.js';
 import { RefusalLog } from './refusal-log.js';
 import { TcpConnection } from './tcp-connection.js';
@@ -21,6 +22,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
   private readonly log = new BoundedLog(TcpAcceptor.name);
   private readonly refusals = new RefusalLog(TcpAcceptor.name);
   private readonly defects: Defects;
+  private readonly tooLarge: string;
   private server: Server | undefined;
   private stopReload: (() => void) | undefined;
   /** Connections over TLS, those in their handshake included: no client of the gate yet, so that only this knows them. */
@@ -37,6 +39,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     node: LinkNode,
   ) {
     this.defects = node.defects;
+    this.tooLarge = tooLargeReason(options.maxPackSize);
   }
 
   /** The port in use; `undefined` when TCP is off. */
@@ -155,7 +158,7 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     }
     const ip = this.admission.addressOf(socket.remoteAddress, undefined);
     socket.on('error', () => undefined);
-    const connection = new TcpConnection(socket, ip, codec.ping);
+    const connection = new TcpConnection(socket, ip, codec.ping, this.tooLarge);
     const agent = this.clients.connect(connection, codec.wire, {}, undefined);
     connection.listen(
       agent,

@@ -20,6 +20,7 @@ export class TcpConnection implements Connection {
     private readonly socket: Socket,
     readonly ip: string,
     private readonly pingFrame: Buffer | undefined,
+    private readonly tooLarge: string = CLOSE.tooLarge.reason,
   ) {}
 
   get bytesRead(): number {
@@ -57,7 +58,7 @@ export class TcpConnection implements Connection {
       if (this.closing || fault) return;
       try {
         fault = splitter.push(chunk);
-        if (fault === 'too-large') events.onViolation(CLOSE.tooLarge.code, CLOSE.tooLarge.reason);
+        if (fault === 'too-large') events.onViolation(CLOSE.tooLarge.code, this.tooLarge);
         else if (fault) events.onViolation(CLOSE.protocolError.code, 'a message without content');
       } catch (error) {
         // Where the next message begins is not known any more.

@@ -8,7 +8,6 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { type Defects, LinkNode } from '@nestgate/link';
 import { CLOSE, logText } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
-import type { WebSocketServer } from 'ws';
 import { GateCounters } from '../gate-counters.js';
 import { StartupWindow } from '../routing/startup-window.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -17,6 +16,7 @@ import { HandshakeRequest } from '../hooks/handshake-request.js';
 import { Admission, type Refusal } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs } from './codec.js';
+import { tooLargeReason } from './connection.js';
 import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
 import { checkOrigin, checkUpgrade, chooseCodec, isEndpoint, pathOf } from './handshake-check.js';
 import { HttpDrain } from './http-drain.js';
@@ -26,7 +26,7 @@ import { warnOfPlaintext } from './plaintext-warning.js';
 import { RefusalLog } from './refusal-log.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
-import { asSocket, WsConnection } from './ws-connection.js';
+import { asSocket, WsConnection, type WsConnectionHost } from './ws-connection.js';
 
 /** A message in more fragments than this is an attack. */
 const MAX_FRAGMENTS = 64;
@@ -47,7 +47,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private ownServer: HttpServer | undefined;
   private httpDrain: HttpDrain | undefined;
   private adapter: GateWsAdapter | undefined;
-  private wss: WebSocketServer | undefined;
+  private wss: ReturnType<GateWsAdapter['open']> | undefined;
+  private readonly connectionHost: WsConnectionHost;
   private draining = false;
 
   constructor(
@@ -64,6 +65,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     this.defects = node.defects;
     this.subprotocols = new Set(codecs.ws.keys());
     this.origins = compileOrigins(options.ws.origins);
+    this.connectionHost = { leave: this.leave, tooLarge: tooLargeReason(options.maxPackSize) };
   }
 
   /** Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. */
@@ -204,14 +206,14 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     this.wss?.handleUpgrade(request, stream, head, ws => {
       try {
         socket.setNoDelay(true);
-        const connection = new WsConnection(ws, socket, ip, this.leave);
+        const connection = new WsConnection(ws, socket, ip, this.connectionHost);
         const agent = this.clients.connect(connection, this.codecs.ws.get(codec) as Wire, result, handshake);
         connection.listen(agent, codec !== DEFAULT_CODEC);
       } catch (error) {
         // Nobody listens to it: `leave` still does, for its end.
         this.defects.report(error, 'ws.accept');
         ws.on('error', ignore);
-        ws.close(CLOSE.internal.code, CLOSE.internal.reason);
+        ws.closeNow(CLOSE.internal.code, CLOSE.internal.reason);
         return;
       }
       socket.off('error', ignore);

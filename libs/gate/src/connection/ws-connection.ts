@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import { CLOSE, closeReason } from '@nestgate/protocol';
-import type { RawData, WebSocket } from 'ws';
+import { type RawData, WebSocket } from 'ws';
 import type { Connection, ConnectionEvents } from './connection.js';
 import { readDirectly } from './direct-read.js';
 import { takenBytes } from './socket-progress.js';
@@ -29,6 +29,52 @@ const CLOSE_CODE_OF: Readonly<Record<string, number>> = {
 const NOTHING = Buffer.alloc(0);
 
 /**
+ * So many turns of the event loop may pass between a close frame of the client, or a fault of it, and the answer to that: what
+ * it has asked for before is sent first, if it is done by then. Handlers of this process take a few.
+ */
+const CLOSING_TURNS = 16;
+
+/** What all connections of an acceptor have in common. */
+export interface WsConnectionHost {
+  /** Called once, when a connection of this address has ended. */
+  leave(ip: string): void;
+  /** The close reason for a message that is too large. */
+  readonly tooLarge: string;
+}
+
+/** How `ws` wants to end a connection. */
+interface Ending {
+  readonly code: number | undefined;
+  readonly reason: string | Buffer | undefined;
+  /** Called when the client's side of the socket ends before. */
+  readonly onEnd: () => void;
+  /** The fault of the client, when it has one. */
+  error?: Error;
+}
+
+const CONNECTION = Symbol('connection');
+
+/** A socket as its listeners see it. */
+type OwnedSocket = WebSocket & { [CONNECTION]?: WsConnection };
+
+/** The class that the WebSocket server makes its clients of. */
+export class ClientSocket extends WebSocket {
+  [CONNECTION]?: WsConnection;
+
+  /** Called by `ws` itself, when the client has sent a close frame, or has broken the protocol. */
+  override close(code?: number, data?: string | Buffer): void {
+    const connection = this[CONNECTION];
+    if (connection) connection.takeEnding(code, data);
+    else super.close(code, data);
+  }
+
+  /** Called by the gate. */
+  closeNow(code?: number, data?: string | Buffer): void {
+    super.close(code, data);
+  }
+}
+
+/**
  * A client over WebSocket. `ws` speaks the protocol; data frames are written to the socket beside it, framed already,
  * which keeps the order with what `ws` writes as long as permessage-deflate is off.
  */
@@ -39,13 +85,13 @@ export class WsConnection implements Connection {
   /** Pings of the gate that have not been answered. */
   private pinged = 0;
   private isAwaited = false;
+  private ending: Ending | undefined;
 
-  /** `onGone` is called once, when the connection has ended. */
   constructor(
-    private readonly ws: WebSocket,
+    private readonly ws: ClientSocket,
     private readonly socket: Socket,
     readonly ip: string,
-    private readonly onGone: (ip: string) => void,
+    private readonly host: WsConnectionHost,
   ) {}
 
   get bytesRead(): number {
@@ -63,7 +109,7 @@ export class WsConnection implements Connection {
   /** Starts telling what happens. `binary`: the kind of frames this client's codec uses. */
   listen(events: ConnectionEvents, binary: boolean): void {
     this.events = events;
-    const ws: OwnedSocket = this.ws;
+    const { ws } = this;
     ws[CONNECTION] = this;
     readDirectly(this.socket);
     readAhead(ws, binary, events);
@@ -98,13 +144,57 @@ export class WsConnection implements Connection {
     return false;
   }
 
-  /** `ws` has answered the violation already, with the close code that it calls for. */
+  /** `ws` answers the violation itself, with the close code that it calls for. */
   takeError(error: Error & { code?: string }): void {
-    this.events?.onBroken(CLOSE_CODE_OF[error.code ?? ''] ?? CLOSE.protocolError.code, error.message);
+    if (this.ending) {
+      this.ending.error = error;
+      return;
+    }
+    const code = CLOSE_CODE_OF[error.code ?? ''] ?? CLOSE.protocolError.code;
+    this.events?.onBroken(code, code === CLOSE.tooLarge.code ? this.host.tooLarge : error.message);
+  }
+
+  /** The client has sent its last frame: `ws` wants to answer with a close frame. */
+  takeEnding(code: number | undefined, data: string | Buffer | undefined): void {
+    const reason = code === CLOSE.tooLarge.code && data === undefined ? this.host.tooLarge : data;
+    if (!this.events?.awaitsAnswers || this.ending) {
+      this.ws.closeNow(code, reason);
+      return;
+    }
+    const onEnd = (): void => this.onEnd();
+    this.ending = { code, reason, onEnd };
+    // `ws` sends no close frame behind the end of the client's side.
+    this.socket.prependListener('end', onEnd);
+    this.endWithin(CLOSING_TURNS);
+  }
+
+  private endWithin(turns: number): void {
+    setImmediate(() => {
+      if (turns > 0 && this.ending && this.events?.awaitsAnswers) this.endWithin(turns - 1);
+      else this.onEnd();
+    });
+  }
+
+  private onEnd(): void {
+    try {
+      this.endNow();
+    } catch (error) {
+      this.fail(error, 'ws.end');
+    }
+  }
+
+  private endNow(): void {
+    const { ending } = this;
+    if (!ending) return;
+    this.ending = undefined;
+    this.socket.off('end', ending.onEnd);
+    this.ws.closeNow(ending.code, ending.reason);
+    if (ending.error) this.takeError(ending.error);
   }
 
   takeClose(code: number, reason: Buffer): void {
-    this.onGone(this.ip);
+    this.endNow();
+    this.host.leave(this.ip);
     this.events?.onClose(code, reason.toString());
   }
 
@@ -146,16 +236,14 @@ export class WsConnection implements Connection {
   }
 
   close(code: number, reason: string): void {
-    this.ws.close(code, closeReason(reason));
+    this.ws.closeNow(code, closeReason(reason));
+    this.endNow();
   }
 
   destroy(): void {
     this.ws.terminate();
   }
 }
-
-const CONNECTION = Symbol('connection');
-type OwnedSocket = WebSocket & { [CONNECTION]?: WsConnection };
 
 // Each is called by a socket: what it throws would end the process.
 

@@ -29,6 +29,8 @@ const SYNC_MS = 1_000;
 /** Names that one warning shows, and its longest text. */
 const MAX_NAMES = 20;
 const MAX_WARNING = 4_096;
+const HOOKS = 'getGlobalPreRequestHooks';
+const nothing = (): void => undefined;
 
 const NO_LOAD: TopicLoad = Object.freeze({ running: 0, waiting: 0, clients: 0 });
 
@@ -87,6 +89,7 @@ export class GateTransport
    * @throws {Error} when two methods handle one topic.
    */
   async listen(callback: (error?: unknown) => void): Promise<void> {
+    this.endWatch();
     try {
       this.explorer.explore();
       const runner = new TopicRunner(
@@ -174,26 +177,44 @@ export class GateTransport
     super.addHandler(pattern, callback, isEventHandler, extras);
     if (this.pipelineMade) this.ownPipelines.add(this.normalizePattern(pattern as MsPattern));
     this.pipelineMade = false;
+    this.endWatch();
   }
 
   /**
    * A microservice of a hybrid app may have a configuration of its own, with guards that this one knows nothing of. Which
-   * one a pipeline is made with can only be seen by its being asked.
+   * one a pipeline is made with can only be seen by its being asked. It is watched only while Nest makes a pipeline, so that the
+   * application finds it as it has left it.
    */
   private watchPipelines(config: ApplicationConfig | undefined): void {
     // Nest asks for the id right before it makes a pipeline.
     const get = (): symbol => {
       this.pipelineMade = false;
+      if (config && !this.runner) this.watch(config);
       return GATE_TRANSPORT_ID;
     };
     Object.defineProperty(this, 'transportId', { get, enumerable: true });
-    if (!config) return;
-    const hooks = config.getGlobalPreRequestHooks.bind(config);
-    config.getGlobalPreRequestHooks = () => {
+  }
+
+  private watch(config: ApplicationConfig): void {
+    this.endWatch();
+    const before = Object.getOwnPropertyDescriptor(config, HOOKS);
+    // oxlint-disable-next-line typescript/unbound-method -- called with its object below
+    const { getGlobalPreRequestHooks: hooks } = config;
+    const watched = (): ReturnType<typeof hooks> => {
       this.pipelineMade = true;
-      return hooks();
+      return hooks.call(config);
+    };
+    config[HOOKS] = watched;
+    this.endWatch = () => {
+      this.endWatch = nothing;
+      // What has been put in its place meanwhile stays.
+      if (config[HOOKS] !== watched) return;
+      if (before) Object.defineProperty(config, HOOKS, before);
+      else Reflect.deleteProperty(config, HOOKS);
     };
   }
+
+  private endWatch: () => void = nothing;
 
   private collectHandlers(): Map<string, TopicHandler> {
     const { config } = this;

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { DiscoveryService, HttpAdapterHost } from '@nestjs/core';
 import { type Defects, LinkNode } from '@nestgate/link';
 import { CLOSE, logText } from '@nestgate/protocol';
 import { BoundedLog } from '@nestgate/worker';
@@ -24,6 +24,7 @@ import { type HandshakeOutcome, HandshakePipeline } from './handshake-pipeline.j
 import { compileOrigins, type Origins } from './origins.js';
 import { warnOfPlaintext } from './plaintext-warning.js';
 import { RefusalLog } from './refusal-log.js';
+import { shadowedGateways } from './shadowed-gateways.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
 import { asSocket, WsConnection, type WsConnectionHost } from './ws-connection.js';
@@ -60,6 +61,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     private readonly codecs: Codecs,
     private readonly counters: GateCounters,
     private readonly startup: StartupWindow,
+    private readonly discovery: DiscoveryService,
     node: LinkNode,
   ) {
     this.defects = node.defects;
@@ -120,7 +122,10 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       handleProtocols: (_offered: Set<string>, request: IncomingMessage) => this.chosen.get(request) ?? false,
     } as Parameters<GateWsAdapter['open']>[0]);
     // The app listens later, and where is not known before.
-    if (!this.ownServer) server.once('listening', this.warnIfOpen);
+    if (!this.ownServer) {
+      server.once('listening', this.warnIfOpen);
+      this.warnOfShadows();
+    }
     await this.listenOnOwnPort(server);
   }
 
@@ -152,6 +157,15 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (typeof address !== 'object' || !address || this.options.trustedProxies.length > 0) return;
     warnOfPlaintext(this.log, 'WebSocket', address.address, this.server instanceof TlsServer);
   };
+
+  private warnOfShadows(): void {
+    const { path } = this.options.ws;
+    for (const name of shadowedGateways(this.discovery, path)) {
+      this.log.warn(
+        `@WebSocketGateway ${name} gets no clients: its path ${path} is that of the gate. Change its path, or set ws.path or ws.port`,
+      );
+    }
+  }
 
   /** What Node's parser refuses never becomes a request: it is answered and counted here. */
   private readonly onClientError = (error: Error & { code?: string }, socket: Duplex): void => {

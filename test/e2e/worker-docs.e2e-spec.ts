@@ -11,6 +11,7 @@ const SOURCES = [
   'worker-examples-main',
   'worker-examples-hybrid',
   'worker-examples-auth',
+  'worker-examples-throttling',
 ];
 
 /** Options and their defaults, as the page writes them; an option that is not here does not compile. */

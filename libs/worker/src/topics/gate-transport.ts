@@ -1,4 +1,4 @@
-import { Injectable, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import { type ApplicationConfig, ModuleRef } from '@nestjs/core';
 import { type CustomTransportStrategy, type MessageHandler, type MsPattern, Server } from '@nestjs/microservices';
 import {
@@ -15,6 +15,7 @@ import { BoundedLog } from '../log/bounded-log.js';
 import { CurrentClient } from './current-client.js';
 import type { TopicLoad } from './lane-table.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
+import { hasStockThrottler } from './stock-throttler.js';
 import { TopicExplorer } from './topic-explorer.js';
 import { hasGlobalEnhancers } from './plain-handler.js';
 import { TopicHandler } from './topic-handler.js';
@@ -92,6 +93,7 @@ export class GateTransport
     this.endWatch();
     try {
       this.explorer.explore();
+      this.warnOfThrottler();
       const runner = new TopicRunner(
         this.node,
         this.collectHandlers(),
@@ -169,6 +171,13 @@ export class GateTransport
         'Add these two lines before app.listen():\n' +
         '  app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });\n' +
         '  await app.startAllMicroservices();',
+    );
+  }
+
+  private warnOfThrottler(): void {
+    if (this.messageHandlers.size === 0 || !this.config || !hasStockThrottler(this.config)) return;
+    new Logger(GateTransport.name).warn(
+      'The global ThrottlerGuard counts topics by what clients send, and not by client: override its getRequestResponse as docs/worker.md shows under "Throttling"',
     );
   }
 

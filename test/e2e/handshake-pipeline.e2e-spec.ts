@@ -62,6 +62,7 @@ class CatchEverything implements ExceptionFilter {
 @Catch()
 class ExtendsBase extends BaseExceptionFilter {
   override catch(exception: unknown, host: ArgumentsHost): void {
+    // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
     super.catch(exception, host);
   }
 }
@@ -72,7 +73,8 @@ class StatusJson implements ExceptionFilter {
   catch(exception: HttpException, host: ArgumentsHost): void {
     const { request, response } = seenOf(host);
     const status = exception.getStatus();
-    (response.status?.(status) as Seen['response']).json?.({ statusCode: status, path: request.url });
+    const chained = response.status?.(status) as Seen['response'] | undefined;
+    chained?.json?.({ statusCode: status, path: request.url });
   }
 }
 
@@ -81,8 +83,9 @@ class StatusJson implements ExceptionFilter {
 class CodeSend implements ExceptionFilter {
   catch(exception: HttpException, host: ArgumentsHost): void {
     const { response } = seenOf(host);
-    const chained = response.code?.(exception.getStatus()) as Seen['response'];
-    (chained.header?.('x-by', 'filter') as Seen['response']).send?.({ why: exception.message });
+    const coded = response.code?.(exception.getStatus()) as Seen['response'] | undefined;
+    const chained = coded?.header?.('x-by', 'filter') as Seen['response'] | undefined;
+    chained?.send?.({ why: exception.message });
   }
 }
 
@@ -148,7 +151,7 @@ describe.each<Platform>(['express', 'fastify'])('guards, interceptors and filter
   }
 
   async function ask(headers: Record<string, string | string[]> = {}, path = '/gate?a=1'): Promise<Answer> {
-    const { port } = app?.getHttpServer().address() as AddressInfo;
+    const { port } = (app as INestApplication).getHttpServer().address() as AddressInfo;
     const socket = await RawSocket.open(port);
     socket.send(upgradeRequest({ path, headers }));
     const status = await socket.answer();
@@ -156,7 +159,10 @@ describe.each<Platform>(['express', 'fastify'])('guards, interceptors and filter
     const [head = '', body = ''] = socket.received.toString('latin1').split('\r\n\r\n', 2);
     socket.reset();
     const lines = head.split('\r\n').slice(1);
-    const pairs = lines.map(line => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]);
+    const pairs = lines.map(line => [
+      line.slice(0, line.indexOf(':')).toLowerCase(),
+      line.slice(line.indexOf(':') + 2),
+    ]);
     return { status, headers: Object.fromEntries(pairs) as Record<string, string>, body };
   }
 
@@ -266,7 +272,11 @@ describe.each<Platform>(['express', 'fastify'])('guards, interceptors and filter
   });
 
   it.each<[name: string, filter: Type<ExceptionFilter>, body: unknown]>([
-    ['a catch-all filter that replies with the adapter', CatchEverything, { statusCode: 401, path: '/gate?a=1', by: 'filter' }],
+    [
+      'a catch-all filter that replies with the adapter',
+      CatchEverything,
+      { statusCode: 401, path: '/gate?a=1', by: 'filter' },
+    ],
     ['a filter that extends the base filter', ExtendsBase, { statusCode: 401, message: 'Who?', error: 'Unauthorized' }],
     ['a filter that uses status and json', StatusJson, { statusCode: 401, path: '/gate?a=1' }],
     ...(platform === 'fastify' ? [codeSend] : []),

@@ -45,7 +45,11 @@ class RoutesAndTopics extends Routes {
 @Catch(HttpException)
 class Teapot implements ExceptionFilter {
   catch(_exception: HttpException, host: ArgumentsHost): void {
-    host.switchToHttp().getResponse<{ status(code: number): { json(body: unknown): void } }>().status(418).json({ tea: 1 });
+    host
+      .switchToHttp()
+      .getResponse<{ status(code: number): { json(body: unknown): void } }>()
+      .status(418)
+      .json({ tea: 1 });
   }
 }
 

@@ -38,7 +38,7 @@ class App {}
 const warnings: string[] = [];
 Logger.overrideLogger({
   log: () => undefined,
-  error: (line: unknown) => void console.error(line),
+  error: (line: unknown) => console.error(line),
   warn: (line: unknown) => void warnings.push(String(line)),
 });
 const app = await NestFactory.create(App);

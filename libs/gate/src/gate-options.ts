@@ -13,8 +13,9 @@ export interface WsOptions {
   /** The address that `port` binds to. @defaultValue '127.0.0.1' */
   readonly host?: string | undefined;
   /**
-   * Origins that browsers may come from, beside the request's own host: `host`, `host:port` or a full origin (the scheme
-   * is ignored). `'*'` allows all. @defaultValue []
+   * Origins that browsers may come from, beside the request's own host: `host`, `host:port` or a full origin. Of http and https
+   * the scheme, case, a default port and a slash at the end make no difference, and `*.` stands for one label; other schemes
+   * (`capacitor://localhost`) are compared exactly. `'*'` allows all. @defaultValue []
    */
   readonly origins?: '*' | readonly string[] | undefined;
 }
@@ -57,8 +58,9 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
   /** @defaultValue 'many' */
   readonly login?: LoginRule | undefined;
   /**
-   * Addresses or CIDR ranges of proxies whose `X-Forwarded-For` is believed. Connections through them count for the
-   * address that they name. @defaultValue []
+   * Addresses or CIDR ranges of proxies whose `X-Forwarded-For` is believed, or the words `loopback`, `linklocal`, `uniquelocal`
+   * and `unix` (whoever connects through a Unix socket). Connections through them count for the address that they name.
+   * @defaultValue []
    */
   readonly trustedProxies?: readonly string[] | undefined;
   /** Largest frame a client may send, the whole WebSocket payload. @defaultValue 65535 */

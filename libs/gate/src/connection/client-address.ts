@@ -106,7 +106,7 @@ export function countedBy(address: string): string {
 export function isListed(address: string, { ranges }: Proxies): boolean {
   if (ranges.length === 0 || isIP(address) === 0) return false;
   const parsed = parse(plain(address));
-  return ranges.some(([network, bits]) => network.kind() === parsed.kind() && parsed.match(network as never, bits));
+  return ranges.some(([network, bits]) => network.kind() === parsed.kind() && parsed.match(network, bits));
 }
 
 /** An IPv4 address that came over an IPv6 socket, as it is written elsewhere. */

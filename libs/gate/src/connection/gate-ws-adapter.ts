@@ -51,7 +51,7 @@ export class GateWsAdapter extends WsAdapter {
       ...options,
       WebSocket: ClientSocket,
       noServer: true,
-    } as ServerOptions<typeof ClientSocket>);
+    });
     this.bindErrorHandler(server);
     return server;
   }

@@ -77,7 +77,7 @@ export class HandshakeReply extends ServerResponse {
 export interface WrittenResponse {
   readonly response: ServerResponse;
   /** What its body holds so far; nothing when that is more than 64 KiB. */
-  body(): Buffer;
+  readonly body: () => Buffer;
 }
 
 /**

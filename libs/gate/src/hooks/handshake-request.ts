@@ -56,7 +56,7 @@ export class HandshakeRequest {
 
   /** A header's value, whatever the case of its name. */
   get(name: string): string | undefined {
-    const value = this.headers[String(name).toLowerCase()];
+    const value = this.headers[name.toLowerCase()];
     return Array.isArray(value) ? value.join(', ') : value;
   }
 

@@ -8,11 +8,11 @@ const METHOD = 'getRequestResponse';
  * client has sent when a topic is handled: it would choose by its body what it is counted by.
  */
 export function hasStockThrottler(config: ApplicationConfig): boolean {
-  const scoped = config.getGlobalRequestGuards().map(({ metatype }) => (metatype as Function | null)?.prototype as unknown);
+  const scoped = config.getGlobalRequestGuards().map(({ metatype }) => metatype?.prototype as unknown);
   return [...config.getGlobalGuards(), ...scoped].some(guard => {
     for (let each: unknown = guard; typeof each === 'object' && each !== null; each = Object.getPrototypeOf(each)) {
       if (!Object.hasOwn(each, METHOD)) continue;
-      return (each as object).constructor.name === THROTTLER;
+      return each.constructor.name === THROTTLER;
     }
     return false;
   });

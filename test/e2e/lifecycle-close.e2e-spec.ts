@@ -1,7 +1,11 @@
-import { connect } from 'node:net';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import type { Server } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { Injectable, Logger, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { Gate, type GateOptions, SessionLearner } from '@nestgate/gate';
+import { AgentLearner, Gate, type GateOptions, SessionLearner } from '@nestgate/gate';
 import { createTestCluster, FakeClient, type TestCluster, UpgradeRefused, waitUntil } from '@nestgate/testing';
 import { Journal, OrderTopics } from './order-support.js';
 import { NotingLearner } from './lifecycle-support.js';
@@ -15,10 +19,31 @@ function resources(): Record<string, number> {
   return counts;
 }
 
+/** Ends the connections of the HTTP server in its hook, as Apollo's module does. */
+@Injectable()
+class Cutter implements OnModuleInit, OnModuleDestroy {
+  static isOn = false;
+  private readonly sockets = new Set<Socket>();
+
+  constructor(private readonly host: HttpAdapterHost) {}
+
+  onModuleInit(): void {
+    const server = this.host.httpAdapter.getHttpServer() as Server;
+    server.on('connection', (socket: Socket) => this.sockets.add(socket));
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    if (!Cutter.isOn) return;
+    for (const socket of this.sockets) socket.destroy();
+    await sleep(50);
+  }
+}
+
 describe('closing the app', () => {
   let cluster: TestCluster;
   let learner: NotingLearner;
   let journal: Journal;
+  const agents = { connect: () => undefined, disconnect: (): void | Promise<void> => undefined };
 
   afterEach(async () => {
     journal.open();
@@ -33,9 +58,15 @@ describe('closing the app', () => {
       handlers: {
         imports: [HandlersModule],
         controllers: [OrderTopics],
-        providers: [{ provide: Journal, useValue: journal }],
+        providers: [{ provide: Journal, useValue: journal }, ...(workers === 0 ? [Cutter] : [])],
       },
-      gate: { ...gate, providers: [{ provide: SessionLearner, useValue: learner }] },
+      gate: {
+        ...gate,
+        providers: [
+          { provide: SessionLearner, useValue: learner },
+          { provide: AgentLearner, useValue: agents },
+        ],
+      },
     });
   }
 
@@ -71,6 +102,51 @@ describe('closing the app', () => {
     await closing;
     expect(busy.frames.find(frame => frame.id === held)?.body).toBe('a');
     expect((await other.closed).code).toBe(1012);
+  });
+
+  it('waits for what its hooks do when clients leave', async () => {
+    await start();
+    let [began, done] = [0, 0];
+    const save = async (): Promise<void> => {
+      began++;
+      await sleep(300);
+      done++;
+    };
+    learner.bye = save;
+    agents.disconnect = save;
+    const clients = await Promise.all(Array.from({ length: 20 }, () => cluster.connect()));
+    // One has left before, and its hooks run.
+    clients[0]?.socket.terminate();
+    await waitUntil('its hooks to begin', () => began === 2);
+    await cluster.gate.app.close();
+    agents.disconnect = () => undefined;
+    expect([began, done]).toEqual([40, 40]);
+  });
+
+  it.each([true, false])('says so when another module cuts the clients first (%s)', async isOn => {
+    await start();
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockReturnValue(undefined);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => cluster.connect()));
+    Cutter.isOn = isOn;
+    try {
+      await cluster.gate.app.close();
+      const lines = warn.mock.calls.map(([line]) => String(line)).filter(line => line.includes('1006'));
+      expect(lines).toEqual(isOn ? [expect.stringMatching(/^4 of 4 clients were cut .*Set ws\.port/)] : []);
+      for (const client of clients) expect((await client.closed).code).toBe(isOn ? 1006 : 1012);
+    } finally {
+      Cutter.isOn = false;
+      warn.mockRestore();
+    }
+  });
+
+  it('does not wait for ever for hooks that never end', async () => {
+    await start({ closeTimeout: 200 });
+    learner.bye = () => new Promise<void>(() => undefined);
+    const client = await cluster.connect();
+    const before = performance.now();
+    await cluster.gate.app.close();
+    expect(performance.now() - before).toBeLessThan(4_000);
+    expect((await client.closed).code).toBe(1012);
   });
 
   it('does not wait for ever: past drainTimeout it closes although something is handled', async () => {

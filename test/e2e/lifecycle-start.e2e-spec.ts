@@ -73,17 +73,6 @@ describe('starting', () => {
     await created.listen(0, '127.0.0.1');
   }
 
-  it('fails when topics are handled and the transport is not connected, and says what to write', async () => {
-    const created = await create([FirstTopics]);
-    const message = await messageOf(created.listen(0, '127.0.0.1'));
-    expect(message).toContain('FirstTopics.first');
-    expect(message).toContain(
-      'app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });',
-    );
-    expect(message).toContain('await app.startAllMicroservices();');
-    expect(created.getHttpServer().address()).toBeNull();
-  });
-
   it('needs no transport without topics', async () => {
     const created = await create([]);
     await created.listen(0, '127.0.0.1');

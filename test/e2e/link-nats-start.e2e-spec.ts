@@ -195,12 +195,12 @@ describe('a node that starts on NATS', () => {
   it('works the same for an app that is started by its environment', async () => {
     const server = await prepare('authorization { user: u, password: s3cret }');
     const link = `nats://u:s3cret@127.0.0.1:${server.port}?namespace=shop`;
-    const worker = AppProcess.spawn({ NESTGATE_LINK: link }, 'worker');
+    const worker = AppProcess.spawn({ NESTGATE_LINK: link, LOG_LEVEL: 'warn' }, 'worker');
     processes.push(worker);
-    await waitUntil('the warning', () => worker.output.includes('NESTGATE_NATS'), 10_000);
+    await waitUntil('the warning', () => worker.output.includes('[NatsLink]'), 10_000);
     await server.restart();
     await waitUntil('the app to start', () => worker.port > 0, 10_000);
-    expect(worker.output.match(/NESTGATE_NATS/g)).toHaveLength(1);
+    expect(worker.output.match(/\[NatsLink\]/g)).toHaveLength(1);
     const wrong = AppProcess.spawn({ NESTGATE_LINK: link.replace('s3cret', 's3cret2') }, 'worker');
     processes.push(wrong);
     expect((await wrong.exited).code).not.toBe(0);

@@ -13,10 +13,17 @@ const SCRIPT = `
   import 'reflect-metadata';
   import { NestFactory } from '@nestjs/core';
   import { Gate, GateModule } from '@nestgate/gate';
+  import { GateTransport } from '@nestgate/worker';
   const [certFile, keyFile] = process.argv.slice(1);
   const options = { tls: { certFile, keyFile }, tcp: { port: 0 }, ws: { port: 0 } };
-  const app = await NestFactory.createApplicationContext(GateModule.forRoot(options), { logger: ['error'] });
-  app.enableShutdownHooks(['SIGTERM']);
+  const app = await NestFactory.createMicroservice(GateModule.forRoot(options), {
+    useFactory: strategy => ({ strategy }),
+    inject: [GateTransport],
+    logger: ['warn', 'error'],
+  });
+  if (process.argv[3]) app.enableShutdownHooks();
+  else app.enableShutdownHooks(['SIGTERM', 'SIGINT']);
+  await app.listen();
   console.log('port ' + app.get(Gate).tcpPort);
 `;
 
@@ -28,9 +35,9 @@ describe('a gate in a process of its own', () => {
   afterEach(() => void child.kill('SIGKILL'));
   afterAll(() => certificates.remove());
 
-  function start(certFile: string, keyFile: string): void {
+  function start(certFile: string, keyFile: string, ...more: string[]): void {
     output = '';
-    const args = ['--input-type=module', '-e', SCRIPT, certFile, keyFile];
+    const args = ['--input-type=module', '-e', SCRIPT, certFile, keyFile, ...more];
     child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [child.stdout, child.stderr]) stream?.on('data', data => (output += String(data)));
   }
@@ -59,12 +66,23 @@ describe('a gate in a process of its own', () => {
       next.destroy();
       return name === 'renewed';
     });
+    expect(output).not.toContain('SIGHUP');
     client.sendRaw(Buffer.of(4, 0, 0, 0));
     expect(await client.push('')).toMatchObject({ topic: '' });
 
     const exited = once(child, 'exit');
     child.kill('SIGTERM');
     await client.closed;
+    await exited;
+  });
+
+  it('says at its start that SIGHUP would end it, when Nest listens to every signal', async () => {
+    const live = certificates.make('every');
+    start(live.certFile, live.keyFile, 'every signal');
+    await started();
+    expect(output).toContain("app.enableShutdownHooks(['SIGTERM', 'SIGINT'])");
+    const exited = once(child, 'exit');
+    child.kill('SIGHUP');
     await exited;
   });
 

@@ -20,6 +20,7 @@ const NODE_DEFAULTS: Record<keyof NodeOptions, string> = {
   secret: '–',
   nodeId: 'generated',
   gateWait: '`3000`',
+  joinWithoutServer: 'by use',
   currentClient: '`true`',
 };
 const TOPIC_DEFAULTS: Record<keyof OnTopicOptions, string> = {

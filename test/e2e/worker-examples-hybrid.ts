@@ -26,7 +26,7 @@ export class HybridApp {}
 
 export const app = await NestFactory.create(HybridApp);
 app.useGlobalPipes(new ValidationPipe({ whitelist: true, forbidNonWhitelisted: true })); // of topics too: inheritAppConfig
-app.enableShutdownHooks();
+app.enableShutdownHooks(['SIGTERM', 'SIGINT']);
 app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });
 await app.startAllMicroservices();
 await app.listen(process.env['PORT'] ?? 3001);

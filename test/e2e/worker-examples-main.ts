@@ -17,6 +17,6 @@ export const app = await NestFactory.createMicroservice<AsyncMicroserviceOptions
   inject: [GateTransport],
   useFactory: (strategy: GateTransport) => ({ strategy }),
 });
-app.enableShutdownHooks(); // SIGTERM closes the app
+app.enableShutdownHooks(['SIGTERM', 'SIGINT']); // close the app
 await app.listen();
 // end

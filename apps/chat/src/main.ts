@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
-import { createApp, readConfig, startHandlers } from '@nestgate-app/common';
+import { announce, createApp, readConfig, startHandlers } from '@nestgate-app/common';
 import { AppModule } from './app.module.js';
 import { servePage } from './page.js';
 
@@ -11,5 +11,4 @@ await startHandlers(app);
 await app.listen(config.port ?? 3000);
 
 const { port } = app.getHttpServer().address() as AddressInfo;
-// Not a log line: whoever starts the app should see where to look, whatever the log level.
-process.stdout.write(`nestgate chat: open http://localhost:${port}/ (clients: ws://localhost:${port}/gate)\n`);
+announce(`nestgate chat: open http://localhost:${port}/ (clients: ws://localhost:${port}/gate)`);

@@ -6,12 +6,34 @@ import { GateTransport, SafeLogger } from '@nestgate/worker';
 
 const LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'];
 
-/** Makes an app that ends by itself on SIGTERM. `LOG_LEVEL` says how much it tells. */
+const FORMATS: readonly string[] = ['text', 'json'];
+
+/**
+ * Whether `NESTGATE_LOG` wants each line as a JSON object.
+ * @throws {Error} naming the variable, its value and what is allowed.
+ */
+function logsJson(): boolean {
+  const format = process.env['NESTGATE_LOG'] || 'text';
+  if (!FORMATS.includes(format)) {
+    throw new Error(`NESTGATE_LOG=${format} is not allowed; allowed: ${FORMATS.join(', ')}`);
+  }
+  return format === 'json';
+}
+
+/**
+ * Tells who starts an app where to look, whatever the log level is. Where the log is JSON, only the log tells: another line would
+ * be none.
+ */
+export function announce(line: string): void {
+  if (!logsJson()) process.stdout.write(`${line}\n`);
+}
+
+/** Makes an app that ends by itself on SIGTERM. `LOG_LEVEL` says how much it logs, `NESTGATE_LOG` how. */
 export async function createApp(module: DynamicModule | Type): Promise<NestExpressApplication> {
   const level = LEVELS.indexOf((process.env['LOG_LEVEL'] || 'log') as LogLevel);
   const app = await NestFactory.create<NestExpressApplication>(module, {
     // What clients send may come into a line, also one of Nest's own.
-    logger: new SafeLogger({ logLevels: LEVELS.slice(0, level < 0 ? LEVELS.length : level + 1) }),
+    logger: new SafeLogger({ json: logsJson(), logLevels: LEVELS.slice(0, level < 0 ? LEVELS.length : level + 1) }),
   });
   // Not SIGHUP: it has certificates read again.
   app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });

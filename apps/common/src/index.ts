@@ -1,4 +1,4 @@
-export { createApp, startHandlers } from './bootstrap.js';
+export { announce, createApp, startHandlers } from './bootstrap.js';
 export { type AppConfig, readConfig } from './config.js';
 export { readJwtOptions, readJwtVerifier } from './jwt-config.js';
 export { JwtHandshake, TOKEN_PROTOCOL, tokenOf } from './jwt-handshake.js';

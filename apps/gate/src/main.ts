@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Module } from '@nestjs/common';
-import { createApp, GateHealthModule, MetricsModule, readConfig } from '@nestgate-app/common';
+import { announce, createApp, GateHealthModule, MetricsModule, readConfig } from '@nestgate-app/common';
 import { GateModule } from '@nestgate/gate';
 
 /** Where the gate listens for workers unless `NESTGATE_LINK` says otherwise. */
@@ -23,6 +23,4 @@ const app = await createApp(GateAppModule.forRoot(config.gate));
 await app.listen(config.port ?? 3000);
 
 const { port } = app.getHttpServer().address() as AddressInfo;
-process.stdout.write(
-  `nestgate gate: clients at ws://localhost:${port}/gate, health at http://localhost:${port}/health\n`,
-);
+announce(`nestgate gate: clients at ws://localhost:${port}/gate, health at http://localhost:${port}/health`);

@@ -2,7 +2,14 @@ import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Module } from '@nestjs/common';
 import { HandlersModule } from '@nestgate-app/handlers';
-import { createApp, MetricsModule, readConfig, startHandlers, WorkerHealthModule } from '@nestgate-app/common';
+import {
+  announce,
+  createApp,
+  MetricsModule,
+  readConfig,
+  startHandlers,
+  WorkerHealthModule,
+} from '@nestgate-app/common';
 import { WorkerModule, type WorkerModuleOptions } from '@nestgate/worker';
 
 /** The gates that the worker dials unless `NESTGATE_LINK` says otherwise. */
@@ -23,9 +30,9 @@ const app = await createApp(WorkerAppModule.forRoot(config.node));
 await startHandlers(app);
 if (config.port === undefined) {
   await app.init();
-  process.stdout.write('nestgate worker: started\n');
+  announce('nestgate worker: started');
 } else {
   await app.listen(config.port);
   const { port } = app.getHttpServer().address() as AddressInfo;
-  process.stdout.write(`nestgate worker: health at http://localhost:${port}/health\n`);
+  announce(`nestgate worker: health at http://localhost:${port}/health`);
 }

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import {
+  AppStartModule,
   BoundedLog,
   checkAsyncOptions,
   checkNoExtras,
@@ -124,7 +125,7 @@ const base = new ConfigurableModuleBuilder<GateOptions>({ optionsInjectionToken:
     (definition, { isGlobal, providers, imports, codecs }): DynamicModule => ({
       ...definition,
       global: isGlobal ?? true,
-      imports: [...(definition.imports ?? []), ...(imports ?? []), DiscoveryModule],
+      imports: [...(definition.imports ?? []), ...(imports ?? []), AppStartModule, DiscoveryModule],
       providers: [
         ...(definition.providers ?? []),
         ...nodeProviders('gate'),

@@ -1,5 +1,8 @@
-import { Inject, Injectable, type BeforeApplicationShutdown, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { LinkNode } from '@nestgate/link';
+import { AppStart, BoundedLog } from '@nestgate/worker';
+import { ClientLifecycle } from './connection/client-lifecycle.js';
+import { endsOnHangup } from './connection/tls-files.js';
 import { TcpAcceptor } from './connection/tcp-acceptor.js';
 import { WsAcceptor } from './connection/ws-acceptor.js';
 import { Delegater } from './delegater.js';
@@ -23,8 +26,11 @@ const SERVING_PART = 0.75;
 
 /** The face of the gate module: its parts, and its end. */
 @Injectable()
-export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
+export class Gate implements BeforeApplicationShutdown {
+  private readonly log = new BoundedLog(Gate.name);
   private draining = false;
+  /** The clients when the app began to close. */
+  private clientsAtEnd = 0;
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) readonly options: ResolvedGateOptions,
@@ -39,9 +45,16 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
     readonly counters: GateCounters,
     private readonly acceptor: WsAcceptor,
     private readonly tcpAcceptor: TcpAcceptor,
+    private readonly clients: ClientLifecycle,
     private readonly node: LinkNode,
     private readonly startup: StartupWindow,
-  ) {}
+    start: AppStart,
+  ) {
+    start.addUnserved(() => 'clients are not accepted');
+    void start.add('clients', () => this.open());
+    void start.add('report', () => this.report());
+    start.addStop(() => this.drain());
+  }
 
   /**
    * Whether clients should be sent here. False while the gate waits for other nodes right after its start (`startupWait`),
@@ -66,17 +79,40 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
     return this.tcpAcceptor.port;
   }
 
-  /** Readiness falls first, so that no new clients are sent here. */
-  onModuleDestroy(): void {
+  /** Accepts clients: the link is open, and all hooks of the app have run. */
+  private async open(): Promise<void> {
+    this.startup.begin();
+    await this.acceptor.open();
+    await this.tcpAcceptor.open();
+  }
+
+  private report(): void {
+    this.log.log(`Sessions of bound users are stored in ${this.storageHandler.constructor.name}`);
+    if (this.options.tls && endsOnHangup()) {
+      this.log.warn(
+        'SIGHUP ends this app, although it should only have certificates read again: name the signals that end it, ' +
+          "app.enableShutdownHooks(['SIGTERM', 'SIGINT'])",
+      );
+    }
+  }
+
+  /** Before the hooks of other modules run: readiness falls first, so that no new clients are sent here. */
+  private drain(): void {
+    if (this.draining) return;
     this.draining = true;
+    this.clientsAtEnd = this.delegater.getAgentNum();
     this.acceptor.drain();
     this.tcpAcceptor.drain();
     this.node.announce({ draining: true });
   }
 
-  /** Lets unanswered requests end (bounded), then sends the clients away with 1012 and waits until they are gone. */
+  /**
+   * Lets unanswered requests end (bounded), then sends the clients away with 1012 and waits until they are gone, and
+   * their disconnect hooks have ended (each bounded by `closeTimeout`).
+   */
   async beforeApplicationShutdown(): Promise<void> {
     const { drainTimeout, closeTimeout } = this.options;
+    this.warnOfCut();
     const serving = drainTimeout * SERVING_PART;
     if (!(await until(() => this.isIdle(), serving))) {
       for (const agent of this.delegater.sessions()) agent.block();
@@ -86,7 +122,26 @@ export class Gate implements OnModuleDestroy, BeforeApplicationShutdown {
     this.delegater.onDestroy();
     await until(() => leaving.every(agent => agent.isGone), closeTimeout);
     for (const agent of leaving) if (!agent.isGone) agent.connection.destroy();
+    // What the application does when its clients leave, such as writing to a database, is part of the end.
+    if (!(await until(() => this.clients.isSettled, closeTimeout))) {
+      this.log.warn(
+        `Hooks of clients that have left still run after ${closeTimeout} ms (closeTimeout): the app ends without them`,
+      );
+    }
     await Promise.all([this.acceptor.close(), this.tcpAcceptor.close()]);
+  }
+
+  /** A module that ends the sockets of the HTTP server in its own hooks, as Apollo's does, leaves no client to say 1012 to. */
+  private warnOfCut(): void {
+    const { clientsAtEnd } = this;
+    const cut = clientsAtEnd - this.delegater.getAgentNum();
+    this.clientsAtEnd = 0;
+    // Some may have left by themselves.
+    if (cut < 2 || cut * 2 < clientsAtEnd) return;
+    this.log.warn(
+      `${cut} of ${clientsAtEnd} clients were cut (1006) before the gate could close them with 1012: another module ends the ` +
+        'connections of the HTTP server when the app is closed. Set ws.port, so that they are on a server of the gate',
+    );
   }
 
   private isIdle(): boolean {

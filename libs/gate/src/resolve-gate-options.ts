@@ -62,6 +62,7 @@ const OTHER_KEYS = optionKeys<Omit<GateOptions, NumberOption>>({
   nodeId: true,
   secret: true,
   currentClient: true,
+  joinWithoutServer: true,
 });
 /** Those of the module too, although they are not here any more: one of them may be what a misspelt option meant. */
 const KEYS: readonly string[] = [...OTHER_KEYS, ...Object.keys(NUMBERS), 'isGlobal', 'providers', 'imports', 'codecs'];
@@ -103,6 +104,7 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     nodeId: options.nodeId,
     secret: options.secret,
     currentClient: options.currentClient,
+    joinWithoutServer: options.joinWithoutServer,
     ...numbers,
     ws: resolveWs(options.ws),
     tcp: tcp === undefined ? undefined : resolveTcp(tcp),

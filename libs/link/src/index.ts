@@ -64,6 +64,7 @@ export { Fifo } from './fifo.js';
 export { HybridClock } from './hybrid-clock.js';
 export { type LinkCounters } from './link-counters.js';
 export { LinkNode, type LinkNodeOptions } from './link-node.js';
+export { listenAlone } from './listen-alone.js';
 export { type LoopDelayFigures } from './metrics/loop-delay.js';
 export { type LinkFigures, type NodeFigures, NodeMetrics, type PeerBacklog } from './metrics/node-metrics.js';
 export {
@@ -74,6 +75,7 @@ export {
   type NodeInfo,
   type NodeRole,
   type PeerChange,
+  type UnreachedGate,
   type SendResult,
 } from './link.js';
 export {

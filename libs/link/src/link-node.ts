@@ -32,6 +32,10 @@ export interface LinkNodeOptions {
    * thrown in a callback of a socket, a timer or the link.
    */
   readonly onDefect?: ReportDefect | undefined;
+  /** Told of connections that the link refuses, and why. */
+  readonly onRefused?: ((who: string, why: string) => void) | undefined;
+  /** Whether {@link LinkNode.untilGates} joins the link. @defaultValue true */
+  readonly joinsOnCall?: boolean | undefined;
 }
 
 /**
@@ -46,6 +50,8 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   /** The node itself as a peer. */
   readonly me: Peer;
   private readonly link: Link;
+  private readonly joinsOnCall: boolean;
+  private readonly noteStranger: (who: string, why: string) => void;
   private readonly peerMap = new Map<NodeId, Peer>();
   /** @internal */
   readonly requests = new RequestPool(error => this.reportDefect(error, 'link.request'));
@@ -73,6 +79,8 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
 
   constructor(options: LinkNodeOptions) {
     this.link = options.link;
+    this.joinsOnCall = options.joinsOnCall ?? true;
+    this.noteStranger = options.onRefused ?? (() => undefined);
     this.defects = new Defects(options.onDefect);
     this.me = new Peer(options.self, true, this.requests);
     this.peerMap.set(options.self.id, this.me);
@@ -150,6 +158,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
    * @throws {GateError} `LINK_UNAVAILABLE` when there was no gate by then, and what {@link open} rejects with.
    */
   async untilGates(waitMs: number): Promise<void> {
+    if (!this.joinsOnCall && !this.opening) throw new GateError('LINK_UNAVAILABLE', 'This app has not joined the link');
     if (this.state !== 'closed') await this.firstGate.wait(this.open(), waitMs);
     if (!this.firstGate.hasCome) throw new GateError('LINK_UNAVAILABLE', 'No gate is in reach');
   }
@@ -202,6 +211,7 @@ export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
         this.unreached = gates;
         this.missing.noteUnreached(gates);
       }),
+      onRefused: defects.guard('link.refused', this.noteStranger),
       onDefect: defects.report,
     });
     this.isOpened = true;

@@ -51,6 +51,8 @@ export interface LinkEvents {
   onStatus(isUp: boolean): void;
   /** Drivers with a configured list of gates: these, and no others of the list, are out of reach now. */
   onUnreached?(gates: readonly UnreachedGate[]): void;
+  /** A connection from `who`, an address or a name, was refused: for people, and as often as others try. */
+  onRefused?(who: string, why: string): void;
   /**
    * An error was thrown in a callback of the driver itself, a socket's or a timer's. The driver goes on, without what the
    * callback was about. Never throws.
@@ -77,6 +79,8 @@ export interface Link {
    * @defaultValue false
    */
   readonly knowsAllAtOpen?: boolean | undefined;
+  /** What the link is and where it leads, for the log at the start; without secrets. */
+  describe?(): string;
   /** Joins the cluster as `self`. Resolves when frames can be sent. */
   open(self: NodeInfo, events: LinkEvents): Promise<void>;
   /** The peers known now, without this node itself. */

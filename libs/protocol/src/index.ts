@@ -11,7 +11,7 @@ export { CLOSE, closeCodeInfo, type CloseCodeInfo, closeReason, isSendableCloseC
 export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode } from './errors.js';
 export { type DecodedFrame, type FrameFault, JsonFrameDecoder, MAX_JSON_DEPTH } from './json-decoder.js';
 export { isDeeperThan, isTextDeeperThan } from './json-scan.js';
-export { errorText, type ErrorText, logText, MAX_LOG_TEXT, urlForLog } from './log-text.js';
+export { errorText, type ErrorText, logJson, logText, MAX_LOG_TEXT, urlForLog } from './log-text.js';
 export { isName, MAX_NAME_BYTES, nameFault } from './name.js';
 export {
   FRAME_LENGTH_BYTES,

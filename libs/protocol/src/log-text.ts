@@ -24,6 +24,11 @@ export function logText(value: unknown, max: number = MAX_LOG_TEXT): string {
   return shown === text ? clean : `${clean}… (${text.length - max} more)`;
 }
 
+/** A JSON text for a log line: what is {@link UNSAFE} in its strings written as the escapes of JSON, so that it parses to the same. */
+export function logJson(json: string): string {
+  return json.replace(UNSAFE, escape);
+}
+
 /** What a log shows of an error: its name and message on one line, and its stack, as far as it is one. */
 export interface ErrorText {
   readonly line: string;

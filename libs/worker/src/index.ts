@@ -50,6 +50,7 @@ export {
 export { BoundedLog } from './log/bounded-log.js';
 export { SafeLogger, type SafeLoggerOptions } from './log/safe-logger.js';
 export { WorkerMetrics, type WorkerFigures } from './metrics/worker-metrics.js';
+export { AppStart, AppStartModule } from './node/app-start.js';
 export { checkAsyncOptions, checkNoExtras, checkOptions } from './node/module-options.js';
 export { checkLinkOptions, createLink, isLinkUnset, NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
 export { LINK, nodeExports, NodeLifecycle, nodeProviders } from './node/node.providers.js';

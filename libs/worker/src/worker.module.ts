@@ -1,6 +1,7 @@
 import { ConfigurableModuleBuilder, type DynamicModule, Module } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
 import type { NodeRole } from '@nestgate/link';
+import { AppStartModule } from './node/app-start.js';
 import { checkAsyncOptions, checkNoExtras, checkOptions } from './node/module-options.js';
 import { checkNodeOptions, NODE_OPTIONS, type NodeOptions } from './node/node-options.js';
 import { nodeExports, nodeProviders } from './node/node.providers.js';
@@ -32,7 +33,7 @@ function extendWith(what: string, role: NodeRole) {
   return (definition: DynamicModule, { isGlobal }: NodeModuleExtras): DynamicModule => ({
     ...definition,
     global: isGlobal ?? true,
-    imports: [...(definition.imports ?? []), ...(role === 'api' ? [] : [DiscoveryModule])],
+    imports: [...(definition.imports ?? []), AppStartModule, ...(role === 'api' ? [] : [DiscoveryModule])],
     providers: [...(definition.providers ?? []), checked, ...nodeProviders(role)],
     exports: nodeExports(role) as NonNullable<DynamicModule['exports']>,
   });

@@ -71,6 +71,7 @@ export class ClientLifecycle implements AgentHost {
   private readonly gateId: string;
   /** Clients some connect hook of which still runs. */
   private readonly welcomes = new Map<ClientAgent, Welcome>();
+  private runningHooks = 0;
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) readonly options: ResolvedGateOptions,
@@ -129,6 +130,11 @@ export class ClientLifecycle implements AgentHost {
     }
     this.welcome(agent, welcome, handshake, request).catch((error: unknown) => agent.onDefect(error, 'welcome'));
     return agent;
+  }
+
+  /** Whether no hook of the application runs for a client, of those that have left either. */
+  get isSettled(): boolean {
+    return this.runningHooks === 0 && this.welcomes.size === 0;
   }
 
   /** The session of a client, for hooks. */
@@ -251,7 +257,10 @@ export class ClientLifecycle implements AgentHost {
   }
 
   private guarded(hook: () => void | Promise<void>): Promise<void> {
-    return new Promise<void>(resolve => resolve(inAsyncScope(hook))).catch((error: unknown) => this.log.error(error));
+    this.runningHooks++;
+    return new Promise<void>(resolve => resolve(inAsyncScope(hook)))
+      .catch((error: unknown) => this.log.error(error))
+      .finally(() => this.runningHooks--);
   }
 }
 

@@ -1,7 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
-import { Inject, Injectable, type OnApplicationBootstrap } from '@nestjs/common';
-import { type Defects, LinkNode } from '@nestgate/link';
+import { Inject, Injectable } from '@nestjs/common';
+import { type Defects, LinkNode, listenAlone } from '@nestgate/link';
 import { BoundedLog } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import { StartupWindow } from '../routing/startup-window.js';
@@ -11,14 +11,14 @@ import { Admission } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs, type StreamCodec } from './codec.js';
 import { tooLargeReason } from './connection.js';
-import { warnOfPlaintext } from './plaintext-warning.js';
+import { addressText, warnOfPlaintext } from './listen-log.js';
 import { RefusalLog } from './refusal-log.js';
 import { TcpConnection } from './tcp-connection.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 
 /** Accepts TCP and TLS clients, when the options name a port for them. */
 @Injectable()
-export class TcpAcceptor implements OnApplicationBootstrap {
+export class TcpAcceptor {
   private readonly log = new BoundedLog(TcpAcceptor.name);
   private readonly refusals = new RefusalLog(TcpAcceptor.name);
   private readonly defects: Defects;
@@ -47,22 +47,17 @@ export class TcpAcceptor implements OnApplicationBootstrap {
     return (this.server?.address() as AddressInfo | null | undefined)?.port;
   }
 
-  async onApplicationBootstrap(): Promise<void> {
+  /** Listens, when the options name a port. */
+  async open(): Promise<void> {
     const { tcp, tls } = this.options;
-    // See the acceptor of WebSockets: this may be called twice.
-    if (!tcp || this.server) return;
-    warnOfPlaintext(this.log, 'TCP', tcp.host, tls !== undefined);
+    if (!tcp) return;
+    warnOfPlaintext(this.log, 'TCP', tcp.host, tls !== undefined, 'tls');
     const codec = this.codecs.streamCodec(tcp.codec);
     const server = tls ? this.createTlsServer(codec) : this.createPlainServer(codec);
     server.on('error', error => this.log.error(error));
     this.server = server;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(tcp.port, tcp.host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    await listenAlone(server, tcp.port, tcp.host, 'tcp');
+    this.log.log(`TCP clients (${tcp.codec}${tls ? ', TLS' : ''}) at ${addressText(server.address())}`);
   }
 
   /** Refuses new clients from now on. */

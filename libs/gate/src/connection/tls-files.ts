@@ -52,6 +52,14 @@ export function reloadOnHangup(
   return () => process.off('SIGHUP', reload);
 }
 
+/**
+ * Whether Nest closes the app on SIGHUP: `enableShutdownHooks()` without a list takes every signal, and nothing can keep it from
+ * that. Its listener is known by its name.
+ */
+export function endsOnHangup(): boolean {
+  return process.listeners('SIGHUP').some(listener => listener.name === 'cleanup');
+}
+
 /** Node takes a file without any certificate for an empty list, which would refuse every client. */
 function readAuthority(file: string): Buffer {
   const ca = read('tls.caFile', file);

@@ -5,9 +5,9 @@ import type { Duplex } from 'node:stream';
 import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, HttpAdapterHost } from '@nestjs/core';
-import { type Defects, LinkNode } from '@nestgate/link';
+import { type Defects, LinkNode, listenAlone } from '@nestgate/link';
 import { CLOSE, logText } from '@nestgate/protocol';
-import { BoundedLog } from '@nestgate/worker';
+import { AppStart, BoundedLog } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import { StartupWindow } from '../routing/startup-window.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -21,8 +21,8 @@ import { GateWsAdapter, refuseUpgrade } from './gate-ws-adapter.js';
 import { checkOrigin, checkUpgrade, chooseCodec, isEndpoint, pathOf } from './handshake-check.js';
 import { HttpDrain } from './http-drain.js';
 import { type HandshakeOutcome, HandshakePipeline } from './handshake-pipeline.js';
+import { addressText, warnOfPlaintext } from './listen-log.js';
 import { compileOrigins, type Origins } from './origins.js';
-import { warnOfPlaintext } from './plaintext-warning.js';
 import { RefusalLog } from './refusal-log.js';
 import { shadowedGateways } from './shadowed-gateways.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
@@ -34,6 +34,8 @@ const MAX_FRAGMENTS = 64;
 /** How long a client may take to answer a close frame, in milliseconds. */
 const CLOSE_HANDSHAKE_MS = 2_000;
 const DEFAULT_CODEC = 'gate.json';
+/** How the server of the app is encrypted. */
+const HTTPS_REMEDY = 'httpsOptions of NestFactory.create';
 
 /** Accepts WebSocket clients, on the HTTP server of the app or on a port of its own. */
 @Injectable()
@@ -51,6 +53,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private wss: ReturnType<GateWsAdapter['open']> | undefined;
   private readonly connectionHost: WsConnectionHost;
   private draining = false;
+  private hasRoute = false;
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
@@ -62,6 +65,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     private readonly counters: GateCounters,
     private readonly startup: StartupWindow,
     private readonly discovery: DiscoveryService,
+    private readonly start: AppStart,
     node: LinkNode,
   ) {
     this.defects = node.defects;
@@ -72,9 +76,11 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
   /** Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. */
   onModuleInit(): void {
-    if (this.options.ws.port !== undefined) return;
+    if (this.options.ws.port !== undefined || this.hasRoute) return;
     const http = this.adapterHost.httpAdapter;
     if (!http) return;
+    // Nest may call this twice, and Fastify refuses a route that it has.
+    this.hasRoute = true;
     const { path } = this.options.ws;
     const answer = (request: { method?: string; originalUrl?: string; url?: string }, response: unknown): void => {
       const asked = pathOf(request.originalUrl ?? request.url);
@@ -90,10 +96,33 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       http.all(path.endsWith('/') ? path.slice(0, -1) : `${path}/`, answer);
   }
 
-  async onApplicationBootstrap(): Promise<void> {
-    // An app with a microservice that is initialized later is bootstrapped with it, and once more by itself.
-    if (this.server) return;
-    const server = this.findServer();
+  /** Takes its place on the server of the app, when that has one. */
+  onApplicationBootstrap(): void {
+    if (this.server || this.options.ws.port !== undefined) return;
+    const server = this.adapterHost.httpAdapter?.getHttpServer() as HttpServer | undefined;
+    if (!server) return;
+    this.attach(server);
+    // The app listens later, and where is not known before.
+    server.once('listening', this.noteListening);
+    this.warnOfShadows();
+  }
+
+  /** Listens on a port of its own, when the options name one. */
+  async open(): Promise<void> {
+    const { port, host } = this.options.ws;
+    if (port === undefined) {
+      if (!this.server)
+        this.log.warn('No WebSocket clients are accepted: the app has no HTTP server, and ws.port is not set');
+      return;
+    }
+    warnOfPlaintext(this.log, 'WebSocket', host, this.options.tls !== undefined, 'tls');
+    const server = (this.ownServer = this.createOwnServer());
+    this.attach(server);
+    await listenAlone(server, port, host, 'ws.port');
+    this.logEndpoint(server);
+  }
+
+  private attach(server: HttpServer): void {
     this.server = server;
     limitHeaders(server, this.options.overTime);
     this.adapter = new GateWsAdapter(
@@ -121,12 +150,6 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       closeTimeout: CLOSE_HANDSHAKE_MS,
       handleProtocols: (_offered: Set<string>, request: IncomingMessage) => this.chosen.get(request) ?? false,
     } as Parameters<GateWsAdapter['open']>[0]);
-    // The app listens later, and where is not known before.
-    if (!this.ownServer) {
-      server.once('listening', this.warnIfOpen);
-      this.warnOfShadows();
-    }
-    await this.listenOnOwnPort(server);
   }
 
   /** The port of the acceptor's own server; `undefined` on the server of the app. */
@@ -145,17 +168,20 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     this.stopReload?.();
     this.adapter?.release();
     this.server?.off('clientError', this.onClientError);
-    this.server?.off('listening', this.warnIfOpen);
+    this.server?.off('listening', this.noteListening);
     this.wss?.close();
     const server = this.ownServer;
     if (server) await new Promise<void>(resolve => server.close(() => resolve()));
   }
 
-  /** Who has named proxies has thought of how clients come to them. */
-  private readonly warnIfOpen = (): void => {
-    const address = this.server?.address();
+  private readonly noteListening = (): void => {
+    const { server } = this;
+    if (!server) return;
+    this.logEndpoint(server);
+    const address = server.address();
+    // Who has named proxies has thought of how clients come to them.
     if (typeof address !== 'object' || !address || this.options.trustedProxies.length > 0) return;
-    warnOfPlaintext(this.log, 'WebSocket', address.address, this.server instanceof TlsServer);
+    warnOfPlaintext(this.log, 'WebSocket', address.address, server instanceof TlsServer, HTTPS_REMEDY);
   };
 
   private warnOfShadows(): void {
@@ -165,6 +191,12 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
         `@WebSocketGateway ${name} gets no clients: its path ${path} is that of the gate. Change its path, or set ws.path or ws.port`,
       );
     }
+  }
+
+  private logEndpoint(server: HttpServer): void {
+    const address = server.address();
+    const scheme = (server instanceof TlsServer ? 'wss' : 'ws') + (typeof address === 'string' ? '+unix' : '');
+    this.log.log(`WebSocket clients at ${scheme}://${addressText(address)}${this.options.ws.path}`);
   }
 
   /** What Node's parser refuses never becomes a request: it is answered and counted here. */
@@ -209,6 +241,8 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     socket.on('close', leave);
     socket.on('error', ignore);
 
+    // An app that was initialized, and whose server listens by other means than `app.listen()`.
+    if (!this.start.isServing) await this.start.begin();
     const handshake = new HandshakeRequest(request, ip, codec, this.pipeline.prototypes?.request);
     const outcome = await this.authenticate(handshake, socket);
     const refused = 'refused' in outcome ? outcome.refused : this.draining ? DRAINING : undefined;
@@ -237,6 +271,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
   private check(request: IncomingMessage): string | Refusal {
     if (this.draining) return DRAINING;
+    if (!this.start.isInitialized) return STARTING;
     return (
       checkUpgrade(request) ??
       checkOrigin(request, this.origins) ??
@@ -275,13 +310,6 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     refuseUpgrade(socket, refusal);
   }
 
-  private findServer(): HttpServer {
-    if (this.options.ws.port !== undefined) return (this.ownServer = this.createOwnServer());
-    const server = this.adapterHost.httpAdapter?.getHttpServer() as HttpServer | undefined;
-    if (!server) throw new Error('GateModule needs an HTTP app (NestFactory.create), or a port of its own: ws.port');
-    return server;
-  }
-
   private createOwnServer(): HttpServer {
     const { tls } = this.options;
     if (!tls) return createServer(notFound);
@@ -289,19 +317,6 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     server.on('secureConnection', socket => this.secured.add(socket));
     this.stopReload = reloadOnHangup(tls, server, this.log);
     return server;
-  }
-
-  private async listenOnOwnPort(server: HttpServer): Promise<void> {
-    const { port, host } = this.options.ws;
-    if (port === undefined) return;
-    warnOfPlaintext(this.log, 'WebSocket', host, this.options.tls !== undefined);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
   }
 }
 
@@ -319,6 +334,8 @@ const DRAINING: Refusal = {
   message: 'The gate is shutting down',
   hint: 'the gate is shutting down: clients should come to another one',
 };
+
+const STARTING: Refusal = { status: 503, message: 'The gate is starting', hint: 'the gate is starting' };
 
 type CheckingServer = HttpServer & { connectionsCheckingInterval?: number };
 

@@ -28,8 +28,8 @@ describe('StartupWindow', () => {
     const node = nodeOf('g1', 'gate');
     const startup = new StartupWindow(node, { startupWait });
     expect(startup.isOver).toBe(false);
-    startup.onApplicationBootstrap();
     await node.open();
+    startup.begin();
     await jest.advanceTimersByTimeAsync(0);
     return startup;
   }
@@ -45,7 +45,7 @@ describe('StartupWindow', () => {
       ['g2', 0, false],
     ] as const) {
       const startup = new StartupWindow(nodeOf(id, 'gate', [], knowsAll), { startupWait });
-      startup.onApplicationBootstrap();
+      startup.begin();
       expect([startup.isOver, startup.modulesKnownAt]).toEqual([true, 0]);
       await startup.whenOver();
     }

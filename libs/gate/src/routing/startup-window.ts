@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { LinkNode } from '@nestgate/link';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -16,7 +16,7 @@ const QUIET_MS = 250;
  * what they serve and nobody new has come for a while, `startupWait` after the link is open at the latest.
  */
 @Injectable()
-export class StartupWindow implements OnApplicationBootstrap, OnModuleDestroy {
+export class StartupWindow implements OnModuleDestroy {
   /** Whether clients may come. */
   isOver: boolean;
   private openedAt: number | undefined;
@@ -36,15 +36,6 @@ export class StartupWindow implements OnApplicationBootstrap, OnModuleDestroy {
     this.isOver = options.startupWait === 0 || node.knowsAllAtOpen;
   }
 
-  onApplicationBootstrap(): void {
-    if (this.isOver) return;
-    // The code that starts the node gets the error when it cannot join.
-    this.node.open().then(
-      this.node.defects.guard('startup', () => this.begin()),
-      () => undefined,
-    );
-  }
-
   onModuleDestroy(): void {
     this.finish();
   }
@@ -62,7 +53,8 @@ export class StartupWindow implements OnApplicationBootstrap, OnModuleDestroy {
     return this.openedAt === undefined ? 0 : this.openedAt + this.options.startupWait;
   }
 
-  private begin(): void {
+  /** The link is open, and the gate about to listen. */
+  begin(): void {
     if (this.isOver || this.openedAt !== undefined) return;
     this.openedAt = performance.now();
     this.endTimer = setTimeout(() => this.finish(), this.options.startupWait);

@@ -28,6 +28,10 @@ class MemoryLink implements Link {
 
   constructor(private readonly bus: MemoryBus) {}
 
+  describe(): string {
+    return 'memory, nodes of this process only';
+  }
+
   open(self: NodeInfo, events: LinkEvents): Promise<void> {
     if (this.self) return Promise.reject(new GateError('BAD_ARGUMENT', 'The link is open already'));
     if (this.bus.links.has(self.id)) {

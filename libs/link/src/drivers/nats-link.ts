@@ -140,6 +140,10 @@ export class NatsLink implements Link {
     await this.untilMet();
   }
 
+  describe(): string {
+    return `NATS at ${this.url.servers.join(', ')}, namespace ${this.namespace}`;
+  }
+
   /** Waits until no new peer makes itself known: who asks the cluster at once should ask all of it. */
   private async untilMet(): Promise<void> {
     const end = performance.now() + MEET_MS;

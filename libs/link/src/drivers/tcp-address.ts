@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { GateError, urlForLog } from '@nestgate/protocol';
 
 /** A host and port, as written in a URL. */
@@ -50,6 +50,11 @@ export function parseTcpUrl(url: string): TcpUrl {
     peers: peers === '' ? [] : parseList(url, peers),
     tls: parseTls(url, values),
   };
+}
+
+/** An address as URLs have it. */
+export function nameOf({ host, port }: HostPort): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** Whether only this machine can reach an address. */

@@ -1,6 +1,6 @@
-import { connect, isIPv6, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { NodeId, UnreachedGate } from '../link.js';
-import type { HostPort } from './tcp-address.js';
+import { nameOf } from './tcp-address.js';
 import type { DialAddress, TcpResolver } from './tcp-resolver.js';
 
 /** How long a dialer takes for what it does, in milliseconds. */
@@ -303,11 +303,6 @@ export class TcpDialer {
     for (const dial of this.dials.values()) if (dial.socket === socket) return dial;
     return undefined;
   }
-}
-
-/** An address as URLs have it. */
-function nameOf({ host, port }: HostPort): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 const connectPlain: Connect = ({ host, port }, onConnect) => {

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { GateError } from '@nestgate/protocol';
 import { assertKnownOptions, optionKeys } from '../options.js';
 import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
-import { type HostPort, isLoopback, parseTcpUrl, type TcpTlsOptions, type TcpUrl } from './tcp-address.js';
+import { type HostPort, isLoopback, nameOf, parseTcpUrl, type TcpTlsOptions, type TcpUrl } from './tcp-address.js';
 import { TcpChannel, type TcpChannelEvents } from './tcp-channel.js';
 import { type DialTimes, TcpDialer } from './tcp-dialer.js';
 import type { Verdict } from './tcp-greeting.js';
@@ -114,6 +114,13 @@ export class TcpLink implements Link, TcpChannelEvents {
     }
   }
 
+  describe(): string {
+    const { address } = this;
+    const security = this.tls ? 'TLS' : 'plaintext';
+    if (address) return `tcp (${security}), accepts nodes on ${nameOf(address)}`;
+    return `tcp (${security}), connects to gates at ${this.url.addresses.map(nameOf).join(', ')}`;
+  }
+
   peers(): ReadonlyMap<NodeId, NodeInfo> {
     return this.roster?.known ?? new Map();
   }
@@ -176,12 +183,14 @@ export class TcpLink implements Link, TcpChannelEvents {
   }
 
   onFault(channel: TcpChannel, fault: GateError): void {
+    // Whoever says what no node does, before it has proved anything, is something else: an HTTP server, for example.
+    const why = fault.code === 'LINK_CORRUPT' && !channel.proved ? 'Not a nestgate node' : fault.message;
     if (channel.isDialer) {
-      this.dialer?.noteReason(channel.socket, fault.message);
+      this.dialer?.noteReason(channel.socket, why);
       // A port where somebody else listens is no cluster.
       if (fault.code !== 'LINK_CORRUPT') this.noteRefusal(fault.message);
     } else {
-      this.listener?.noteFault(fault);
+      this.listener?.noteFault(fault, channel.socket, why);
     }
     this.part(channel);
   }
@@ -279,7 +288,7 @@ export class TcpLink implements Link, TcpChannelEvents {
         socket.destroy();
       }
     };
-    this.listener = new TcpListener(accept, this.tls);
+    this.listener = new TcpListener(accept, this.tls, (who, why) => this.events?.onRefused?.(who, why));
     await this.listener.listen(address);
   }
 

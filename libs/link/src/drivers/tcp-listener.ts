@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { GateError } from '@nestgate/protocol';
-import { addressOf, type HostPort } from './tcp-address.js';
+import { listenAlone } from '../listen-alone.js';
+import { addressOf, type HostPort, nameOf } from './tcp-address.js';
 import type { TcpTls } from './tcp-tls.js';
 
 /** Connections, at a time, that have not proved yet that they belong to the cluster. */
@@ -43,10 +44,17 @@ export class TcpListener {
   private readonly strangers = new Map<string, Stranger>();
   private readonly server: Server;
 
-  constructor(onConnect: (socket: Socket) => void, tls: TcpTls | undefined) {
+  /** `onRefused` is told the address of each connection that is refused, and why. */
+  constructor(
+    onConnect: (socket: Socket) => void,
+    tls: TcpTls | undefined,
+    private readonly onRefused: (who: string, why: string) => void = () => undefined,
+  ) {
     const accept =
-      tls?.createAcceptor(onConnect, reason => {
-        if (reason !== 'ended') this.counters[reason]++;
+      tls?.createAcceptor(onConnect, (reason, who) => {
+        if (reason === 'ended') return;
+        this.counters[reason]++;
+        this.onRefused(who, reason === 'corrupt' ? 'it does not speak TLS' : 'its certificate is not trusted');
       }) ?? onConnect;
     this.server = createServer(socket => {
       if (this.receive(socket)) accept(socket);
@@ -62,13 +70,7 @@ export class TcpListener {
   /** Rejects with the system's error when the address cannot be listened on. */
   async listen({ host, port }: HostPort): Promise<void> {
     const { server } = this;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, addressOf(host), () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
+    await listenAlone(server, port, addressOf(host), 'the link');
     // A connection that cannot be accepted, for want of descriptors, is the other side's loss only.
     server.on('error', () => undefined);
   }
@@ -81,8 +83,9 @@ export class TcpListener {
   }
 
   /** A connection was refused for this, by whoever it was handed to. */
-  noteFault({ code }: GateError): void {
+  noteFault({ code }: GateError, socket: Socket, why: string): void {
     this.counters[FAULTS[code] ?? 'refused']++;
+    this.onRefused(keyOf(socket), why);
   }
 
   /** Takes no more connections, and resolves when all are closed: its owner ends those of peers. */
@@ -98,11 +101,13 @@ export class TcpListener {
     socket.on('error', () => socket.destroy());
     if (this.strangers.size >= MAX_STRANGERS && !this.makeRoom()) {
       this.counters.crowded++;
+      this.onRefused(key, `${MAX_STRANGERS} other connections have not proved yet that they belong to the cluster`);
       socket.destroy();
       return false;
     }
     const timer = setTimeout(() => {
       this.counters.silent++;
+      this.onRefused(key, 'it has not proved in time that it belongs to the cluster');
       socket.destroy();
     }, GREETING_MS);
     this.strangers.set(key, { socket, since: performance.now(), timer });
@@ -118,13 +123,14 @@ export class TcpListener {
     const [longest] = this.strangers;
     if (!longest || performance.now() - longest[1].since < SLOW_MS) return false;
     this.counters.crowded++;
+    this.onRefused(longest[0], 'it has not proved that it belongs to the cluster while others wait');
     this.strangers.delete(longest[0]);
     longest[1].socket.destroy();
     return true;
   }
 }
 
-/** The other end's address tells connections of one listener apart, encrypted or not. */
-function keyOf(socket: Socket): string {
-  return `${socket.remoteAddress} ${socket.remotePort}`;
+/** The other end, `address:port`, tells connections of one listener apart, encrypted or not. */
+function keyOf({ remoteAddress = 'unknown', remotePort = 0 }: Socket): string {
+  return nameOf({ host: remoteAddress, port: remotePort });
 }

@@ -12,7 +12,7 @@ import {
   TLSSocket,
 } from 'node:tls';
 import { GateError } from '@nestgate/protocol';
-import type { TcpTlsOptions } from './tcp-address.js';
+import { nameOf, type TcpTlsOptions } from './tcp-address.js';
 import type { Connect } from './tcp-dialer.js';
 
 /** How often it is looked whether the files have changed, at most, in milliseconds. */
@@ -62,13 +62,14 @@ export class TcpTls {
    */
   createAcceptor(
     onSecure: (socket: Socket) => void,
-    onRefused: (reason: 'unauthorized' | 'corrupt' | 'ended') => void,
+    onRefused: (reason: 'unauthorized' | 'corrupt' | 'ended', who: string) => void,
   ): (socket: Socket) => void {
     const server = createServer({ ...this.files, requestCert: true, rejectUnauthorized: true }, onSecure);
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      const who = nameOf({ host: socket.remoteAddress ?? 'unknown', port: socket.remotePort ?? 0 });
       socket.destroy();
-      if (distrustOf(socket) !== undefined || error.code === NO_CERTIFICATE) onRefused('unauthorized');
-      else onRefused(error.code?.startsWith('ERR_SSL') ? 'corrupt' : 'ended');
+      if (distrustOf(socket) !== undefined || error.code === NO_CERTIFICATE) onRefused('unauthorized', who);
+      else onRefused(error.code?.startsWith('ERR_SSL') ? 'corrupt' : 'ended', who);
     });
     this.server = server;
     return socket => {

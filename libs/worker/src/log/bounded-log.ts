@@ -1,9 +1,11 @@
 import { Logger } from '@nestjs/common';
-import { errorText, type ErrorText, logText, MAX_LOG_TEXT } from '@nestgate/protocol';
+import { errorText, type ErrorText, logText } from '@nestgate/protocol';
 import { LineLimit } from './line-limit.js';
 
 /** Lines of one level in a second, unless told otherwise. */
 const LINES_PER_SECOND = 10;
+/** Characters of a line that nestgate writes; what others have said in it is shorter. */
+const MAX_LINE = 600;
 
 /**
  * A logger for lines that somebody else can cause: a client, a peer, a server that is down. What it writes is on one line,
@@ -35,12 +37,16 @@ export class BoundedLog {
   }
 
   /** `max`: how many characters of the text are shown. */
-  warn(text: string, max: number = MAX_LOG_TEXT): void {
+  warn(text: string, max: number = MAX_LINE): void {
     if (this.limit.admits('warn')) quietly(() => this.logger.warn(logText(text, max)));
   }
 
   log(text: string): void {
-    if (this.limit.admits('log')) quietly(() => this.logger.log(logText(text)));
+    if (this.limit.admits('log')) quietly(() => this.logger.log(logText(text, MAX_LINE)));
+  }
+
+  debug(text: string): void {
+    if (this.limit.admits('debug')) quietly(() => this.logger.debug(logText(text)));
   }
 }
 

@@ -77,4 +77,39 @@ describe('SafeLogger', () => {
     log.error('e');
     expect(lines()).toHaveLength(1);
   });
+
+  describe('as JSON', () => {
+    const record = (): Record<string, unknown> => JSON.parse(lines().at(-1) as string) as Record<string, unknown>;
+
+    it('writes each text so that it reads as it was, on one line', () => {
+      const log = logger({ json: true });
+      for (const level of ['log', 'warn', 'error', 'debug', 'fatal'] as const) {
+        log[level](HOSTILE, 'Part');
+        expect(record()).toMatchObject({ level, message: HOSTILE, context: 'Part' });
+      }
+      expect(lines()).toHaveLength(5);
+      expect(output).not.toMatch(/\x1b|\r|\u2028|\u202e/);
+    });
+
+    it('keeps the error that Nest has, without its other properties', () => {
+      const error = Object.assign(new TypeError(HOSTILE), { command: { args: ['hunter2'] }, password: 'hunter2' });
+      Logger.overrideLogger(logger({ json: true }));
+      new Logger('Part').error(error);
+      Logger.overrideLogger(false);
+      expect(record()).toMatchObject({ level: 'error', message: HOSTILE, context: 'Part' });
+      expect(record()['error']).toEqual({ name: 'TypeError', message: HOSTILE, stack: error.stack });
+      expect(lines()).toHaveLength(1);
+      expect(output).not.toContain('hunter2');
+    });
+
+    it('keeps a stack that comes as text, and cuts what is long', () => {
+      const log = logger({ json: true });
+      const stack = 'Error: x\n    at y (z:1:2)';
+      log.error('x', stack, 'Part');
+      expect(record()).toMatchObject({ message: 'x', stack, context: 'Part' });
+      log.error(new Error('x'.repeat(100_000)), 'Part');
+      expect(lines().at(-1)?.length).toBeLessThan(20_000);
+      expect(String(record()['message'])).toMatch(/^x{4000}… \(96000 more\)$/);
+    });
+  });
 });

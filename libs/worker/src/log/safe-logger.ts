@@ -1,5 +1,5 @@
 import { ConsoleLogger, type ConsoleLoggerOptions, type LogLevel } from '@nestjs/common';
-import { errorText, logText } from '@nestgate/protocol';
+import { errorText, logJson, logText } from '@nestgate/protocol';
 import { LineLimit } from './line-limit.js';
 
 /** Lines of errors and warnings of one context in a second, unless told otherwise. */
@@ -15,7 +15,8 @@ export interface SafeLoggerOptions extends ConsoleLoggerOptions {
 /**
  * A console logger for the whole app, Nest's own lines included: Nest logs each error that no filter takes, so that a client
  * whose messages make a handler throw can write a log line with each of them. Text is escaped (`\u001b` for an ESC), errors are shown by name,
- * message and stack only, and errors and warnings are limited in number.
+ * message and stack only, and errors and warnings are limited in number. With `json: true` each line is a JSON object as Nest writes
+ * it, with an error as `error: { name, message, stack }`; what is read from it is the text itself.
  *
  * ```ts
  * NestFactory.create(AppModule, { logger: new SafeLogger() })
@@ -23,9 +24,11 @@ export interface SafeLoggerOptions extends ConsoleLoggerOptions {
  */
 export class SafeLogger extends ConsoleLogger {
   private readonly limit: LineLimit;
+  private readonly isJson: boolean;
 
   constructor({ linesPerSecond = LINES_PER_SECOND, ...options }: SafeLoggerOptions = {}) {
     super(options);
+    this.isJson = options.json === true;
     this.limit = new LineLimit(linesPerSecond, (kind, unlogged) => {
       const [context = ''] = kind.split('\n');
       super.warn(`${unlogged} more lines were not logged`, context);
@@ -34,10 +37,12 @@ export class SafeLogger extends ConsoleLogger {
 
   override error(message: unknown, ...rest: unknown[]): void {
     if (!this.admits('error', rest)) return;
+    // `Logger` gives `undefined` where it has no stack.
+    const given = rest[0] === undefined ? rest.slice(1) : rest;
+    if (this.isJson) return super.error(message, ...given);
     if (!(message instanceof Error)) return super.error(message, ...rest.map(safeStack));
     const { line, stack } = errorText(message);
-    // `Logger` gives `undefined` where it has no stack.
-    const others = (rest[0] === undefined ? rest.slice(1) : rest).map(safeStack);
+    const others = given.map(safeStack);
     super.error(line, ...(stack === undefined ? [] : [stack]), ...others);
   }
 
@@ -46,10 +51,22 @@ export class SafeLogger extends ConsoleLogger {
   }
 
   override fatal(message: unknown, ...rest: unknown[]): void {
-    super.fatal(message, ...rest.map(safeStack));
+    super.fatal(message, ...(this.isJson ? rest : rest.map(safeStack)));
   }
 
-  /** What stands on the line; JSON has escapes of its own. */
+  /** Other properties of an error may hold anything, such as the arguments of a command with a password among them. */
+  protected override serializeError(error: Error): Record<string, unknown> {
+    const { name, message, stack } = error;
+    return { name, message, stack };
+  }
+
+  /** JSON has escapes of its own: what is unsafe in a line is written with them, and read as it was. */
+  protected override stringifyJsonLogObject(logObject: Record<string, unknown>): string {
+    const bounded = Object.entries(logObject).map(([key, value]) => [key, cutText(value)]);
+    return logJson(super.stringifyJsonLogObject(Object.fromEntries(bounded) as Record<string, unknown>));
+  }
+
+  /** What stands on the line. */
   protected override stringifyMessage(message: unknown, level: LogLevel): string {
     const text: unknown = message instanceof Error ? errorText(message).line : message;
     if (typeof text === 'string') return super.stringifyMessage(logText(text, MAX_LINE), level);
@@ -60,6 +77,17 @@ export class SafeLogger extends ConsoleLogger {
     const context = rest.at(-1);
     return !this.isLevelEnabled(level) || this.limit.admits(`${typeof context === 'string' ? context : ''}\n${level}`);
   }
+}
+
+/** A value of a JSON line, its texts and those of an error in it cut. */
+function cutText(value: unknown): unknown {
+  if (typeof value === 'string') {
+    return value.length > MAX_LINE ? `${value.slice(0, MAX_LINE)}… (${value.length - MAX_LINE} more)` : value;
+  }
+  if (typeof value !== 'object' || value === null || !('stack' in value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, text]) => [key, typeof text === 'string' ? cutText(text) : text]),
+  );
 }
 
 /** A stack that comes as text has its line ends; each of its lines is made safe by itself. */

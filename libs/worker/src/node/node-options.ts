@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { assertKnownOptions, kindOf, type Link, MemoryBus, optionKeys, TcpLink } from '@nestgate/link';
 import { GateError, urlForLog } from '@nestgate/protocol';
+import { BoundedLog } from '../log/bounded-log.js';
 
 /** The {@link NodeOptions} of an app, checked. */
 export const NODE_OPTIONS = Symbol('nestgate:node-options');
@@ -28,6 +29,14 @@ export interface NodeOptions {
    */
   readonly gateWait?: number | undefined;
   /**
+   * Whether an app that does not serve joins the link: one made with `createApplicationContext`, or one that is initialized and never
+   * told to listen, such as a script, a REPL or a test of its HTTP routes. With `true` it joins when it is initialized,
+   * and announces no topics; a gate joins as one without clients. With `false`, calls of `GatewayApi` reject with
+   * `LINK_UNAVAILABLE` there; those of a gate reach its own process only.
+   * @defaultValue true for `GatewayApiModule`, false for `GateModule`; `WorkerModule` joins with the first call of `GatewayApi`
+   */
+  readonly joinWithoutServer?: boolean | undefined;
+  /**
    * Whether the `…Current…` methods of `GatewayApi` work in handlers. It costs some of the speed of every handler.
    * With `false` they reject with `NO_CURRENT_CLIENT`, and the message names this option.
    * @defaultValue true
@@ -40,6 +49,7 @@ const NODE_OPTION_KEYS = optionKeys<NodeOptions>({
   secret: true,
   nodeId: true,
   gateWait: true,
+  joinWithoutServer: true,
   currentClient: true,
 });
 
@@ -96,7 +106,8 @@ export async function createLink({ link = 'memory:', secret }: NodeOptions): Pro
   if (scheme === 'tcp') return new TcpLink({ url: link, secret });
   if (scheme === 'nats' || scheme === 'tls') {
     const { NatsLink } = await import('@nestgate/link/nats');
-    return new NatsLink({ url: link });
+    const log = new BoundedLog('NatsLink');
+    return new NatsLink({ url: link, onWarning: message => log.warn(message) });
   }
   throw new GateError(
     'BAD_ARGUMENT',

@@ -1,4 +1,10 @@
-import { Injectable, type OnApplicationBootstrap, type OnApplicationShutdown, type Provider } from '@nestjs/common';
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type Provider,
+} from '@nestjs/common';
 import { assertNodeId, type Link, LinkNode, NodeMetrics, type NodeRole } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { BoundedLog } from '../log/bounded-log.js';
@@ -7,51 +13,55 @@ import { WorkerMetrics } from '../metrics/worker-metrics.js';
 import { GateTransport } from '../topics/gate-transport.js';
 import { TopicExplorer } from '../topics/topic-explorer.js';
 import { CurrentClient } from '../topics/current-client.js';
+import { AppStart } from './app-start.js';
+import { NodeLog } from './node-log.js';
 import { createLink, generateNodeId, isLinkUnset, NODE_OPTIONS, type NodeOptions, unsetLink } from './node-options.js';
 import { OneNode } from './one-node.js';
 
 /** The longest `gateWait`, in milliseconds. */
 const MAX_GATE_WAIT_MS = 600_000;
-/** How long after the start a gate that was not reached is logged, in milliseconds. */
-const WARN_AFTER_MS = 5_000;
 
 /** The `Link` an app uses. Override this provider to bring a driver of your own. */
 export const LINK = Symbol('nestgate:link');
 
-/** Joins the link when the app starts, and leaves it last when the app ends. */
+/** Joins the link when the app starts to serve, or before (`joinWithoutServer`), and leaves it last when the app ends. */
 @Injectable()
 export class NodeLifecycle implements OnApplicationBootstrap, OnApplicationShutdown {
-  private readonly log = new BoundedLog(NodeLifecycle.name);
-  private timer: NodeJS.Timeout | undefined;
+  private readonly log: NodeLog;
 
   constructor(
     private readonly node: LinkNode,
     private readonly metrics: NodeMetrics,
-  ) {}
-
-  async onApplicationBootstrap(): Promise<void> {
+    @Inject(LINK) link: Link,
+    @Inject(NODE_OPTIONS) private readonly options: NodeOptions,
+    start: AppStart,
+  ) {
+    this.log = new NodeLog(node, link);
     // Before the link is open: that may take until there is a server.
-    this.timer ??= setTimeout(
-      this.node.defects.guard('node.warn', () => this.warnOfMissing()),
-      WARN_AFTER_MS,
-    ).unref();
-    await this.node.open();
+    void start.add('prepare', () => this.log.start());
+    void start.add('link', () => this.join());
+  }
+
+  /**
+   * A service that only calls has nothing that could come too early: it joins before the hooks of other modules run, which may use
+   * `GatewayApi`. A worker without a server joins with its first call.
+   */
+  async onApplicationBootstrap(): Promise<void> {
+    const { role } = this.node.info;
+    const joins = this.options.joinWithoutServer ?? role === 'api';
+    if (joins) await this.join();
   }
 
   async onApplicationShutdown(): Promise<void> {
-    clearTimeout(this.timer);
+    this.log.stop();
     await this.node.close();
     this.metrics.stop();
   }
 
-  /** A wrong address, a port of something else or a name of nobody: the process runs, and does nothing. */
-  private warnOfMissing(): void {
-    const { isUp, unreachedGates } = this.node;
-    if (isUp && unreachedGates.length === 0) return;
-    const gates = unreachedGates.map(({ name, reason }) => `${name} (${reason ?? 'no answer yet'})`).join(', ');
-    this.log.warn(
-      `${isUp ? 'Not all gates are' : 'No gate is'} in reach ${WARN_AFTER_MS / 1000} s after the start${gates && `: ${gates}`}`,
-    );
+  private async join(): Promise<void> {
+    this.log.start();
+    await this.node.open();
+    this.log.noteJoined();
   }
 }
 
@@ -88,7 +98,13 @@ export function nodeExports(role: NodeRole): Provider[] {
 export function createNode(role: NodeRole, link: Link, options: NodeOptions): LinkNode {
   const id = options.nodeId ?? generateNodeId(role);
   assertNodeId(id);
-  const { gateWait } = options;
+  const { gateWait, joinWithoutServer } = options;
+  if (joinWithoutServer !== undefined && typeof joinWithoutServer !== 'boolean') {
+    throw new GateError(
+      'BAD_ARGUMENT',
+      `joinWithoutServer: ${typeof joinWithoutServer} is not allowed; allowed: true, false`,
+    );
+  }
   if (gateWait !== undefined && !(Number.isInteger(gateWait) && gateWait >= 0 && gateWait <= MAX_GATE_WAIT_MS)) {
     throw new GateError('BAD_ARGUMENT', `gateWait: ${gateWait} is not allowed; allowed: 0 to ${MAX_GATE_WAIT_MS}`);
   }
@@ -96,7 +112,9 @@ export function createNode(role: NodeRole, link: Link, options: NodeOptions): Li
   return new LinkNode({
     link,
     gateWait,
+    joinsOnCall: joinWithoutServer !== false,
     self: { id, role, epoch: Date.now().toString(36), modules: [], draining: false },
     onDefect: (error, where) => log.error(error, where),
+    onRefused: (who, why) => log.warn(`A connection of ${who} was refused: ${why}`),
   });
 }

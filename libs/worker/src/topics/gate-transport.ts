@@ -1,4 +1,4 @@
-import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { type ApplicationConfig, ModuleRef } from '@nestjs/core';
 import { type CustomTransportStrategy, type MessageHandler, type MsPattern, Server } from '@nestjs/microservices';
 import {
@@ -10,6 +10,7 @@ import {
   topicContract,
 } from '@nestgate/link';
 import { moduleOf } from '@nestgate/protocol';
+import { AppStart } from '../node/app-start.js';
 import { PresenceWatcher } from '../presence/presence-watcher.js';
 import { BoundedLog } from '../log/bounded-log.js';
 import { CurrentClient } from './current-client.js';
@@ -32,6 +33,13 @@ const MAX_NAMES = 20;
 const MAX_WARNING = 4_096;
 const HOOKS = 'getGlobalPreRequestHooks';
 const nothing = (): void => undefined;
+/** How long after the start of the app the transport may be started, and how long its hooks may take, before a warning; in milliseconds. */
+const FORGOTTEN_MS = 1_000;
+const UNINITIALIZED_MS = 5_000;
+/** All topics may be named at the start, at the level debug. */
+const LINES_PER_SECOND = 1_000;
+/** Names of handlers that the warning shows. */
+const SHOWN_NAMES = 3;
 
 const NO_LOAD: TopicLoad = Object.freeze({ running: 0, waiting: 0, clients: 0 });
 
@@ -53,21 +61,19 @@ export type GateTransportEvents = {
  * ```
  */
 @Injectable()
-export class GateTransport
-  extends Server<GateTransportEvents, GateTransportStatus>
-  implements CustomTransportStrategy, OnApplicationBootstrap
-{
+export class GateTransport extends Server<GateTransportEvents, GateTransportStatus> implements CustomTransportStrategy {
   /** Errors of `@OnConnect` methods are the gate's to know. */
   override readonly propagatesEventHandlerErrors = true;
   private readonly listeners: { [K in keyof GateTransportEvents]: GateTransportEvents[K][] } = {
     listening: [],
     close: [],
   };
+  private readonly log = new BoundedLog(GateTransport.name, LINES_PER_SECOND);
+  private timer: NodeJS.Timeout | undefined;
   private readonly gates: Caller<SessionContract>;
   private readonly config: ApplicationConfig | undefined;
   /** The topics whose pipeline Nest has made with the configuration of this app. */
   private readonly ownPipelines = new Set<string>();
-  private readonly log = new BoundedLog(GateTransport.name);
   private pipelineMade = false;
   private runner: TopicRunner | undefined;
   private presence: PresenceWatcher | undefined;
@@ -77,20 +83,28 @@ export class GateTransport
     private readonly node: LinkNode,
     private readonly explorer: TopicExplorer,
     private readonly currentClient: CurrentClient,
+    private readonly start: AppStart,
     moduleRef: ModuleRef,
   ) {
     super();
     this.gates = createCaller(node, sessionContract);
     this.config = moduleRef['container'].applicationConfig;
     this.watchPipelines(this.config);
+    start.addUnserved(() => {
+      const { length } = this.explorer.explore();
+      return length === 0 ? undefined : `topics are not handled (${length})`;
+    });
+    void start.add('report', () => this.watchForgotten());
   }
 
   /**
-   * Starts taking frames: joins the link and announces the modules of the handlers.
+   * Starts taking frames: joins the link and announces the modules of the handlers. In a hybrid app that happens when all its
+   * `onModuleInit` and `onApplicationBootstrap` hooks have run, in `app.listen()` or `app.init()`.
    * @throws {Error} when two methods handle one topic.
    */
   async listen(callback: (error?: unknown) => void): Promise<void> {
     this.endWatch();
+    const { start } = this;
     try {
       this.explorer.explore();
       this.warnOfThrottler();
@@ -101,29 +115,41 @@ export class GateTransport
         this.currentClient.prepare(),
       );
       this.runner = runner;
-      this.node.dispatcher.serve(topicContract, {
-        message: (message, call) => runner.accept(message, call),
-        update: ({ serial, session }, call) => runner.learn(call.peer, serial, session),
-        forget: ({ serial }, call) => runner.forget(call.peer, serial),
-      });
-      this.stopListening = this.node.onPeer(change => {
-        if ('id' in change) runner.forgetPeer(change.id);
-      });
-      // Where the link is joined here, a worker comes with its modules; an app whose hooks have joined it tells of them now.
-      this.node.announce({ modules: [...new Set([...this.messageHandlers.keys()].map(moduleOf))] });
-      if (PresenceWatcher.isNeeded(this.messageHandlers)) {
-        this.presence = new PresenceWatcher(this.node, this.messageHandlers);
-      }
-      await this.node.open();
-      runner.trust.start();
-      this.presence?.start();
+      if (!start.isInitialized) this.watchUninitialized();
+      await start.add('topics', () => this.takeFrames(runner));
+      await start.begin();
     } catch (error) {
       callback(error);
       return;
     }
+    callback();
+  }
+
+  private async takeFrames(runner: TopicRunner): Promise<void> {
+    clearTimeout(this.timer);
+    if (this.runner !== runner) return;
+    this.node.dispatcher.serve(topicContract, {
+      message: (message, call) => runner.accept(message, call),
+      update: ({ serial, session }, call) => runner.learn(call.peer, serial, session),
+      forget: ({ serial }, call) => runner.forget(call.peer, serial),
+    });
+    this.stopListening = this.node.onPeer(change => {
+      if ('id' in change) runner.forgetPeer(change.id);
+    });
+    const topics = [...this.messageHandlers.keys()];
+    const modules = [...new Set(topics.map(moduleOf))];
+    // Where the link is joined here, a worker comes with its modules; an app whose hooks have joined it tells of them now.
+    this.node.announce({ modules });
+    if (PresenceWatcher.isNeeded(this.messageHandlers)) {
+      this.presence = new PresenceWatcher(this.node, this.messageHandlers);
+    }
+    await this.node.open();
+    runner.trust.start();
+    this.presence?.start();
+    this.log.log(`Handles ${countOf(topics.length, 'topic')} of ${countOf(modules.length, 'module')}`);
+    for (const topic of topics) this.log.debug(topic);
     this._status$.next('listening');
     for (const listener of this.listeners.listening) listener();
-    callback();
   }
 
   /**
@@ -132,6 +158,7 @@ export class GateTransport
    */
   async close(): Promise<void> {
     const { runner } = this;
+    clearTimeout(this.timer);
     if (!runner) return;
     this.runner = undefined;
     this.node.announce({ modules: [], draining: true });
@@ -159,19 +186,32 @@ export class GateTransport
     return this.node as T;
   }
 
-  /**
-   * Handlers that nobody will ever call are a mistake that is hard to see later.
-   * @throws {Error} when the app has topic handlers and this strategy was never connected.
-   */
-  onApplicationBootstrap(): void {
-    const topics = this.explorer.explore();
-    if (topics.length === 0 || this.messageHandlers.size > 0) return;
-    throw new Error(
-      `${topics.map(topic => topic.name).join(', ')} handle topics, but the GateTransport is not connected. ` +
-        'Add these two lines before app.listen():\n' +
-        '  app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });\n' +
-        '  await app.startAllMicroservices();',
-    );
+  /** Handlers that nobody will ever call are a mistake that is hard to see later. */
+  private watchForgotten(): void {
+    const { start } = this;
+    clearTimeout(this.timer);
+    const look = (): void => {
+      const topics = this.runner || start.isClosed ? [] : this.explorer.explore();
+      if (topics.length === 0) return;
+      const names = topics.slice(0, SHOWN_NAMES).map(topic => topic.name);
+      const rest = topics.length > names.length ? `, and ${topics.length - names.length} more` : '';
+      this.log.warn(
+        `Topics are not handled (${names.join(', ')}${rest}): the GateTransport was not started. ` +
+          'Before app.listen(): app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true }); ' +
+          'await app.startAllMicroservices();',
+      );
+    };
+    // It may be started after `app.listen()`.
+    this.timer = setTimeout(this.node.defects.guard('transport.warn', look), FORGOTTEN_MS).unref();
+  }
+
+  /** Nothing runs the hooks of a hybrid app but `app.listen()` and `app.init()`. */
+  private watchUninitialized(): void {
+    const look = (): void =>
+      this.log.warn(
+        'The app is not initialized yet: topics are announced when app.listen() or app.init() has run all hooks',
+      );
+    this.timer = setTimeout(this.node.defects.guard('transport.warn', look), UNINITIALIZED_MS).unref();
   }
 
   private warnOfThrottler(): void {
@@ -252,6 +292,10 @@ export class GateTransport
       MAX_WARNING,
     );
   }
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
 /** Waits for something, but not for ever. */

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { DynamicModule } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { MemoryBus } from '@nestgate/link';
+import { LinkNode, MemoryBus } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { GatewayApi } from './gateway/gateway-api.js';
 import { LINK } from './node/node.providers.js';
@@ -66,7 +66,9 @@ describe.each(MODULES)('%s', (name, Module) => {
     ];
     for (const imported of unset) {
       await start(imported);
-      await expect(module?.init()).rejects.toMatchObject({
+      // A worker without a server joins the link with its first call.
+      const joined = module?.init().then(() => module?.get(LinkNode).open());
+      await expect(joined).rejects.toMatchObject({
         code: 'BAD_ARGUMENT',
         message: expect.stringMatching(new RegExp(`^${name}: option link is undefined.*environment variable.*no gate`)),
       });

@@ -56,7 +56,7 @@ const NOT_OVER_A_RELAY = [
   'slow-policies',
 ];
 /** Specs of the packages from outside that `npm test` does without: `NESTGATE_OUTSIDE=long` runs them too. */
-const ONLY_LONG_OUTSIDE = ['tools'];
+const ONLY_LONG_OUTSIDE = ['tools', 'getting-started'];
 const isDelayed = process.env.NESTGATE_TEST_NETWORK === 'delayed';
 /** @param {readonly string[]} names */
 const ignoring = names => ['/node_modules/', ...names.map(name => `/${name}\\.`)];

@@ -142,7 +142,13 @@ export class OutsideProject {
     return child;
   }
 
-  async remove(): Promise<void> {
+  /** Runs a line of a shell in one of its folders. Rejects with what it printed when it fails. */
+  shell(line: string, folder = '.', env: NodeJS.ProcessEnv = {}): Promise<Ran> {
+    return this.run('sh', ['-c', line], { cwd: join(this.root, folder), env });
+  }
+
+  /** Ends what runs, and waits until it has ended. */
+  async endAll(): Promise<void> {
     await Promise.all(
       [...this.children].map(child => {
         const closed = new Promise(done => child.once('close', done));
@@ -150,6 +156,10 @@ export class OutsideProject {
         return closed;
       }),
     );
+  }
+
+  async remove(): Promise<void> {
+    await this.endAll();
     rmSync(this.root, { recursive: true, force: true });
   }
 

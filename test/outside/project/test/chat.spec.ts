@@ -2,7 +2,6 @@ import 'reflect-metadata';
 import type { INestApplication } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { createTestCluster, type TestCluster } from '@nestgate/testing';
-import { GateTransport } from '@nestgate/worker';
 import request from 'supertest';
 import { WholeApp } from '../src/apps.js';
 import { ChatTopics, Roll } from '../src/chat.js';
@@ -35,8 +34,6 @@ describe('the app in a supertest suite', () => {
   beforeAll(async () => {
     const module = await Test.createTestingModule({ imports: [WholeApp] }).compile();
     app = module.createNestApplication();
-    app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });
-    await app.startAllMicroservices();
     await app.init();
   });
 

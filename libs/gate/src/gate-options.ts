@@ -59,7 +59,7 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
   readonly login?: LoginRule | undefined;
   /**
    * Addresses or CIDR ranges of proxies whose `X-Forwarded-For` is believed, or the words `loopback`, `linklocal`, `uniquelocal`
-   * and `unix` (whoever connects through a Unix socket). Connections through them count for the address that they name.
+   * and `unix` (all connections through a Unix socket). Connections through them count for the address that they name.
    * @defaultValue []
    */
   readonly trustedProxies?: readonly string[] | undefined;

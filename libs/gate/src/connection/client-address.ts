@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<string, readonly string[]>> = {
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-/** Whoever is at the other end of a Unix socket. */
+/** Stands for the other end of any Unix socket. */
 const UNIX = 'unix';
 
 /** Proxies whose `X-Forwarded-For` is believed. */

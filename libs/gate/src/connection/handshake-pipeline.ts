@@ -59,7 +59,7 @@ export class HandshakePipeline {
     return { refused: refusalBy(written) };
   }
 
-  /** What waits for the end of the response, such as a log of requests, is told of it. 101 is an upgrade that was granted. */
+  /** Emits the end of the response, which a log of requests waits for. 101 is an upgrade that was granted. */
   finish(request: HandshakeRequest, status: number): void {
     try {
       if (request.res) finishResponse(request.res, status);
@@ -117,7 +117,7 @@ export class HandshakePipeline {
 }
 
 /**
- * A result that has the `status` of an HTTP error and no `userId` refuses the client: whoever returns it means that, although an
+ * A result that has the `status` of an HTTP error and no `userId` refuses the client: that is what it is returned for, although an
  * exception is the way to say it. Any other `status` is a field of what was returned, a user's for example, and means nothing.
  */
 function refusalIn(

@@ -37,7 +37,7 @@ export function compileOrigins(entries: '*' | readonly string[]): Origins {
     }
     const isWild = host.startsWith(WILDCARD);
     const known = normalHost(isWild ? host.slice(WILDCARD.length) : host);
-    // `Origin: null` is what sandboxed pages and files send, whoever made them.
+    // Any sandboxed page or file sends `Origin: null`.
     if (known === undefined || (scheme === undefined && known === 'null')) refuseEntry(entry);
     if (isWild) suffixes.add(`.${known}`);
     else hosts.add(known);

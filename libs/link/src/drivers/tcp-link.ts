@@ -183,7 +183,7 @@ export class TcpLink implements Link, TcpChannelEvents {
   }
 
   onFault(channel: TcpChannel, fault: GateError): void {
-    // Whoever says what no node does, before it has proved anything, is something else: an HTTP server, for example.
+    // What speaks otherwise before it has proved anything is no node: an HTTP server, for example.
     const why = fault.code === 'LINK_CORRUPT' && !channel.proved ? 'Not a nestgate node' : fault.message;
     if (channel.isDialer) {
       this.dialer?.noteReason(channel.socket, why);

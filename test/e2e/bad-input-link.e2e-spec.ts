@@ -113,7 +113,7 @@ describe('a worker that asks for what no worker asks for', () => {
     ...rowsOf('the key', 'set', 'key', { value: 1 }),
     ['settings that are too large', 'push', { settings: TOO_LARGE }, 'LIMIT_EXCEEDED'],
     ['settings in place of others, too large', 'replace', { settings: TOO_LARGE }, 'LIMIT_EXCEEDED'],
-    ['settings that are null', 'replace', { settings: null }, 'INTERNAL'],
+    ['settings that are null', 'replace', { settings: null }, 'BAD_ARGUMENT'],
   ])('and has %s is refused with a code', (_what, operation, args, code) =>
     beside(async clientId => {
       expect(await codeOf(operation, { clientId, ...args })).toBe(code);

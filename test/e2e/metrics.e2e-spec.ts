@@ -7,6 +7,9 @@ import { Registry } from 'prom-client';
 import { MetricsPage, problemsOf, scrape } from './metrics-support.js';
 import { AppProcess } from './support/app-process.js';
 
+/** How long it takes at most until nobody holds more for a client that does not read: the system holds megabytes, a relay some more. */
+const FULL_MS = 30_000;
+
 describe('/metrics of a gate', () => {
   let cluster: TestCluster;
 
@@ -80,11 +83,15 @@ describe('/metrics of a gate', () => {
     const [deaf, other] = [await cluster.connect(), await cluster.connect()];
     await deaf.request('fan/join', { group: 'deaf' });
     deaf.socket.pause();
-    await waitUntil('packs to be dropped', async () => {
-      const push = () => other.request('fan/out', { group: 'deaf', data: 'x'.repeat(60_000) });
-      await Promise.all(Array.from({ length: 20 }, push));
-      return (await read()).count('nestgate_packs_dropped_total', 'reason="drop-newest"') > 0;
-    });
+    await waitUntil(
+      'packs to be dropped',
+      async () => {
+        const push = () => other.request('fan/out', { group: 'deaf', data: 'x'.repeat(60_000) });
+        await Promise.all(Array.from({ length: 20 }, push));
+        return (await read()).count('nestgate_packs_dropped_total', 'reason="drop-newest"') > 0;
+      },
+      FULL_MS,
+    );
     const page = await read();
     expect(page.value('nestgate_outbox_packs')).toBeGreaterThan(5);
     expect(page.value('nestgate_outbox_bytes')).toBeGreaterThan(60_000);

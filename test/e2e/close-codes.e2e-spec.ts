@@ -30,7 +30,8 @@ describe.each(NETWORKS)('a close code that cannot be sent, over %s', network => 
   it('is refused, and the client stays as it was', async () => {
     bench = await BinaryBench.start({ providers: [{ provide: AgentLearner, useClass: ClosingLearner }] });
     const client = await bench.connect(network);
-    const agent = ClosingLearner.agents[0] as ClientAgent;
+    // Over TCP the client is connected before the gate knows of it.
+    const agent = await waitUntil('the agent', () => ClosingLearner.agents[0]);
     for (const code of [1004, 1005, 1006, 1015, 999, 5000, NaN]) {
       // With something queued, the code would be sent out of a callback of the socket.
       agent.sendPack('a/b', 'queued');

@@ -32,7 +32,7 @@ export interface LinkNodeOptions {
    * thrown in a callback of a socket, a timer or the link.
    */
   readonly onDefect?: ReportDefect | undefined;
-  /** Told of connections that the link refuses, and why. */
+  /** Called with each connection that the link refuses, and the reason. */
   readonly onRefused?: ((who: string, why: string) => void) | undefined;
   /** Whether {@link LinkNode.untilGates} joins the link. @defaultValue true */
   readonly joinsOnCall?: boolean | undefined;

@@ -32,7 +32,7 @@ export const MASKED: ErrorBody = Object.freeze(new GateError('INTERNAL').toBody(
 const MAX_CODE = 64;
 const FORBIDDEN_RESOURCE = 'Forbidden resource';
 
-/** The parts of an error's body that clients are told of. */
+/** The parts of an error's body that are sent to clients. */
 interface ErrorFields {
   readonly code?: unknown;
   readonly errorCode?: unknown;
@@ -44,7 +44,7 @@ interface ErrorFields {
 }
 
 /**
- * What a client is told of an HTTP exception: the code of its body (`code` or `errorCode`), else the name of its status; its
+ * The error that a client gets for an HTTP exception: the code of its body (`code` or `errorCode`), else the name of its status; its
  * message; as details what its body has under `details` or `errors`, else a list of messages. Server errors are masked.
  */
 export function httpErrorBody(exception: HttpException): ErrorBody {
@@ -60,14 +60,14 @@ export function httpErrorBody(exception: HttpException): ErrorBody {
   return details === undefined ? { code, message } : { code, message, details };
 }
 
-/** What a client is told of an error of nestgate. Details stay inside: they may name nodes. */
+/** The error that a client gets for an error of nestgate. Details stay inside: they may name nodes. */
 export function gateErrorBody(error: GateError): ErrorBody {
   const code = (Object.hasOwn(API_CODES, error.code) ? API_CODES[error.code] : undefined) ?? error.code;
   return code === 'INTERNAL' ? MASKED : { code, message: error.message };
 }
 
 /**
- * What a client is told of the content of an `RpcException` or `WsException`, or of what an exception filter gives to
+ * The error that a client gets for the content of an `RpcException` or `WsException`, or of what an exception filter gives to
  * `throwError`: its own code, or that of its status, with message and details. What has neither is masked.
  */
 export function pipelineErrorBody(content: unknown): ErrorBody {
@@ -88,7 +88,7 @@ export function pipelineErrorBody(content: unknown): ErrorBody {
   return MASKED;
 }
 
-/** What a client is told of what application code has thrown. Throws for an error that throws when it is looked at. */
+/** The error that a client gets for what application code has thrown. Throws for an error that throws when it is looked at. */
 export function thrownErrorBody(error: unknown): ErrorBody {
   if (error instanceof GateError) return gateErrorBody(error);
   if (error instanceof HttpException) return httpErrorBody(error);
@@ -99,7 +99,7 @@ export function thrownErrorBody(error: unknown): ErrorBody {
 }
 
 /**
- * What a client is told of an error that application code threw outside of Nest's pipeline, in a hook of the gate. It does
+ * The error that a client gets for what application code threw outside of Nest's pipeline, in a hook of the gate. It does
  * not travel over the link, where others are bounded.
  */
 export function clientErrorBody(error: unknown): ErrorBody {

@@ -35,7 +35,7 @@ export class GateExceptionFilter implements ExceptionFilter {
     }
     // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
     if (globalFilter) return globalFilter.catch(exception, host);
-    // Nobody is told of these, and who calls the handlers logs them.
+    // No client gets these errors; the caller of the handlers logs them.
     if (context instanceof PresenceContext) return throwError(() => exception);
     // A controller may serve HTTP routes and other transports beside its topics: those get what they would get without this filter.
     // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
@@ -67,8 +67,8 @@ export class GateExceptionFilter implements ExceptionFilter {
   }
 
   /**
-   * The same for global filters that are made anew for each request. The one of an HTTP request exists already. Which one belongs
-   * to a frame Nest tells nobody, so another one is made, which knows nothing of that frame.
+   * The same for global filters with request scope. For an HTTP request the instance exists already. For a frame Nest does not say
+   * which instance is its own, so another one is made, which knows nothing of that frame.
    */
   private scopedFilterFor(exception: unknown, host: ArgumentsHost): FilterWithTypes | undefined {
     const scoped = this.config?.getGlobalRequestFilters() ?? [];

@@ -5,7 +5,7 @@ import { pipelineErrorBody, MASKED, thrownErrorBody } from './error-mapping.js';
 const log = new BoundedLog('GateTransport');
 
 /**
- * What a client is told of what a handler, or something around it, has thrown. What is masked is logged, once, with its topic:
+ * The error that a client gets for what a handler, or something around it, has thrown. What is masked is logged, once, with its topic:
  * the client hears nothing of it.
  */
 export function toldError(error: unknown, topic: string | undefined): ErrorBody {
@@ -20,7 +20,7 @@ export function toldError(error: unknown, topic: string | undefined): ErrorBody 
 }
 
 /**
- * What a client is told of what Nest's pipeline has ended with: what an exception filter gives to `throwError`, or what a filter
+ * The error that a client gets for what Nest's pipeline has ended with: what an exception filter gives to `throwError`, or what a filter
  * has thrown.
  */
 export function endedError(error: unknown, topic: string | undefined): ErrorBody {

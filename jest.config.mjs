@@ -46,6 +46,21 @@ const OVER_A_NETWORK = [
   'reliability-privacy',
   'tcp-stream',
 ];
+/**
+ * Every way in which bytes come from a client, and leave for it, with the streams of Node: what gates use for TLS, and with a version of
+ * Node that is not supported by the fast path of sockets.
+ */
+const OVER_STREAMS = [
+  'bad-input-frames',
+  'bad-input-json',
+  'bad-input-limits',
+  'bad-input-topics',
+  'fuzz-tcp',
+  'fuzz-ws',
+  'tcp-life',
+  'tcp-stream',
+  'ws-rfc',
+];
 /** Specs that say nothing over a relay, each with the reason. */
 const NOT_OVER_A_RELAY = [
   // The delay would be that of the relay, not that of the black hole.
@@ -80,6 +95,12 @@ export default {
       displayName: 'network',
       testMatch: [`<rootDir>/test/e2e/{${OVER_A_NETWORK.join(',')}}.e2e-spec.ts`],
       setupFiles: [...common.setupFiles, '<rootDir>/test/delayed-network.mjs'],
+    },
+    {
+      ...common,
+      displayName: 'streams',
+      testMatch: [`<rootDir>/test/e2e/{${OVER_STREAMS.join(',')}}.e2e-spec.ts`],
+      setupFiles: [...common.setupFiles, '<rootDir>/test/without-fast-path.mjs'],
     },
     {
       ...common,

@@ -42,7 +42,16 @@ function step(name, command, args, { env = {}, shorten = said => said } = {}) {
  * Files at a time. A browser, and tests that measure, share two cores with these tests: one. Faults start several processes and wait
  * for them: two. End-to-end tests mostly wait, for heartbeats and deadlines: three. Installs and compilers take both cores: one.
  */
-const WORKERS = { unit: '2', e2e: '3', network: '3', faults: '2', 'faults-alone': '1', browser: '1', outside: '1' };
+const WORKERS = {
+  unit: '2',
+  e2e: '3',
+  network: '3',
+  streams: '3',
+  faults: '2',
+  'faults-alone': '1',
+  browser: '1',
+  outside: '1',
+};
 /** The version of Node that most people run; it need not be the one that runs this. */
 const USUAL_NODE = '24';
 

@@ -24,6 +24,7 @@ import { AgentCreator } from './connection/agent-creator.js';
 import { ClientLifecycle } from './connection/client-lifecycle.js';
 import { Codecs, type CustomCodecs } from './connection/codec.js';
 import { HandshakePipeline } from './connection/handshake-pipeline.js';
+import { SocketFastPath } from './connection/socket-fast-path.js';
 import { TcpAcceptor } from './connection/tcp-acceptor.js';
 import { WsAcceptor } from './connection/ws-acceptor.js';
 import { Delegater } from './delegater.js';
@@ -101,6 +102,7 @@ const PROVIDERS: readonly Provider[] = [
   Revoker,
   SessionExpiry,
   SessionKeeper,
+  { provide: SocketFastPath, useFactory: () => new SocketFastPath() },
   TcpAcceptor,
   ClientEvents,
   ClientLifecycle,

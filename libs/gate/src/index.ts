@@ -4,6 +4,7 @@ export { type CustomCodecs, type StreamCodec } from './connection/codec.js';
 export { type Connection, type ConnectionEvents } from './connection/connection.js';
 export { GateWsAdapter } from './connection/gate-ws-adapter.js';
 export { type EncryptMode } from './connection/pack-cipher.js';
+export { SocketFastPath } from './connection/socket-fast-path.js';
 export { type Splitter, type SplitFault } from './connection/stream-splitter.js';
 export { type Wire } from './connection/wire.js';
 export { Delegater } from './delegater.js';

@@ -14,7 +14,7 @@ describe('FrameHold', () => {
             model.push(frame);
             hold.push(frame);
           } else {
-            expect(hold.shift()).toBe(model.shift());
+            expect(hold.shift()).toEqual(model.shift());
           }
           expect(hold.isEmpty).toBe(model.length === 0);
         }
@@ -24,5 +24,12 @@ describe('FrameHold', () => {
 
   it('begins empty', () => {
     expect(new FrameHold().isEmpty).toBe(true);
+  });
+
+  it('keeps nothing but the frame of what it was read into', () => {
+    const hold = new FrameHold();
+    hold.push(Buffer.alloc(64 * 1024, 'a').subarray(100, 200));
+    const frame = hold.shift();
+    expect([frame?.toString(), frame?.buffer.byteLength]).toEqual(['a'.repeat(100), 100]);
   });
 });

@@ -1,3 +1,5 @@
+import { copyOf } from './socket-fast-path.js';
+
 /** Frames that wait for credit, first in first out. */
 export class FrameHold {
   private readonly frames: (Buffer | undefined)[] = [];
@@ -8,7 +10,8 @@ export class FrameHold {
   }
 
   push(frame: Buffer): void {
-    this.frames.push(frame);
+    // A frame that waits must not keep what it was read into: a chunk, or a pool of Node.
+    this.frames.push(frame.buffer.byteLength > 2 * frame.length ? copyOf(frame, 0, frame.length) : frame);
   }
 
   shift(): Buffer | undefined {

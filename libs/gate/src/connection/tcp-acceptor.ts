@@ -13,6 +13,7 @@ import { Codecs, type StreamCodec } from './codec.js';
 import { tooLargeReason } from './connection.js';
 import { addressText, warnOfPlaintext } from './listen-log.js';
 import { RefusalLog } from './refusal-log.js';
+import { SocketFastPath } from './socket-fast-path.js';
 import { TcpConnection } from './tcp-connection.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 
@@ -36,6 +37,7 @@ export class TcpAcceptor {
     private readonly clients: ClientLifecycle,
     private readonly counters: GateCounters,
     private readonly startup: StartupWindow,
+    private readonly fastPath: SocketFastPath,
     node: LinkNode,
   ) {
     this.defects = node.defects;
@@ -153,7 +155,7 @@ export class TcpAcceptor {
     }
     const ip = this.admission.addressOf(socket.remoteAddress, undefined);
     socket.on('error', () => undefined);
-    const connection = new TcpConnection(socket, ip, codec.ping, this.tooLarge);
+    const connection = new TcpConnection(socket, ip, this.fastPath, codec.ping, this.tooLarge);
     const agent = this.clients.connect(connection, codec.wire, {}, undefined);
     connection.listen(
       agent,

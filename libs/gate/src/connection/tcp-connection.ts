@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { CLOSE } from '@nestgate/protocol';
 import type { Connection, ConnectionEvents } from './connection.js';
-import { readDirectly } from './direct-read.js';
+import type { ByteReader, ByteWriter, SocketFastPath } from './socket-fast-path.js';
 import { takenBytes } from './socket-progress.js';
 import type { SplitFault, Splitter } from './stream-splitter.js';
 
@@ -10,15 +10,19 @@ const CLOSE_MS = 2_000;
 const NOTHING = Buffer.alloc(0);
 
 /** A client over TCP (or TLS). There are no close codes on this wire: the gate only closes. */
-export class TcpConnection implements Connection {
+export class TcpConnection implements Connection, ByteReader, ByteWriter {
   readonly network = 'tcp';
   private closing: { readonly code: number; readonly reason: string } | undefined;
   private isAwaited = false;
+  /** Bytes written beside the stream of the socket that the operating system has not taken. */
+  private unsent = 0;
+  private takeChunk: (chunk: Buffer) => void = () => undefined;
   private notifyDrain: (error?: Error | null) => void = () => undefined;
 
   constructor(
     private readonly socket: Socket,
     readonly ip: string,
+    private readonly fastPath: SocketFastPath,
     private readonly pingFrame: Buffer | undefined,
     private readonly tooLarge: string = CLOSE.tooLarge.reason,
   ) {}
@@ -28,7 +32,7 @@ export class TcpConnection implements Connection {
   }
 
   get writableLength(): number {
-    return this.socket.writableLength;
+    return this.socket.writableLength + this.unsent;
   }
 
   get takenBytes(): number {
@@ -52,8 +56,7 @@ export class TcpConnection implements Connection {
       }
     };
     let fault: SplitFault | undefined;
-    readDirectly(socket);
-    socket.on('data', chunk => {
+    this.takeChunk = chunk => {
       // Behind a fault nobody knows where a message begins, and the client may take a while to be gone.
       if (this.closing || fault) return;
       try {
@@ -65,7 +68,9 @@ export class TcpConnection implements Connection {
         fault = 'too-small';
         events.onDefect(error, 'tcp.data');
       }
-    });
+    };
+    socket.on('data', this.takeChunk);
+    this.fastPath.attach(socket, this);
     // The client has said all it had to say; it may still read what it has asked for.
     socket.on('end', () => guarded('tcp.end', () => events.onHalfClose()));
     socket.on('close', () => {
@@ -74,10 +79,20 @@ export class TcpConnection implements Connection {
     });
   }
 
+  onBytes(buffer: Buffer, size: number): number {
+    const chunk = Buffer.allocUnsafe(size);
+    buffer.copy(chunk, 0, 0, size);
+    this.takeChunk(chunk);
+    return size;
+  }
+
   write(data: Uint8Array): void {
     const { socket } = this;
-    if (!socket.writable) return;
-    socket.write(data);
+    if (socket.writable) this.unsent += this.fastPath.write(socket, data, this);
+  }
+
+  onWritten(bytes: number): void {
+    this.unsent -= bytes;
   }
 
   awaitDrain(): void {

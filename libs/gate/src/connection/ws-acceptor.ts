@@ -25,6 +25,7 @@ import { addressText, warnOfPlaintext } from './listen-log.js';
 import { compileOrigins, type Origins } from './origins.js';
 import { RefusalLog } from './refusal-log.js';
 import { shadowedGateways } from './shadowed-gateways.js';
+import { SocketFastPath } from './socket-fast-path.js';
 import { loadTls, reloadOnHangup } from './tls-files.js';
 import type { Wire } from './wire.js';
 import { asSocket, WsConnection, type WsConnectionHost } from './ws-connection.js';
@@ -66,12 +67,13 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     private readonly startup: StartupWindow,
     private readonly discovery: DiscoveryService,
     private readonly start: AppStart,
+    fastPath: SocketFastPath,
     node: LinkNode,
   ) {
     this.defects = node.defects;
     this.subprotocols = new Set(codecs.ws.keys());
     this.origins = compileOrigins(options.ws.origins);
-    this.connectionHost = { leave: this.leave, tooLarge: tooLargeReason(options.maxPackSize) };
+    this.connectionHost = { leave: this.leave, tooLarge: tooLargeReason(options.maxPackSize), fastPath };
   }
 
   /** Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. */

@@ -3,11 +3,11 @@ import type { Socket } from 'node:net';
 import { CLOSE, closeReason } from '@nestgate/protocol';
 import { type RawData, WebSocket } from 'ws';
 import type { Connection, ConnectionEvents } from './connection.js';
-import { readDirectly } from './direct-read.js';
+import type { ByteReader, ByteWriter, SocketFastPath } from './socket-fast-path.js';
 import { takenBytes } from './socket-progress.js';
 import { TokenBucket } from './token-bucket.js';
 import { PING_FRAME, pongFrame } from './ws-frame.js';
-import { readAhead } from './ws-read-ahead.js';
+import { readAhead, readBuffer } from './ws-read-ahead.js';
 
 /**
  * Pings, and pongs to no ping, that a client may send per second, and at once. Browsers send none, libraries one in some
@@ -40,6 +40,7 @@ export interface WsConnectionHost {
   leave(ip: string): void;
   /** The close reason for a message that is too large. */
   readonly tooLarge: string;
+  readonly fastPath: SocketFastPath;
 }
 
 /** How `ws` wants to end a connection. */
@@ -78,13 +79,15 @@ export class ClientSocket extends WebSocket {
  * A client over WebSocket. `ws` speaks the protocol; data frames are written to the socket beside it, framed already,
  * which keeps the order with what `ws` writes as long as permessage-deflate is off.
  */
-export class WsConnection implements Connection {
+export class WsConnection implements Connection, ByteReader, ByteWriter {
   readonly network = 'ws';
   private events: ConnectionEvents | undefined;
   private controls: TokenBucket | undefined;
   /** Pings of the gate that have not been answered. */
   private pinged = 0;
   private isAwaited = false;
+  /** Bytes written beside the stream of the socket that the operating system has not taken. */
+  private unsent = 0;
   private ending: Ending | undefined;
 
   constructor(
@@ -99,7 +102,7 @@ export class WsConnection implements Connection {
   }
 
   get writableLength(): number {
-    return this.socket.writableLength;
+    return this.socket.writableLength + this.unsent;
   }
 
   get takenBytes(): number {
@@ -111,8 +114,8 @@ export class WsConnection implements Connection {
     this.events = events;
     const { ws } = this;
     ws[CONNECTION] = this;
-    readDirectly(this.socket);
     readAhead(ws, binary, events);
+    this.host.fastPath.attach(this.socket, this);
     // Functions that all connections share: most clients are idle, and closures would be a good part of what they cost.
     ws.on('message', binary ? onBinaryClientMessage : onTextClientMessage);
     ws.on('ping', onPing);
@@ -198,8 +201,16 @@ export class WsConnection implements Connection {
     this.events?.onClose(code, reason.toString());
   }
 
+  onBytes(buffer: Buffer, size: number): number {
+    return readBuffer(this.ws, buffer, size);
+  }
+
   write(data: Uint8Array): void {
-    this.socket.write(data);
+    this.unsent += this.host.fastPath.write(this.socket, data, this);
+  }
+
+  onWritten(bytes: number): void {
+    this.unsent -= bytes;
   }
 
   awaitDrain(): void {

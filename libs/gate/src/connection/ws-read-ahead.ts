@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { Writable } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { WS_BINARY, WS_TEXT } from './ws-frame.js';
@@ -20,6 +20,7 @@ interface Receiver {
   [SINK]?: FrameSink;
   write: (this: Receiver, chunk: Buffer) => boolean;
   readonly writableLength: number;
+  readonly writableEnded: boolean;
   /** 0: it waits for the head of a frame. */
   readonly _state: unknown;
   readonly _bufferedBytes: unknown;
@@ -43,17 +44,40 @@ const LENGTH_64 = 127;
 
 /**
  * Reads whole data frames ahead of `ws`: those that lie in one chunk, unfragmented, masked and within the limit, while `ws`
- * itself stands between two frames. All else (control frames, fragments, what is split over chunks, and everything that is
- * wrong) goes the way it always goes, byte for byte, so that `ws` has the say about the protocol. Most frames are of the
- * plain kind, and go without its stream and its events this way.
+ * itself stands between two frames. Everything else (control frames, fragments, frames that are split over chunks, and everything
+ * that is wrong) is passed to `ws` unchanged; `ws` remains the authority on the protocol. Most frames are of the plain kind, and
+ * skip its stream and its events this way.
  *
  * `isBinary`: whether to read binary frames, else text. With a `ws` that looks different inside nothing is read ahead.
  */
 export function readAhead(ws: WebSocket, isBinary: boolean, sink: FrameSink): void {
-  const receiver = (ws as unknown as { _receiver?: Receiver })._receiver;
+  const receiver = receiverOf(ws);
   if (!receiver || !isFamiliar(receiver)) return;
   receiver[SINK] = sink;
   receiver.write = isBinary ? writeBinary : writeText;
+}
+
+/**
+ * Reads ahead in a buffer that others use too. Returns how many bytes were read; the rest is for `ws`. Nothing is read ahead
+ * without {@link readAhead}.
+ */
+export function readBuffer(ws: WebSocket, buffer: Buffer, size: number): number {
+  const receiver = receiverOf(ws);
+  const sink = receiver?.[SINK];
+  // The receiver ends with the close frame of the client: nothing behind that is read.
+  if (!receiver || !sink || receiver.writableEnded || !isBetweenFrames(receiver)) return 0;
+  try {
+    const opcode = receiver.write === writeBinary ? WS_BINARY : WS_TEXT;
+    return readFrames(buffer, size, opcode, receiver._maxPayload as number, sink);
+  } catch (error) {
+    // Called by the socket, once for each chunk.
+    sink.onDefect(error, 'ws.read');
+    return size;
+  }
+}
+
+function receiverOf(ws: WebSocket): Receiver | undefined {
+  return (ws as unknown as { _receiver?: Receiver })._receiver;
 }
 
 // Not closures: there is one receiver for each client.
@@ -65,7 +89,7 @@ function writeAhead(opcode: number): Receiver['write'] {
   return function (this: Receiver, chunk: Buffer): boolean {
     const sink = this[SINK] as FrameSink;
     try {
-      const at = isBetweenFrames(this) ? readFrames(chunk, opcode, this._maxPayload as number, sink) : 0;
+      const at = isBetweenFrames(this) ? readFrames(chunk, chunk.length, opcode, this._maxPayload as number, sink) : 0;
       if (at === chunk.length) return true;
       const goesOn = write.call(this, at === 0 ? chunk : chunk.subarray(at));
       const chunks = this._buffers as Buffer[];
@@ -96,50 +120,49 @@ function isBetweenFrames(receiver: Receiver): boolean {
   return _state === 0 && _bufferedBytes === 0 && _fragmented === 0 && _errored === false && writableLength === 0;
 }
 
-/** Hands over the plain frames that a chunk begins with; returns where the first other one begins. */
-function readFrames(chunk: Buffer, opcode: number, maxPayload: number, sink: FrameSink): number {
+/** Hands over copies of the plain frames that `size` bytes begin with; returns where the first other one begins. */
+function readFrames(from: Buffer, size: number, opcode: number, maxPayload: number, sink: FrameSink): number {
   let at = 0;
-  while (chunk.length - at >= 2 + MASK_BYTES) {
-    const second = chunk[at + 1] as number;
+  while (size - at >= 2 + MASK_BYTES) {
+    const second = from[at + 1] as number;
     let length = second - MASKED;
     let mask = at + 2;
-    if (chunk[at] !== opcode || length < 0 || length === LENGTH_64) break;
+    if (from[at] !== opcode || length < 0 || length === LENGTH_64) break;
     if (length === LENGTH_16) {
-      length = ((chunk[at + 2] as number) << 8) | (chunk[at + 3] as number);
+      length = ((from[at + 2] as number) << 8) | (from[at + 3] as number);
       mask = at + 4;
     }
     const start = mask + MASK_BYTES;
     const end = start + length;
-    if (end > chunk.length || length > maxPayload) break;
-    const isAscii = unmask(chunk, mask, start, end);
-    const data = chunk.subarray(start, end);
-    if (opcode === WS_TEXT && !isAscii && !isUtf8(data)) {
-      // Masked again, it is what has arrived: `ws` finds out by itself.
-      unmask(chunk, mask, start, end);
-      break;
-    }
+    if (end > size || length > maxPayload) break;
+    const data = Buffer.allocUnsafe(length);
+    const isAscii = unmask(data, from, mask);
+    // `ws` finds out by itself what is wrong.
+    if (opcode === WS_TEXT && !isAscii && !isUtf8(data)) break;
     sink.onFrame(data);
     at = end;
   }
   return at;
 }
 
-/** Takes the mask off in place; true when what is left is ASCII. */
-function unmask(chunk: Buffer, mask: number, start: number, end: number): boolean {
-  const a = chunk[mask] as number;
-  const b = chunk[mask + 1] as number;
-  const c = chunk[mask + 2] as number;
-  const d = chunk[mask + 3] as number;
+/** Fills `data` with what stands behind the mask, unmasked; true when that is ASCII. */
+function unmask(data: Buffer, from: Buffer, mask: number): boolean {
+  const a = from[mask] as number;
+  const b = from[mask + 1] as number;
+  const c = from[mask + 2] as number;
+  const d = from[mask + 3] as number;
+  const { length } = data;
   let bits = 0;
-  let i = start;
-  for (const whole = end - 3; i < whole; i += 4) {
-    bits |= chunk[i] = (chunk[i] as number) ^ a;
-    bits |= chunk[i + 1] = (chunk[i + 1] as number) ^ b;
-    bits |= chunk[i + 2] = (chunk[i + 2] as number) ^ c;
-    bits |= chunk[i + 3] = (chunk[i + 3] as number) ^ d;
+  let at = mask + MASK_BYTES;
+  let i = 0;
+  for (const whole = length - 3; i < whole; i += 4, at += 4) {
+    bits |= data[i] = (from[at] as number) ^ a;
+    bits |= data[i + 1] = (from[at + 1] as number) ^ b;
+    bits |= data[i + 2] = (from[at + 2] as number) ^ c;
+    bits |= data[i + 3] = (from[at + 3] as number) ^ d;
   }
-  if (i < end) bits |= chunk[i] = (chunk[i] as number) ^ a;
-  if (i + 1 < end) bits |= chunk[i + 1] = (chunk[i + 1] as number) ^ b;
-  if (i + 2 < end) bits |= chunk[i + 2] = (chunk[i + 2] as number) ^ c;
+  if (i < length) bits |= data[i] = (from[at] as number) ^ a;
+  if (i + 1 < length) bits |= data[i + 1] = (from[at + 1] as number) ^ b;
+  if (i + 2 < length) bits |= data[i + 2] = (from[at + 2] as number) ^ c;
   return bits < 0x80;
 }

@@ -34,4 +34,9 @@ export class CurrentClient {
   run<T>(context: TopicContext, handler: () => T): T {
     return this.storage ? this.storage.run(context, handler) : handler();
   }
+
+  /** Stops following promises. Before Node 24 every promise of the process costs more for each storage that is in use. */
+  stop(): void {
+    this.storage?.disable();
+  }
 }

@@ -166,6 +166,7 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     const idle = Promise.all([runner.whenIdle(DRAIN_MS), this.presence?.stop()]);
     await settledWithin(idle, DRAIN_MS);
     this.node.flush();
+    this.currentClient.stop();
     runner.trust.stop();
     this.stopListening?.();
     this._status$.next('closed');

@@ -1,7 +1,7 @@
 /** Sources of the libs are tested as they are; what runs in a process of its own is built first. */
 const common = {
   rootDir: '.',
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/environment.mjs',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     '^@nestgate/gate/redis$': '<rootDir>/libs/gate/src/redis.ts',

@@ -2,14 +2,15 @@
  * All checks and tests, in one command. Each step prints one line and, when it fails, what it said, for tests what failed in
  * them; all steps run, so that one run shows everything. The last lines name the tests that failed, and count.
  */
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
-import { stripVTControlCharacters } from 'node:util';
+import { promisify, stripVTControlCharacters } from 'node:util';
 import { ensureTools } from './ensure-tools.mjs';
 import { nodeOf, SMOKE_PATTERN, versionOf } from './node-versions.mjs';
 
+const run = promisify(execFile);
 const bin = name => join('node_modules', '.bin', name);
 const scratch = mkdtempSync(join(tmpdir(), 'nestgate-test-'));
 const totals = { passed: 0, failed: 0 };
@@ -20,58 +21,60 @@ let failedSteps = 0;
 const STEP_MS = 30 * 60_000;
 
 /** `shorten` says what failed, from what the step said, where that is shorter. */
-function step(name, command, args, { env = {}, shorten = said => said } = {}) {
+async function step(name, command, args, { env = {}, shorten = said => said } = {}) {
   const started = Date.now();
-  const result = spawnSync(command, args, {
-    encoding: 'utf8',
+  const failure = await run(command, args, {
     timeout: STEP_MS,
     killSignal: 'SIGKILL',
     env: { ...process.env, ...env },
     maxBuffer: 64 * 1024 * 1024,
-  });
-  const ok = result.status === 0;
-  console.log(`${ok ? 'ok  ' : 'FAIL'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
-  if (!ok) {
+  }).then(
+    () => undefined,
+    error => error,
+  );
+  console.log(`${failure ? 'FAIL' : 'ok  '} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  if (failure) {
     failedSteps++;
-    console.log(shorten(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`));
+    const { stdout = '', stderr = '', killed, message } = failure;
+    console.log(shorten(`${stdout}${stderr}${killed ? `Ended after ${STEP_MS / 60_000} min` : ''}` || message));
   }
-  return ok;
+  return !failure;
 }
 
 /**
- * Files at a time. A browser, and tests that measure, share two cores with these tests: one. Faults start several processes and wait
- * for them: two. End-to-end tests mostly wait, for heartbeats and deadlines: three. Installs and compilers take both cores: one.
+ * Projects that run together, in this order, and how many files at a time. End-to-end tests mostly wait, for heartbeats and
+ * deadlines: four; unit tests and repeated specs fill what they leave of the two cores. Faults start several processes and
+ * wait for them: three. A browser, installs, compilers, and tests that measure take both cores: one.
  */
-const WORKERS = {
-  unit: '2',
-  e2e: '3',
-  network: '3',
-  streams: '3',
-  faults: '2',
-  'faults-alone': '1',
-  browser: '1',
-  outside: '1',
-};
+const RUNS = [
+  { projects: ['unit', 'e2e', 'network', 'streams'], workers: 4 },
+  { projects: ['faults'], workers: 3 },
+  { projects: ['faults-alone'], workers: 1 },
+  { projects: ['browser'], workers: 1 },
+  { projects: ['outside'], workers: 1 },
+];
 /** The version of Node that most people run; it need not be the one that runs this. */
 const USUAL_NODE = '24';
 
-/** Runs a project, on another Node and only some of its files when that is wanted. */
-function jest(project, { node = process.execPath, patterns = [], name = project } = {}) {
+/** Runs projects, on another Node and only some of their files when that is wanted. */
+async function jest(
+  { projects, workers },
+  { node = process.execPath, patterns = [], name = projects.join(', ') } = {},
+) {
   const report = join(scratch, `${name.replace(/\W+/g, '-')}.json`);
-  const workers = WORKERS[project];
   const args = [
     join('node_modules', 'jest', 'bin', 'jest.js'),
     ...patterns,
     '--selectProjects',
-    project,
+    ...projects,
     '--json',
     `--outputFile=${report}`,
     `--maxWorkers=${workers}`,
-    // What modules leave behind in a worker makes everything in it slow after a while: then it is a new one's turn.
+    // Modules of earlier files stay in the memory of a worker, which slows it down: then it is replaced.
     '--workerIdleMemoryLimit=500MB',
     '--silent',
   ];
-  step(`jest: ${name}`, node, args, {
+  await step(`jest: ${name}`, node, args, {
     // What tests start by name is of the same version.
     env: {
       NODE_OPTIONS: '--experimental-vm-modules --no-warnings',
@@ -114,15 +117,20 @@ function readable(message) {
 
 try {
   ensureTools();
-  if (step('build', bin('tsc'), ['-b'])) {
-    step('types of the tests', bin('tsc'), ['-p', 'tsconfig.test.json']);
-    step('types of the benchmarks', bin('tsc'), ['-p', 'bench/tsconfig.json']);
-    step('lint', bin('oxlint'), ['--type-aware', '--deny-warnings']);
-    step('imports', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'libs', 'apps', 'test']);
-    step('format', bin('prettier'), ['--check', '.']);
-    for (const project of Object.keys(WORKERS)) jest(project);
+  if (await step('build', bin('tsc'), ['-b'])) {
+    await Promise.all([
+      step('types of the tests', bin('tsc'), ['-p', 'tsconfig.test.json']),
+      step('types of the benchmarks', bin('tsc'), ['-p', 'bench/tsconfig.json']),
+      step('lint', bin('oxlint'), ['--type-aware', '--deny-warnings']),
+      step('imports', bin('depcruise'), ['--config', '.dependency-cruiser.cjs', 'libs', 'apps', 'test']),
+      step('format', bin('prettier'), ['--check', '.']),
+    ]);
+    for (const each of RUNS) await jest(each);
     const node = nodeOf(USUAL_NODE);
-    jest('e2e', { node, patterns: [SMOKE_PATTERN], name: `e2e, some of them on Node ${versionOf(node)}` });
+    await jest(
+      { projects: ['e2e'], workers: 4 },
+      { node, patterns: [SMOKE_PATTERN], name: `e2e, some of them on Node ${versionOf(node)}` },
+    );
   }
 } catch (error) {
   failedSteps++;

@@ -13,6 +13,8 @@ import { waitUntil } from '@nestgate/testing';
 import { BinaryBench, NETWORKS } from './binary-support.js';
 
 const NEWLINE = 0x0a;
+/** The codec cannot write the reply to this request. */
+const UNWRITABLE_ID = 666;
 
 /** `gate.json` in lines: an example of a codec of one's own, for `nc` and the like. */
 class JsonLineWire implements Wire {
@@ -38,6 +40,7 @@ class JsonLineWire implements Wire {
   }
 
   reply(id: number, body: Body): Buffer {
+    if (id === UNWRITABLE_ID) throw new TypeError('Another defect of the codec');
     return lineOf({ id, body: valueOf(body) });
   }
 
@@ -148,6 +151,17 @@ describe('a codec of the application over TCP', () => {
     client.socket.write('{"topic":"$gate/ping"}\n');
     await client.line('$gate/pong');
     await client.line('$gate/ping');
+  });
+
+  it('answers with INTERNAL when it cannot write a reply, and goes on', async () => {
+    const client = open();
+    await client.line('$gate/hello');
+    client.socket.write(`{"topic":"echo/echo","body":1,"id":${UNWRITABLE_ID}}\n`);
+    expect(await client.line(`"id":${UNWRITABLE_ID}`)).toContain('"code":"INTERNAL"');
+    const [agent] = bench.gate.delegater.sessions();
+    expect(agent?.unansweredCount).toBe(0);
+    client.socket.write('{"topic":"echo/echo","body":2,"id":7}\n');
+    expect(await client.line('"id":7')).toBe('{"id":7,"body":2}');
   });
 
   it('talks with clients of the other codecs', async () => {

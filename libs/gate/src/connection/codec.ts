@@ -88,6 +88,8 @@ function guard(codec: StreamCodec): StreamCodec {
   return { wire, createSplitter, ping: codec.ping };
 }
 
+const INTERNAL: ErrorBody = new GateError('INTERNAL').toBody();
+
 class GuardedWire implements Wire {
   readonly codec: string;
   readonly pushesResults: boolean;
@@ -122,7 +124,13 @@ class GuardedWire implements Wire {
   }
 
   reply(id: number, body: Body): Buffer | undefined {
-    return this.attempt(() => this.wire.reply(id, body));
+    try {
+      return this.wire.reply(id, body);
+    } catch (error) {
+      // The client waits for an answer.
+      this.log.error(error);
+      return this.error(id, INTERNAL, undefined);
+    }
   }
 
   error(id: number, error: ErrorBody, topic: string | undefined): Buffer | undefined {

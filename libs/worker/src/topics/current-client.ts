@@ -30,9 +30,12 @@ export class CurrentClient {
     return this.storage && this;
   }
 
-  /** Runs a handler for the frame of this context. */
-  run<T>(context: TopicContext, handler: () => T): T {
-    return this.storage ? this.storage.run(context, handler) : handler();
+  /**
+   * Makes a frame the current one for the rest of the async scope at hand, which must be that of this frame alone. `run` of the store
+   * would restore what was there before, which nobody sees, and costs twice as much from Node 24 on.
+   */
+  enter(context: TopicContext): void {
+    this.storage?.enterWith(context);
   }
 
   /** Stops following promises. Before Node 24 every promise of the process costs more for each storage that is in use. */

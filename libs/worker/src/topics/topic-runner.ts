@@ -212,10 +212,9 @@ export class TopicRunner implements TaskOwner {
     const context = new TopicContext(message.topic, message.wantsResult, lane);
     task.context = context;
     try {
-      const isBare = !this.runInTrace && !this.currentClient;
-      const result = isBare
-        ? task.scope.runInAsyncScope(callHandler, undefined, handler, payload, context)
-        : this.within(task, () => handler.call(payload, context));
+      const result = this.runInTrace
+        ? this.within(task, () => handler.call(payload, context))
+        : task.runInAsyncScope(callHandler, undefined, this.currentClient, handler, payload, context);
       if (result instanceof Promise) this.settleLater(task, result);
       else this.settle(task, result);
     } catch (error) {
@@ -224,11 +223,13 @@ export class TopicRunner implements TaskOwner {
   }
 
   /** Runs what belongs to a frame in its async scope, with its trace, and with its client as the current one. */
-  private within<T>({ scope, context, lane }: TopicTask, run: () => T): T {
+  private within<T>(task: TopicTask, run: () => T): T {
     const { runInTrace, currentClient } = this;
-    const span = runInTrace && lane.traceSpan;
-    const traced = runInTrace && span ? () => runInTrace(span, run) : run;
-    return scope.runInAsyncScope(() => (currentClient && context ? currentClient.run(context, traced) : traced()));
+    const span = runInTrace && task.lane.traceSpan;
+    return task.runInAsyncScope(() => {
+      if (task.context) currentClient?.enter(task.context);
+      return runInTrace && span ? runInTrace(span, run) : run();
+    });
   }
 
   private settleLater(task: TopicTask, result: Promise<unknown>): void {
@@ -263,7 +264,7 @@ export class TopicRunner implements TaskOwner {
     const subscription = this.within(task, () => stream.subscribe(observer));
     // One that has ended within `subscribe` has nothing left to let go of.
     if (task.done) {
-      task.scope.runInAsyncScope(() => subscription.unsubscribe());
+      this.within(task, () => subscription.unsubscribe());
       return;
     }
     task.stream = subscription;
@@ -304,7 +305,7 @@ export class TopicRunner implements TaskOwner {
     this.noteEnd();
     const { stream } = task;
     // What the application has to let go of is done in its own scope, however the frame has ended.
-    if (stream) task.scope.runInAsyncScope(() => stream.unsubscribe());
+    if (stream) this.within(task, () => stream.unsubscribe());
     if (task.lane.running !== task) return;
     task.lane.running = undefined;
     this.startNext(task.lane);
@@ -316,7 +317,13 @@ export class TopicRunner implements TaskOwner {
 }
 
 /** No closure, and no reference to a method without its object, for each frame. */
-function callHandler(handler: TopicHandler, payload: unknown, context: TopicContext): unknown {
+function callHandler(
+  current: CurrentClient | undefined,
+  handler: TopicHandler,
+  payload: unknown,
+  context: TopicContext,
+): unknown {
+  current?.enter(context);
   return handler.call(payload, context);
 }
 

@@ -1,5 +1,5 @@
 import { AsyncResource, executionAsyncId } from 'node:async_hooks';
-import { type ClientMessage, Deadline, type IncomingCall } from '@nestgate/link';
+import type { ClientMessage, Deadline, IncomingCall } from '@nestgate/link';
 import type { ClientLane } from './client-lane.js';
 import type { TopicContext } from './topic-context.js';
 import type { TopicHandler } from './topic-handler.js';
@@ -9,14 +9,18 @@ export interface TaskOwner {
   abandon(task: TopicTask): void;
 }
 
-/** One frame of a client on its way through its handler. */
-export class TopicTask extends Deadline {
-  /**
-   * The async context of everything that the application does for this frame. It is made where the frame has come in, and
-   * not where it is started, which may be in the context of another frame: a store that a handler enters with
-   * `AsyncLocalStorage.enterWith` must be seen by nothing else. The trigger is the default one, which Node takes longer to find.
-   */
-  readonly scope = new AsyncResource('GateFrame', executionAsyncId());
+/**
+ * One frame of a client on its way through its handler.
+ *
+ * It is the async context of everything that the application does for this frame, and a deadline: one object for all three, as each
+ * costs for each frame. The context is made where the frame has come in, and not where it is started, which may be in the
+ * context of another frame: a store that a handler enters with `AsyncLocalStorage.enterWith` must be seen by nothing else.
+ */
+export class TopicTask extends AsyncResource implements Deadline {
+  deadline = 0;
+  wheelPrev: Deadline | undefined = undefined;
+  wheelNext: Deadline | undefined = undefined;
+  wheelSlot = -1;
   /** True once it has ended, so that nothing ends it again. */
   done = false;
   /** What its handler is told of it, once it has started. */
@@ -31,11 +35,12 @@ export class TopicTask extends Deadline {
     readonly message: ClientMessage,
     readonly call: IncomingCall,
   ) {
-    super();
+    // The trigger is the default one, which Node takes longer to find.
+    super('GateFrame', executionAsyncId());
   }
 
   /** The gate has told the client already; what is left is to let its next frame go on. */
-  override expire(): void {
+  expire(): void {
     this.owner.abandon(this);
   }
 }

@@ -20,6 +20,8 @@ export async function cases(target) {
     { length: PER_TURN },
     (_, slot) => /** @type {never} */ (hasNumbers ? slot + 1 : { series: 1, generation: slot + 1, slot }),
   );
+  // It took the time of day, too.
+  const clock = hasNumbers ? Date : performance;
   const body = { kind: BodyKind.json, bytes: Buffer.from(`"${'x'.repeat(62)}"`) };
   const message = { serial: 7, topic: 'echo/echo', body, wantsResult: true, session: undefined };
   const written = new ByteWriter();
@@ -86,7 +88,7 @@ export async function cases(target) {
         new Promise(resolve => {
           left = PER_TURN;
           done = () => resolve(undefined);
-          const deadline = performance.now() + 30_000;
+          const deadline = clock.now() + 30_000;
           for (let i = 0; i < PER_TURN; i++) gate.request(peer, topicContract.message, message, new Answer(), deadline);
         }),
     },

@@ -16,9 +16,15 @@ import { BoundedLog } from '../log/bounded-log.js';
 import { CurrentClient } from './current-client.js';
 import type { TopicLoad } from './lane-table.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
+import {
+  EnhancerFinder,
+  type GlobalEnhancers,
+  globalEnhancers,
+  hasForeignEnhancers,
+  isUnchanged,
+} from './handler-enhancers.js';
 import { hasStockThrottler } from './stock-throttler.js';
 import { TopicExplorer } from './topic-explorer.js';
-import { hasGlobalEnhancers } from './plain-handler.js';
 import { TopicHandler } from './topic-handler.js';
 import { loadTraceContext } from './trace-context.js';
 import { TopicRunner } from './topic-runner.js';
@@ -72,8 +78,8 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
   private timer: NodeJS.Timeout | undefined;
   private readonly gates: Caller<SessionContract>;
   private readonly config: ApplicationConfig | undefined;
-  /** The topics whose pipeline Nest has made with the configuration of this app. */
-  private readonly ownPipelines = new Set<string>();
+  /** The topics whose pipeline Nest has made with the configuration of this app, and what that was then. */
+  private readonly ownPipelines = new Map<string, GlobalEnhancers>();
   private pipelineMade = false;
   private runner: TopicRunner | undefined;
   private presence: PresenceWatcher | undefined;
@@ -84,7 +90,7 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     private readonly explorer: TopicExplorer,
     private readonly currentClient: CurrentClient,
     private readonly start: AppStart,
-    moduleRef: ModuleRef,
+    private readonly moduleRef: ModuleRef,
   ) {
     super();
     this.gates = createCaller(node, sessionContract);
@@ -225,7 +231,10 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
   /** Called by Nest for each handler, right after its pipeline has been made. */
   override addHandler(pattern: unknown, callback: MessageHandler, isEventHandler = false, extras = {}): void {
     super.addHandler(pattern, callback, isEventHandler, extras);
-    if (this.pipelineMade) this.ownPipelines.add(this.normalizePattern(pattern as MsPattern));
+    const { config } = this;
+    if (this.pipelineMade && config) {
+      this.ownPipelines.set(this.normalizePattern(pattern as MsPattern), globalEnhancers(config));
+    }
     this.pipelineMade = false;
     this.endWatch();
   }
@@ -268,14 +277,17 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
 
   private collectHandlers(): Map<string, TopicHandler> {
     const { config } = this;
-    const plain = config && !hasGlobalEnhancers(config) ? this.explorer.plainCalls() : undefined;
+    const finder = config && !hasForeignEnhancers(config) ? new EnhancerFinder(this.moduleRef['container']) : undefined;
+    const plain = finder && this.explorer.plainCalls(finder);
     const handlers = new Map<string, TopicHandler>();
     const doubts = this.explorer.payloadDoubts();
     this.warnOfUntyped([...doubts.values()].filter(({ isUntyped }) => isUntyped).map(({ name }) => name));
     for (const [topic, callback] of this.messageHandlers) {
       const all = callback.extras?.['topics'] as readonly TopicMetadata[] | undefined;
       const metadata = all?.find(each => each.topic === topic);
-      const call = this.ownPipelines.has(topic) ? plain?.get(topic) : undefined;
+      const made = this.ownPipelines.get(topic);
+      // What is added later is in no pipeline.
+      const call = config && made && isUnchanged(made, config) ? plain?.get(topic) : undefined;
       handlers.set(topic, new TopicHandler(callback, metadata, call, doubts.get(topic)?.name));
     }
     return handlers;

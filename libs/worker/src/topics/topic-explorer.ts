@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
 import { lostTopics, payloadDoubts, type TopicMetadata, topicsOf } from './on-topic.decorator.js';
+import type { EnhancerFinder } from './handler-enhancers.js';
 import { type PlainCall, plainCall } from './plain-handler.js';
 
 /** A method with `@OnTopic`. */
@@ -59,15 +60,18 @@ export class TopicExplorer {
   }
 
   /**
-   * The handlers that may be called without Nest's pipeline, by topic: not those of controllers that are made anew for each
-   * request, or of which there are several.
+   * How to call the handlers that need no more of Nest's pipeline than guards and pipes, by topic: not those of controllers that
+   * are made for each request, or of which there are several.
    */
-  plainCalls(): ReadonlyMap<string, PlainCall> {
+  plainCalls(finder: EnhancerFinder): ReadonlyMap<string, PlainCall> {
     const plain = new Map<string, PlainCall>();
     const seen = new Set<string>();
-    for (const { metatype, instance, isStatic } of this.controllers()) {
+    for (const { metatype, instance, isStatic, moduleKey } of this.controllers()) {
+      const controller = instance as Record<string, unknown>;
       for (const { metadata, key, method } of this.topicsOf(metatype)) {
-        const call = isStatic && !metadata.isEvent ? plainCall(instance as object, key, method) : undefined;
+        // A method that the object itself has in place of its class's is the one that Nest calls.
+        const isUsual = isStatic && moduleKey !== undefined && !metadata.isEvent && controller[key] === method;
+        const call = isUsual ? plainCall({ controller, key, method, moduleKey }, finder) : undefined;
         if (call && !seen.has(metadata.topic)) plain.set(metadata.topic, call);
         else plain.delete(metadata.topic);
         seen.add(metadata.topic);
@@ -91,6 +95,7 @@ export class TopicExplorer {
       metatype: wrapper.metatype,
       instance: wrapper.instance as unknown,
       isStatic: wrapper.isDependencyTreeStatic() && !wrapper.isTransient,
+      moduleKey: wrapper.host?.token,
     }));
   }
 

@@ -20,6 +20,7 @@ import { FairTurns } from './fair-turns.js';
 import { GateTrust } from './gate-trust.js';
 import { LaneTable, type TopicLoad } from './lane-table.js';
 import { TopicContext } from './topic-context.js';
+import { isThenable } from './thenable.js';
 import { isParsable, type TopicHandler } from './topic-handler.js';
 import type { RunInTrace } from './trace-context.js';
 import { type TaskOwner, TopicTask } from './topic-task.js';
@@ -216,6 +217,7 @@ export class TopicRunner implements TaskOwner {
         ? this.within(task, () => handler.call(payload, context))
         : task.runInAsyncScope(callHandler, undefined, this.currentClient, handler, payload, context);
       if (result instanceof Promise) this.settleLater(task, result);
+      else if (isThenable(result)) this.settleLater(task, Promise.resolve(result));
       else this.settle(task, result);
     } catch (error) {
       this.fail(task, handler.errorBody(error, message.topic));

@@ -1,0 +1,124 @@
+import { type PipeTransform, ValidationPipe } from '@nestjs/common';
+import { ContextUtils, ExecutionContextHost, ParamsTokenFactory } from '@nestjs/core/internal';
+import { PARAM_ARGS_METADATA } from '@nestjs/microservices/constants.js';
+import { RpcParamtype } from '@nestjs/microservices/enums/rpc-paramtype.enum.js';
+import { sessionOf } from './client-session.decorator.js';
+import type { EnhancerFinder } from './handler-enhancers.js';
+import type { TopicContext } from './topic-context.js';
+
+/** What Nest hands to a handler's pipeline: payload and context, unless a guard has changed them. */
+export type FrameArgs = [payload: unknown, context: TopicContext];
+
+/** Makes the value of a parameter, before its pipes. */
+export type Extract = (payload: unknown, context: TopicContext, args: FrameArgs | undefined) => unknown;
+
+/** A parameter that Nest gives a value. */
+export interface HandlerParameter {
+  readonly index: number;
+  readonly extract: Extract;
+  /** Whether `extract` is application code, which may throw, or return a promise. */
+  readonly isForeign: boolean;
+  /** Its pipes; none where none of them does anything. */
+  readonly pipes: readonly PipeTransform[];
+  /** The kind that Nest makes the `type` of {@link metadata} of. */
+  readonly kind: number | string;
+  /** What pipes are told of the parameter. */
+  readonly metadata: PipeMetadata;
+}
+
+/** The `ArgumentMetadata` of Nest, as its pipes get it. */
+interface PipeMetadata {
+  readonly metatype: unknown;
+  readonly type: string;
+  readonly data: unknown;
+  readonly schema: unknown;
+}
+
+type ParamMetadata = Readonly<
+  Record<
+    string,
+    { index: number; data?: unknown; pipes?: readonly unknown[]; schema?: unknown; factory?: ParamFactory }
+  >
+>;
+type ParamFactory = (data: unknown, context: ExecutionContextHost) => unknown;
+
+const CUSTOM = '__customRouteArgs__';
+/** Without any decorated parameter Nest gives the payload as the first argument. */
+const DEFAULT_METADATA: ParamMetadata = { [`${RpcParamtype.PAYLOAD}:0`]: { index: 0 } };
+
+const utils = new ContextUtils();
+const tokens = new ParamsTokenFactory();
+
+/**
+ * The parameters of a handler in the order in which Nest makes their values; `undefined` when there is one of a kind that is not
+ * known here.
+ */
+export function parametersOf(
+  controller: object,
+  key: string,
+  method: Function,
+  pipes: readonly PipeTransform[],
+  ownPipes: (pipes: readonly unknown[]) => ReturnType<EnhancerFinder['ofParameter']>,
+): readonly HandlerParameter[] | undefined {
+  const metadata =
+    utils.reflectCallbackMetadata<ParamMetadata | undefined>(controller, key, PARAM_ARGS_METADATA) ?? DEFAULT_METADATA;
+  const types = utils.reflectCallbackParamtypes(controller, key) as unknown[] | undefined;
+  const found: HandlerParameter[] = [];
+  for (const [name, { index, data, pipes: own = [], schema, factory }] of Object.entries(metadata)) {
+    const isCustom = name.includes(CUSTOM);
+    const kind = isCustom ? utils.mapParamType(name) : Number(utils.mapParamType(name));
+    const extract = isCustom
+      ? factory && custom(factory, data, controller.constructor, method)
+      : builtIn(Number(kind) as RpcParamtype, data);
+    if (!extract) return undefined;
+    const type = tokens.exchangeEnumForString(kind as never);
+    const told: PipeMetadata = { metatype: types?.[index], type, data, schema };
+    const all = [...pipes, ...ownPipes(own)];
+    found.push({
+      index,
+      extract,
+      isForeign: isCustom && factory !== sessionOf,
+      pipes: all.every(pipe => isIdle(pipe, told)) ? [] : all,
+      kind,
+      metadata: told,
+    });
+  }
+  return found;
+}
+
+function builtIn(kind: RpcParamtype, data: unknown): Extract | undefined {
+  switch (kind) {
+    case RpcParamtype.CONTEXT:
+      return (_payload, context) => context;
+    case RpcParamtype.PAYLOAD:
+      if (!data) return payload => payload;
+      return payload => (payload as Record<string, unknown> | null | undefined)?.[data as string];
+    default:
+      return undefined;
+  }
+}
+
+function custom(factory: ParamFactory, data: unknown, controller: Function, method: Function): Extract {
+  if (factory === sessionOf) return (_payload, context) => context.session;
+  return (payload, context, args) => {
+    const host = new ExecutionContextHost(args ? [...args] : [payload, context], controller as never, method);
+    host.setType('rpc');
+    return factory(data, host);
+  };
+}
+
+/**
+ * Whether a pipe is a `ValidationPipe` that returns what it is given, as it does for custom decorators and for types that are no classes
+ * of the application: asking it takes a promise. Only Nest's own class is known to do that, not one that extends it.
+ */
+function isIdle(pipe: PipeTransform, metadata: PipeMetadata): boolean {
+  if (Object.getPrototypeOf(pipe) !== ValidationPipe.prototype) return false;
+  if (OVERRIDABLE.some(name => Object.hasOwn(pipe, name))) return false;
+  const stock = pipe as unknown as { expectedType: unknown; toValidate(metadata: PipeMetadata): boolean };
+  // With `transform` it makes numbers and booleans of text in URLs.
+  if (metadata.type === 'param' || (metadata.type === 'query' && metadata.data)) return false;
+  return stock.expectedType === undefined && (!metadata.metatype || !stock.toValidate(metadata));
+}
+
+/** Methods that decide what a `ValidationPipe` does for such a parameter. */
+const OVERRIDABLE = ['transform', 'toValidate', 'transformPrimitive'];

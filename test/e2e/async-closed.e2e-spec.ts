@@ -16,11 +16,11 @@ class CurrentTopics {
 
 it('an app that is closed follows no promises for the current client any more', async () => {
   const [used, disabled] = [new Set<unknown>(), new Set<unknown>()];
-  const { run, disable } = AsyncLocalStorage.prototype;
+  const { enterWith, disable } = AsyncLocalStorage.prototype;
   const spies = [
-    jest.spyOn(AsyncLocalStorage.prototype, 'run').mockImplementation(function (this: unknown, ...args) {
+    jest.spyOn(AsyncLocalStorage.prototype, 'enterWith').mockImplementation(function (this: unknown, ...args) {
       used.add(this);
-      return Reflect.apply(run, this, args) as unknown;
+      Reflect.apply(enterWith, this, args);
     }),
     jest.spyOn(AsyncLocalStorage.prototype, 'disable').mockImplementation(function (this: unknown) {
       disabled.add(this);

@@ -11,6 +11,7 @@ import type { TopicContext } from './topic-context.js';
 @Injectable()
 export class CurrentClient {
   private storage: AsyncLocalStorage<TopicContext> | undefined;
+  private isStopped = false;
 
   constructor(@Inject(NODE_OPTIONS) private readonly options: NodeOptions) {}
 
@@ -27,6 +28,7 @@ export class CurrentClient {
   /** Looks whether it is wanted; called once, before the first handler runs. */
   prepare(): this | undefined {
     if (this.options.currentClient !== false) this.storage ??= new AsyncLocalStorage();
+    this.isStopped = false;
     return this.storage && this;
   }
 
@@ -35,11 +37,13 @@ export class CurrentClient {
    * would restore what was there before, which nobody sees, and costs twice as much from Node 24 on.
    */
   enter(context: TopicContext): void {
-    this.storage?.enterWith(context);
+    // A late stream of a closed app would have promises followed again.
+    if (!this.isStopped) this.storage?.enterWith(context);
   }
 
   /** Stops following promises. Before Node 24 every promise of the process costs more for each storage that is in use. */
   stop(): void {
+    this.isStopped = true;
     this.storage?.disable();
   }
 }

@@ -69,6 +69,7 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   'libs/gate/src/hub/standstill.ts': ['setInterval('],
   'libs/gate/src/routing/client-events.ts': ['setTimeout('],
   'libs/gate/src/routing/startup-window.ts': ['setTimeout(', 'setTimeout('],
+  'libs/gate/src/session/holder-probe.ts': ['setInterval('],
   'libs/gate/src/session/login-rules.ts': ['setTimeout('],
   'libs/gate/src/storage/bounded-storage.ts': ['setTimeout('],
   'libs/gate/src/storage/breaker.ts': ['setTimeout('],
@@ -160,6 +161,7 @@ export const INJECTIONS: Readonly<Record<string, Injection>> = {
   'libs/gate/src/session/login-rules.ts': {
     cannot: 'Nothing of the application runs there; a driver that throws ends in `Outbound.hand`.',
   },
+  'libs/gate/src/session/holder-probe.ts': ['libs/gate/src/session/holder-probe.spec.ts', 'one that throws'],
   'libs/gate/src/storage/bounded-storage.ts': { cannot: 'It rejects a promise.' },
   'libs/gate/src/storage/breaker.ts': { cannot: 'It rejects a promise.' },
   'libs/gate/src/storage/redis-storage.ts': { cannot: 'They set a field and write a log line, which never throws.' },

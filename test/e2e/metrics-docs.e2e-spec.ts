@@ -55,6 +55,7 @@ describe('docs/metrics.md', () => {
     counters.add('storage_failures', 'error');
     counters.add('binds_refused', 'revoked');
     counters.add('claims_refused', 'clock');
+    counters.add('logins_probed', 'silent');
     counters.add('revocations_forgotten', 'full');
     counters.add('calls_dropped', 'stale');
     counters.add('limits_exceeded', 'groups');

@@ -96,6 +96,7 @@ const COUNTERS: Readonly<Record<GateCounter, readonly [label: string, help: stri
   connections_closed: ['code', 'Connections that the gate has ended, by close code.'],
   binds_refused: ['reason', 'Clients that were not bound to a uid, by reason.'],
   claims_refused: ['reason', 'Logins announced by another node that were refused, by reason.'],
+  logins_probed: ['outcome', 'Clients asked whether they are alive, because another one wants their uid, by outcome.'],
   calls_dropped: ['reason', 'What other nodes wanted, dropped after the gate had stood still, by reason.'],
   revocations_forgotten: ['reason', 'Revocations that were forgotten before their time, by reason.'],
   limits_exceeded: ['what', 'Changes of sessions that a limit has refused, by what there was too much of.'],

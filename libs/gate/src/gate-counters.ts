@@ -27,6 +27,11 @@ export type GateCounter =
   | 'binds_refused'
   /** Logins announced by another node that were refused, by what was wrong: `role`, `client`, `uid`, `clock`. */
   | 'claims_refused'
+  /**
+   * Clients that hold a uid which another client wants, by what a ping has shown: they have `answered`, were `silent` and are closed,
+   * or cannot be asked (`no_ping`).
+   */
+  | 'logins_probed'
   /** Revocations that were forgotten before their time, by reason: `full`. */
   | 'revocations_forgotten'
   /**

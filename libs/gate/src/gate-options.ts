@@ -41,7 +41,7 @@ export interface TlsOptions {
 
 /**
  * What a second client of one uid means: nothing (`many`), the older one is closed with 4001 (`replace`), or the newer
- * one's bind is refused with `FORBIDDEN` (`refuse`).
+ * one's bind is refused with `FORBIDDEN`, unless the older one does not answer a ping within 2 s (`refuse`).
  */
 export type LoginRule = 'many' | 'replace' | 'refuse';
 

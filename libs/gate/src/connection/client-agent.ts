@@ -128,6 +128,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.credit.unanswered;
   }
 
+  /** True while the gate does not read this client. */
+  get isPaused(): boolean {
+    return this.credit.isPaused;
+  }
+
   get awaitsAnswers(): boolean {
     return this.state === 'open' && this.credit.unanswered > 0;
   }

@@ -13,6 +13,8 @@ export interface Connection {
   write(data: Uint8Array): void;
   /** Asks for `onDrain` as soon as the operating system has taken what has been written. */
   awaitDrain(): void;
+  /** False when the protocol has no ping that a client answers: {@link ping} does nothing then. @defaultValue true */
+  readonly hasPing?: boolean | undefined;
   /** Probes whether the client is alive. */
   ping(): void;
   pause(): void;

@@ -39,6 +39,10 @@ export class TcpConnection implements Connection, ByteReader, ByteWriter {
     return takenBytes(this.socket);
   }
 
+  get hasPing(): boolean {
+    return this.pingFrame !== undefined;
+  }
+
   /** Starts telling what happens. */
   listen(events: ConnectionEvents, splitter: Splitter): void {
     const { socket } = this;

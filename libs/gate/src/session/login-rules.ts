@@ -16,9 +16,14 @@ import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Hub } from '../hub/hub.js';
 import { inTime } from '../storage/bounded-storage.js';
+import { HolderProbes, PROBE_MS } from './holder-probe.js';
 
 /** How long other gates are waited for, in milliseconds. One that is out of reach is told when it is back. */
 const ASK_MS = 500;
+/** How long other gates are waited for while they probe who has a uid. */
+const PROBE_ASK_MS = PROBE_MS + 2 * ASK_MS;
+/** How long a login may take in all: less than those who ask the gate wait, which is 5 s. */
+const MAX_LOGIN_MS = 4_500;
 /** When a gate that has not answered is told again, in milliseconds. */
 const RETELL_MS = 1_000;
 /** Claims in one message. */
@@ -28,6 +33,8 @@ const CLAIMS_AT_ONCE = 1_000;
 export class Login implements LoginClaim {
   /** Another client has come first, on another gate. */
   isRefused = false;
+  /** When it came, as `performance.now()`. */
+  readonly since = performance.now();
 
   constructor(
     readonly agent: ClientAgent,
@@ -40,6 +47,9 @@ export class Login implements LoginClaim {
     return this.agent.sessionState.origin.sessionId;
   }
 }
+
+/** Binds the client of a login; the storage may take until `deadline`, a time of `performance.now()`. */
+type Bind = (deadline: number) => Promise<void>;
 
 /**
  * Sees to it that a uid has one client only, where the rule says so, on all gates that know each other: `replace` keeps the
@@ -54,6 +64,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   private readonly clocks = new Map<ClientAgent, number>();
   /** The login that is at work for a uid, where only one client may have it. */
   private readonly working = new Map<string, { readonly login: Login; readonly done: Promise<void> }>();
+  private readonly probes: HolderProbes;
   private readonly listening: (() => void)[] = [];
   private retelling: NodeJS.Timeout | undefined;
 
@@ -64,12 +75,14 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     private readonly counters: GateCounters,
   ) {
     this.others = createCaller(node, gateContract);
+    this.probes = new HolderProbes(counters);
   }
 
   onModuleInit(): void {
     this.node.dispatcher.serve(gateContract, {
       replace: (claim, { peer }) => this.isReplaced(this.checked(claim, peer)),
       reserve: (claim, { peer }) => this.isTaken(this.checked(claim, peer)),
+      probe: (claim, { peer }) => this.isHeld(this.checked(claim, peer)),
       claims: (claims, { peer }) => this.compare(this.usable(claims, peer)),
     });
     if (this.options.login === 'many') return;
@@ -87,6 +100,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   onModuleDestroy(): void {
     for (const stop of this.listening) stop();
     clearTimeout(this.retelling);
+    this.probes.stop();
   }
 
   /** The moment of a login that begins now. */
@@ -95,15 +109,16 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   }
 
   /**
-   * Lets a login try to bind its client.
+   * Lets a login try to bind its client. `bind` is given the moment until which the storage may take; the time that a client is probed
+   * is added to `deadline` for it.
    * @throws {GateError} `FORBIDDEN` when another client has the uid, `SESSION_NOT_FOUND` when this one has been replaced.
    */
-  async admit(login: Login, deadline: number, bind: () => Promise<void>): Promise<void> {
+  async admit(login: Login, deadline: number, bind: Bind): Promise<void> {
     const { login: rule } = this.options;
     if (rule === 'refuse') {
-      await this.alone(login, deadline, bind);
+      if (!(await this.alone(login, deadline, bind))) await this.afterProbe(login, deadline, bind);
     } else {
-      await bind();
+      await bind(deadline);
       if (rule === 'replace' && (await this.ask('replace', login))) throw this.replace(login.agent);
     }
   }
@@ -130,24 +145,52 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
 
   /**
    * Logins of one uid one after another: of two that come at the same time the second one is refused before anything of it
-   * is stored, but not for one that does not get in itself.
+   * is stored, but not for one that does not get in itself. False when another client has the uid.
    */
-  private async alone(login: Login, deadline: number, bind: () => Promise<void>): Promise<void> {
+  private async alone(login: Login, deadline: number, bind: Bind): Promise<boolean> {
     const { userId } = login;
     for (let other = this.working.get(userId); other; other = this.working.get(userId)) {
       const { done } = other;
       await inTime(deadline, () => done);
     }
-    const done = this.tryAlone(login, bind);
-    this.working.set(userId, { login, done: done.catch(() => undefined) });
-    await done.finally(() => this.working.delete(userId));
+    const isBound = this.tryAlone(login, deadline, bind);
+    this.working.set(userId, { login, done: isBound.then(nothing, nothing) });
+    return await isBound.finally(() => this.working.delete(userId));
   }
 
-  private async tryAlone(login: Login, bind: () => Promise<void>): Promise<void> {
+  private async tryAlone(login: Login, deadline: number, bind: Bind): Promise<boolean> {
     // The turn after it is known to be at work: others may ask at once.
     await Promise.resolve();
-    if (this.boundOthers(login).length > 0 || (await this.ask('reserve', login)) || login.isRefused) throw taken();
-    await bind();
+    if (this.boundOthers(login).length > 0 || (await this.ask('reserve', login))) return false;
+    if (login.isRefused) throw taken();
+    await bind(deadline);
+    return true;
+  }
+
+  /**
+   * Another client has the uid. The connection may be one that its client has lost without the gate seeing it, as when a phone changes
+   * its network: a client that does not answer is closed, and the login tries again, once. It waits outside of the order of logins:
+   * those that come meanwhile wait for the same probe.
+   */
+  private async afterProbe(login: Login, deadline: number, bind: Bind): Promise<void> {
+    const from = performance.now();
+    const isHeld = login.isRefused || (await this.isHeldAnywhere(login));
+    const probed = Math.min(deadline + performance.now() - from, login.since + MAX_LOGIN_MS);
+    if (isHeld || !(await this.alone(login, Math.max(deadline, probed), bind))) throw taken();
+  }
+
+  /** A gate of a version without probes does not answer, and is asked again whether it has the uid. */
+  private async isHeldAnywhere(login: Login): Promise<boolean> {
+    if (!this.hasOthers()) return this.isHeld(login);
+    const { userId, clientId, clock } = login;
+    return (await this.others.probe.gather({ userId, clientId, clock }, { deadlineMs: PROBE_ASK_MS })).result;
+  }
+
+  /** Whether a client of this gate has the uid, and stays: where the rule lets it, it is asked whether it is alive. */
+  private async isHeld(claim: LoginClaim): Promise<boolean> {
+    const others = this.boundOthers(claim);
+    if (this.options.login !== 'refuse') return others.length > 0;
+    return (await Promise.all(others.map(other => this.probes.isAlive(other)))).includes(true);
   }
 
   /** Asks all other gates. Those that do not answer are told later. */
@@ -270,6 +313,8 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
 function isBefore(one: Pick<LoginClaim, 'clock' | 'clientId'>, other: Pick<LoginClaim, 'clock' | 'clientId'>): boolean {
   return one.clock < other.clock || (one.clock === other.clock && one.clientId < other.clientId);
 }
+
+function nothing(): void {}
 
 function taken(): GateError {
   return new GateError('FORBIDDEN', 'This user is connected already');

@@ -82,15 +82,13 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     assertMoment(expiresAt);
     if (expiresAt !== undefined && !(expiresAt > Date.now())) throw new GateError('UNAUTHORIZED', AUTH_EXPIRED);
     const shown = { issuedAt, since: credentials.since ?? performance.now() };
-    const clock = this.logins.now();
+    const login = new Login(agent, userId, this.logins.now());
     const deadline = this.storage.newDeadline();
     return this.inTurn(agent, async () => {
       this.revocations.check(userId, shown);
       if (agent.sessionState.userId !== userId) {
-        const login = new Login(agent, userId, clock);
-        await this.logins.admit(login, deadline, () =>
-          this.bindNow(login, shown, deadline, credentials.mayExceed === true),
-        );
+        const mayExceed = credentials.mayExceed === true;
+        await this.logins.admit(login, deadline, until => this.bindNow(login, shown, until, mayExceed));
       }
       this.revoker.note(agent, issuedAt);
       if (expiresAt !== undefined) this.expiry.set(agent, expiresAt);

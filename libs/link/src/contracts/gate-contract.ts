@@ -16,6 +16,11 @@ export const gateContract = {
   replace: allOp(120, struct(claim), flag, any),
   /** A client wants to be bound. True when it may not: another one is, or wants it too and came first. */
   reserve: allOp(121, struct(claim), flag, any),
+  /**
+   * A client wants to be bound and may not. The gate that has the other one asks it with a ping whether it is alive, and closes it when
+   * it does not answer. True when it stays.
+   */
+  probe: allOp(126, struct(claim), flag, any),
   /** All that are bound on a gate, for one that it had no connection with. */
   claims: nodeOp(122, 'never', json<readonly LoginClaim[]>(), nothing),
 } as const;

@@ -11,6 +11,7 @@ import {
   Scope,
   StreamableFile,
   UseFilters,
+  UseGuards,
 } from '@nestjs/common';
 import { BaseExceptionFilter, HttpAdapterHost } from '@nestjs/core';
 import { Payload, RpcException } from '@nestjs/microservices';
@@ -120,6 +121,65 @@ export class FailingTopics {
   }
 }
 
+/** Throws an error of its own instead, some of which have a code. */
+@Catch()
+export class FailingFilter implements ExceptionFilter {
+  catch(exception: Error): unknown {
+    if (exception.message === 'later') return Promise.reject(new TypeError('the filter'));
+    if (exception.message === 'coded') throw new RpcException({ code: 'MINE', message: 'mine' });
+    if (exception.message === 'same') throw exception;
+    throw new TypeError('the filter');
+  }
+}
+
+/** A filter of a method, and of a pipeline that has not come to the method. */
+@Controller()
+export class FailingFilterTopics {
+  @UseFilters(FailingFilter)
+  @OnTopic('filter/method')
+  method(@Payload() message: string): never {
+    throw new Error(message);
+  }
+
+  @UseFilters(FailingFilter)
+  @OnTopic('filter/stream')
+  stream(@Payload() message: string): unknown {
+    return throwError(() => new Error(message));
+  }
+
+  @UseFilters(FailingFilter)
+  @UseGuards({ canActivate: () => false })
+  @OnTopic('filter/guard')
+  guarded(): void {}
+}
+
+@Catch()
+class DetailFilter implements ExceptionFilter {
+  catch({ message }: Error): unknown {
+    return throwError(() => ({ code: 'SOLD_OUT', message: 'gone', details: { dishes: [VALUES[message]?.()] } }));
+  }
+}
+
+/** Errors whose details JSON cannot carry. */
+@Controller()
+export class DetailTopics {
+  @OnTopic('details/rpc')
+  rpc(@Payload() kind: string): never {
+    throw new RpcException({ code: 'SOLD_OUT', message: 'gone', details: { dishes: [VALUES[kind]?.()] } });
+  }
+
+  @OnTopic('details/http')
+  http(@Payload() kind: string): never {
+    throw new BadRequestException({ code: 'SOLD_OUT', message: 'gone', details: { dishes: [VALUES[kind]?.()] } });
+  }
+
+  @UseFilters(DetailFilter)
+  @OnTopic('details/filter')
+  filtered(@Payload() kind: string): never {
+    throw new Error(kind);
+  }
+}
+
 /** Has a pipeline, and a filter of its own that fails. */
 @Controller()
 @UseFilters(HttpOnlyFilter)
@@ -127,6 +187,18 @@ export class OwnFilterTopics {
   @OnTopic('own/throw')
   throw(@Payload() kind: string): never {
     throw failure(kind);
+  }
+}
+
+class Money {
+  toJSON(): unknown {
+    return { cents: 5n };
+  }
+}
+
+class Moody {
+  toJSON(): never {
+    throw new Error('not today');
   }
 }
 
@@ -145,6 +217,15 @@ const VALUES: Record<string, () => unknown> = {
     (async function* () {
       yield 1;
     })(),
+  bigint: () => ({ price: 5n }),
+  cycle: () => {
+    const dish: Record<string, unknown> = { name: 'soup' };
+    return Object.assign(dish, { menu: { dish } });
+  },
+  jsonMap: () => [{ toJSON: () => new Map() }],
+  jsonBigint: () => new Money(),
+  jsonThrows: () => ({ dish: new Moody() }),
+  jsonNothing: () => ({ toJSON: () => undefined }),
   readable: () => Readable.from(['a secret']),
   file: () => new StreamableFile(Buffer.from('a secret')),
   date: () => ({ at: new Date(0) }),

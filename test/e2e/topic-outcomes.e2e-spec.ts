@@ -6,6 +6,8 @@ import { BinaryClient, createTestCluster, type FakeClient, type TestCluster, wai
 import {
   AdapterFilter,
   AsyncHttpFilter,
+  DetailTopics,
+  FailingFilterTopics,
   FailingTopics,
   HttpOnlyFilter,
   OwnFilterTopics,
@@ -129,9 +131,62 @@ describe('errors of handlers', () => {
   it('are logged when a filter of the class fails with them', async () => {
     const client = await start([OwnFilterTopics]);
     expect((await client.exchange('own/throw', 'forbidden')).error).toEqual(INTERNAL);
-    const lines = log.with('own/throw: TypeError');
+    const lines = log.with('own/throw: an exception filter has failed: TypeError');
     expect(lines).toHaveLength(1);
     expect(lines[0]?.rest[0]).toContain('topic-outcomes-support');
+    expect(log.with('not you')).toHaveLength(1);
+    expect(log.lines.filter(({ level }) => level === 'error')).toHaveLength(2);
+  });
+
+  it.each([0, 1])('are logged once beside the error of their filter, with %d workers', async workers => {
+    const client = await start([FailingFilterTopics], { workers });
+    for (const [topic, message, original] of [
+      ['filter/method', 'a secret', 'Error: a secret'],
+      ['filter/method', 'later', 'Error: later'],
+      ['filter/stream', 'a secret', 'Error: a secret'],
+      ['filter/guard', '', 'Forbidden resource'],
+    ] as const) {
+      const before = log.lines.length;
+      expect((await client.exchange(topic, message)).error).toEqual(INTERNAL);
+      const added = log.lines.slice(before).filter(({ level }) => level === 'error');
+      const errors = added.map(({ text }) => text);
+      expect(errors).toEqual([
+        `${topic}: an exception filter has failed: TypeError: the filter`,
+        expect.stringContaining(`${topic}: the error that the filter was asked about: `),
+      ]);
+      expect(errors[1]).toContain(original);
+    }
+  });
+
+  it('may be translated by a filter that throws one with a code, or thrown on', async () => {
+    const client = await start([FailingFilterTopics]);
+    expect((await client.exchange('filter/method', 'coded')).error).toEqual({ code: 'MINE', message: 'mine' });
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
+    expect((await client.exchange('filter/method', 'same')).error).toEqual(INTERNAL);
+    expect(log.lines.filter(({ level }) => level === 'error').map(({ text }) => text)).toEqual([
+      'filter/method: Error: same',
+    ]);
+  });
+
+  it.each([
+    ['map', 'details.dishes[0].items[1].tags is a Map'],
+    ['bigint', 'details.dishes[0].price is a BigInt'],
+    ['cycle', 'details.dishes[0].menu.dish is a part of itself'],
+    ['jsonBigint', 'details.dishes[0].toJSON().cents is a BigInt'],
+    ['nan', 'details.dishes[0].price is NaN'],
+  ])('arrive without details that are a %s, and the log says which', async (kind, what) => {
+    const client = await start([DetailTopics]);
+    for (const topic of ['details/rpc', 'details/http', 'details/filter']) {
+      expect((await client.exchange(topic, kind)).error).toEqual({
+        code: 'SOLD_OUT',
+        message: 'gone',
+        details: { truncated: true },
+      });
+      expect(log.with(`${topic}: ${what}, which cannot be sent as JSON`, 'error')).toHaveLength(1);
+    }
+    expect((await client.exchange('details/rpc', 'date')).error?.details).toEqual({
+      dishes: [{ at: '1970-01-01T00:00:00.000Z' }],
+    });
   });
 });
 
@@ -147,11 +202,22 @@ describe('what a handler returns', () => {
     ['asyncGenerator', 'reply is an async iterable'],
     ['readable', 'reply is a stream'],
     ['file', 'reply is a StreamableFile'],
+    ['bigint', 'reply.price is a BigInt'],
+    ['cycle', 'reply.menu.dish is a part of itself'],
+    ['jsonMap', 'reply[0].toJSON() is a Map'],
+    ['jsonBigint', 'reply.toJSON().cents is a BigInt'],
+    ['jsonThrows', 'reply.dish is an object whose toJSON throws (not today)'],
   ])('is refused when it is a %s, and logged with its topic', async (kind, what) => {
     const client = await start([ValueTopics]);
     expect((await client.exchange('values/return', kind)).error).toEqual(INTERNAL);
     expect(log.with(`values/return: ${what}, which cannot be sent as JSON`, 'error')).toHaveLength(1);
     expect(log.with('a secret')).toEqual([]);
+  });
+
+  it('is refused when its toJSON gives nothing', async () => {
+    const client = await start([ValueTopics]);
+    expect((await client.exchange('values/return', 'jsonNothing')).error).toEqual(INTERNAL);
+    expect(log.with('values/return: reply cannot be sent: its toJSON gives nothing', 'error')).toHaveLength(1);
   });
 
   it('may have a toJSON, or be bytes of any kind', async () => {

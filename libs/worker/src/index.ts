@@ -67,6 +67,7 @@ export { assertMoment, type Credentials } from './gateway/credentials.js';
 export { type ConnectEvent, type DisconnectEvent, OnConnect, OnDisconnect } from './topics/client-events.js';
 export { ClientSession } from './topics/client-session.decorator.js';
 export { clientErrorBody } from './topics/error-mapping.js';
+export { sendableError } from './topics/topic-error.js';
 export { GateExceptionFilter } from './topics/gate-exception.filter.js';
 export { type TopicLoad } from './topics/lane-table.js';
 export { GateTransport, type GateTransportEvents, type GateTransportStatus } from './topics/gate-transport.js';

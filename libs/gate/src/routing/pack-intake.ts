@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { inAsyncScope, LinkNode } from '@nestgate/link';
 import { type Body, BodyKind, type ErrorBody, NO_BODY } from '@nestgate/protocol';
-import { BoundedLog, clientErrorBody, encodeBody, Session } from '@nestgate/worker';
+import { BoundedLog, clientErrorBody, encodeBody, sendableError, Session } from '@nestgate/worker';
 import { bodyValue } from '../body-value.js';
 import type { ClientAgent } from '../connection/client-agent.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
@@ -65,7 +65,7 @@ export class PackIntake implements OnApplicationShutdown {
     agent.block();
     this.patience
       .bound(inAsyncScope(() => this.ask(session, passage)))
-      .catch((error: unknown) => passage.fail(this.errorOf(error)))
+      .catch((error: unknown) => passage.fail(this.errorOf(error, topic)))
       .then(() => {
         if (agent.isClosed) {
           agent.counters.add('frames_abandoned', 'client_gone');
@@ -103,10 +103,10 @@ export class PackIntake implements OnApplicationShutdown {
     if (await this.routeHandler.onRoute(session, passage.topic, passage.body)) passage.consume();
   }
 
-  private errorOf(error: unknown): ErrorBody {
+  private errorOf(error: unknown, topic: string): ErrorBody {
     const body = clientErrorBody(error);
     if (body.code === 'INTERNAL') this.log.error(error);
-    return body;
+    return sendableError(body, topic, this.log);
   }
 }
 

@@ -154,6 +154,107 @@ describe('what JSON cannot carry', () => {
   });
 });
 
+describe('what a toJSON gives', () => {
+  /** Its class has the `toJSON`; or, with `own`, itself. */
+  class Giving {
+    constructor(private readonly give: () => unknown) {}
+
+    toJSON(): unknown {
+      return this.give();
+    }
+  }
+  const own = (give: () => unknown): object => ({ toJSON: give });
+
+  it.each<[string, (give: () => unknown) => object]>([
+    ['of a class', give => new Giving(give)],
+    ['of an object', own],
+  ])('%s is looked at', (_name, make) => {
+    const cycle: Record<string, unknown> = { deep: {} };
+    (cycle['deep'] as Record<string, unknown>)['self'] = cycle;
+    for (const [give, path, what] of [
+      [() => 1n, '', 'a BigInt'],
+      [() => ({ id: 1n }), '.id', 'a BigInt'],
+      [() => cycle, '.deep.self', 'a part of itself'],
+      [() => new Map(), '', 'a Map'],
+      [() => ({ tags: [new Set()] }), '.tags[0]', 'a Set'],
+      [() => Promise.resolve(1), '', 'a promise that was not awaited'],
+      [() => Number.NaN, '', 'NaN'],
+      [() => () => 1, '', 'a function'],
+      [() => ({ inner: make(() => new Map()) }), '.inner.toJSON()', 'a Map'],
+    ] as const) {
+      for (const [value, at] of [
+        [make(give), 'body'],
+        [{ items: [1, make(give)] }, 'body.items[1]'],
+      ] as const) {
+        expect(() => encodeMessage('menu/dishes', value)).toThrow(
+          expect.objectContaining({
+            code: 'BAD_ARGUMENT',
+            message: `menu/dishes: ${at}.toJSON()${path} is ${what}, which cannot be sent as JSON`,
+          }),
+        );
+      }
+    }
+    const angry = make(() => {
+      throw new Error('not today');
+    });
+    expect(() => encodeBody({ dish: angry }, 'a/b')).toThrow(
+      'a/b: body.dish is an object whose toJSON throws (not today), which cannot be sent as JSON',
+    );
+  });
+
+  it('may be anything that JSON carries, undefined and the object itself too', () => {
+    const itself = new Giving(() => ({ name: 'soup' }));
+    class Same {
+      name = 'soup';
+
+      toJSON(): this {
+        return this;
+      }
+    }
+    const twice = { name: 'soup' };
+    for (const value of [itself, new Same(), own(() => twice)]) {
+      expect(Buffer.from(encodeBody({ value, twice: [twice, twice] }).bytes).toString()).toBe(
+        '{"value":{"name":"soup"},"twice":[{"name":"soup"},{"name":"soup"}]}',
+      );
+    }
+    const none = new Giving(() => undefined);
+    expect(Buffer.from(encodeBody({ none, list: [none] }).bytes).toString()).toBe('{"list":[null]}');
+    expect(() => encodeBody(none, 'a/b')).toThrow('a/b: body cannot be sent: its toJSON gives nothing');
+  });
+
+  it('is asked for by its key, as JSON does', () => {
+    const keys: string[] = [];
+    const value = { toJSON: (key: string) => (keys.push(key), new Map()) };
+    expect(() => encodeBody({ list: [value] })).toThrow('body.list[0].toJSON() is a Map');
+    expect(() => encodeBody(value)).toThrow('body.toJSON() is a Map');
+    expect(new Set(keys)).toEqual(new Set(['0', '']));
+  });
+
+  it('of a BigInt counts too', () => {
+    const prototype = BigInt.prototype as { toJSON?: () => string };
+    prototype.toJSON = function (this: bigint) {
+      return this.toString();
+    };
+    try {
+      expect(Buffer.from(encodeBody({ id: 7n, at: { toJSON: () => 1 } }).bytes).toString()).toBe('{"id":"7","at":1}');
+    } finally {
+      delete prototype.toJSON;
+    }
+    expect(() => encodeBody({ id: 7n })).toThrow('body.id is a BigInt');
+    expect(() => encodeBody({ id: Object(7n) as unknown })).toThrow('body.id is a BigInt');
+  });
+});
+
+describe('a value that is a part of itself', () => {
+  it('is named by the path where it is again', () => {
+    const parent: Record<string, unknown> = { name: 'a', children: [] };
+    (parent['children'] as unknown[]).push({ parent });
+    expect(() => encodeMessage('tree/list', parent)).toThrow(
+      'tree/list: body.children[0].parent is a part of itself, which cannot be sent as JSON',
+    );
+  });
+});
+
 describe('a body of bytes', () => {
   it.each([
     ['a Buffer', Buffer.from([1, 2, 3])],

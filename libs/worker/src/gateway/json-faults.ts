@@ -6,10 +6,19 @@ const MAX_PATH = 200;
 /** A key that a path shows after a dot. */
 const IDENTIFIER = /^[A-Za-z_$][\w$]{0,63}$/;
 
+/** Stands for a key where a path goes on in what `toJSON` has given. */
+const TO_JSON = Symbol('toJSON');
+/** Those of Node give texts, null, or lists of numbers: what they give is not looked at. */
+const TRUSTED: ReadonlySet<unknown> = new Set(
+  [Date, URL, Buffer].map(({ prototype }) => (prototype as { toJSON?: unknown }).toJSON),
+);
+
 /** A place in a value. Made only where something is wrong, or may be. */
 interface Place {
   readonly parent: Place | undefined;
-  readonly key: string | number;
+  readonly key: string | number | typeof TO_JSON;
+  /** What is there. */
+  readonly value: unknown;
 }
 
 /** What JSON would carry as `{}` or `null`, or leave out, without a word. */
@@ -20,8 +29,15 @@ export interface JsonFault {
   readonly what: string;
 }
 
-/** How the instances of a class are looked at: `json` has a `toJSON`, `fields` is walked, `look` needs {@link jsonFault}. */
-type Kind = 'json' | 'fields' | 'look';
+/**
+ * How the instances of a class are looked at: of `json` at what its `toJSON` gives, of `trusted` not at all; `fields` is walked, `look`
+ * needs {@link jsonFault}.
+ */
+type Kind = 'json' | 'trusted' | 'fields' | 'look';
+
+interface WithToJson {
+  toJSON(key: string): unknown;
+}
 
 /** By prototype, so that each class is looked at once. */
 const kinds = new WeakMap<object, Kind>();
@@ -41,13 +57,14 @@ export function isPlainJson(value: unknown): boolean {
       // NaN for NaN and the infinities.
       return value - value === 0;
     case 'object':
-      return value === null || isPlainObject(value);
+      return value === null || isPlainObject(value, false);
     default:
       return false;
   }
 }
 
-function isPlainObject(value: object): boolean {
+/** `isResult`: the value is what a `toJSON` has given, and JSON does not ask its own. */
+function isPlainObject(value: object, isResult: boolean): boolean {
   if (Array.isArray(value)) {
     const items: readonly unknown[] = value;
     for (let i = 0; i < items.length; i++) if (!isPlainJson(items[i])) return false;
@@ -56,52 +73,90 @@ function isPlainObject(value: object): boolean {
   const prototype = Object.getPrototypeOf(value) as object | null;
   if (prototype !== Object.prototype && prototype !== null) {
     const kind = kinds.get(prototype) ?? learnKind(value, prototype);
-    if (kind !== 'fields') return kind === 'json';
+    if (kind === 'trusted') return true;
+    if (kind === 'json') return !isResult && isPlainResult((value as WithToJson).toJSON(''));
+    if (kind === 'look') return false;
   }
   // Inherited keys are seen too, which JSON leaves out: one that is no JSON only leads to the slow path.
   for (const key in value) if (!isPlainJson((value as Record<string, unknown>)[key])) return false;
   return true;
 }
 
+function isPlainResult(value: unknown): boolean {
+  return typeof value === 'object' && value !== null ? isPlainObject(value, true) : isPlainJson(value);
+}
+
 function learnKind(value: object, prototype: object): Kind {
   const isUnusual = Symbol.iterator in prototype || Symbol.toStringTag in prototype || unsendable(value) !== undefined;
-  const kind =
-    typeof (prototype as { toJSON?: unknown }).toJSON === 'function' ? 'json' : isUnusual ? 'look' : 'fields';
+  const { toJSON } = prototype as { toJSON?: unknown };
+  const kind = TRUSTED.has(toJSON) ? 'trusted' : typeof toJSON === 'function' ? 'json' : isUnusual ? 'look' : 'fields';
   kinds.set(prototype, kind);
   return kind;
 }
 
 /**
- * The first part of a value that JSON cannot carry: a `Map`, a promise, `NaN`, a function, a stream and the like. An object with a
- * `toJSON` stands for what that gives, which is not looked at; `undefined` is left out, or null in an array, as JSON does.
+ * The first part of a value that JSON cannot carry: a `Map`, a promise, `NaN`, a BigInt, a cycle, a function, a stream and the like. An
+ * object with a `toJSON` stands for what that gives; `undefined` is left out, or null in an array, as JSON does.
  * @param root what the path begins with.
  * @throws RangeError when it nests too deeply for the stack.
  */
 export function jsonFault(value: unknown, root: string): JsonFault | undefined {
-  return faultAt(value, { parent: undefined, key: root });
+  return faultAt({ parent: undefined, key: root, value });
 }
 
-function faultAt(value: unknown, place: Place): JsonFault | undefined {
+function faultAt(place: Place): JsonFault | undefined {
+  const { value, key } = place;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : fault(place, String(value));
   if (typeof value === 'symbol') return fault(place, 'a symbol');
-  const hasToJson = typeof (value as { toJSON?: unknown } | null | undefined)?.toJSON === 'function';
-  if (typeof value === 'function') return hasToJson ? undefined : fault(place, 'a function');
-  if (typeof value !== 'object' || value === null || hasToJson) return undefined;
+  if (value === undefined || value === null) return undefined;
+  // What a `toJSON` has given is not asked again.
+  if (key !== TO_JSON && mayHaveToJson(value) && isMethod(value, 'toJSON'))
+    return faultOfResult(value as WithToJson, place);
+  if (typeof value === 'bigint' || types.isBigIntObject(value)) return fault(place, 'a BigInt');
+  if (typeof value === 'function') return fault(place, 'a function');
+  if (typeof value !== 'object') return undefined;
   const what = unsendable(value);
   if (what !== undefined) return fault(place, what);
   if (types.isBoxedPrimitive(value)) return undefined;
+  if (isPartOfItself(place)) return fault(place, 'a part of itself');
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
-      const found = faultAt(value[i], { parent: place, key: i });
+      const found = faultAt({ parent: place, key: i, value: value[i] });
       if (found) return found;
     }
     return undefined;
   }
-  for (const key of Object.keys(value)) {
-    const found = faultAt((value as Record<string, unknown>)[key], { parent: place, key });
+  for (const name of Object.keys(value)) {
+    const found = faultAt({ parent: place, key: name, value: (value as Record<string, unknown>)[name] });
     if (found) return found;
   }
   return undefined;
+}
+
+function faultOfResult(value: WithToJson, place: Place): JsonFault | undefined {
+  if (TRUSTED.has(value.toJSON)) return undefined;
+  let result: unknown;
+  try {
+    result = value.toJSON(place.parent ? String(place.key) : '');
+  } catch (error) {
+    if (error instanceof RangeError) throw error;
+    return fault(place, `an object whose toJSON throws (${error instanceof Error ? error.message : typeof error})`);
+  }
+  return faultAt({ parent: place, key: TO_JSON, value: result });
+}
+
+function mayHaveToJson(value: unknown): value is object {
+  return typeof value === 'object' || typeof value === 'function' || typeof value === 'bigint';
+}
+
+/** Whether a value has itself in it. One for which its `toJSON` stands is not written itself. */
+function isPartOfItself(place: Place): boolean {
+  let below = place;
+  for (let at = place.parent; at; at = at.parent) {
+    if (at.value === place.value && below.key !== TO_JSON) return true;
+    below = at;
+  }
+  return false;
 }
 
 /** Names an object whose content JSON cannot see; `undefined` for every other one. */
@@ -145,6 +200,7 @@ function pathOf(place: Place): string {
 }
 
 function segmentOf({ parent, key }: Place): string {
+  if (key === TO_JSON) return '.toJSON()';
   if (!parent) return String(key);
   if (typeof key === 'number') return `[${key}]`;
   return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key.slice(0, 64))}]`;

@@ -33,7 +33,7 @@ const MAX_SHOWN = 140;
  * @param root what errors call the value: they name the part that cannot be sent, such as `body.items[3].tags`.
  * @throws {GateError} `BAD_ARGUMENT` for what JSON cannot carry: a BigInt, a cycle, a function or symbol, `NaN`, an infinity, a
  * `Map`, `Set`, promise, `Error`, stream, iterator, or bytes inside of an object; for more than {@link MAX_PUSH_BYTES}; and for what
- * nests deeper than about {@link MAX_BODY_DEPTH}. An object with a `toJSON` stands for what that gives.
+ * nests deeper than about {@link MAX_BODY_DEPTH}. An object with a `toJSON` stands for what that gives, of which all this is true too.
  */
 export function encodeBody(value: unknown, topic?: string, root = 'body'): Body {
   if (value === undefined) return NO_BODY;
@@ -47,8 +47,9 @@ export function encodeBody(value: unknown, topic?: string, root = 'body'): Body 
     encoded = JSON.stringify(value);
     isPlain = isPlainJson(value);
   } catch (error) {
-    // Without a text it is not JSON that has failed, but the look at what has become JSON.
+    // With a text it is not JSON that has failed, but the look at what has become JSON.
     if (encoded === undefined) {
+      assertJson(value, topic, root);
       const why = error instanceof Error ? error.message : 'its toJSON has thrown';
       throw refusal(topic, `The body cannot be encoded as JSON: ${why}`);
     }
@@ -98,6 +99,26 @@ function assertJson(value: unknown, topic: string | undefined, root: string): vo
     throw refusal(topic, `${root} cannot be sent: ${why}`);
   }
   if (found) throw refusal(topic, `${found.path} is ${found.what}, which cannot be sent as JSON`);
+}
+
+/**
+ * Why a value cannot be sent as JSON, with the path of the part that cannot; `undefined` when it can. Never throws.
+ * @param root what the path begins with.
+ */
+export function jsonRefusal(value: unknown, topic: string | undefined, root: string): GateError | undefined {
+  try {
+    JSON.stringify(value);
+    if (!isPlainJson(value)) assertJson(value, topic, root);
+    return undefined;
+  } catch (error) {
+    if (error instanceof GateError) return error;
+  }
+  try {
+    assertJson(value, topic, root);
+  } catch (error) {
+    if (error instanceof GateError) return error;
+  }
+  return refusal(topic, `${root} cannot be sent as JSON`);
 }
 
 function refusal(topic: string | undefined, why: string): GateError {

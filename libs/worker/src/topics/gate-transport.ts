@@ -14,6 +14,7 @@ import { AppStart } from '../node/app-start.js';
 import { PresenceWatcher } from '../presence/presence-watcher.js';
 import { BoundedLog } from '../log/bounded-log.js';
 import { CurrentClient } from './current-client.js';
+import { keepErrorsOfFilters } from './filter-failures.js';
 import type { TopicLoad } from './lane-table.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import {
@@ -96,6 +97,11 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     this.gates = createCaller(node, sessionContract);
     this.config = moduleRef['container'].applicationConfig;
     this.watchPipelines(this.config);
+    if (!keepErrorsOfFilters()) {
+      this.log.warn(
+        'This version of @nestjs/microservices is not known: errors are not logged whose exception filter fails',
+      );
+    }
     start.addUnserved(() => {
       const { length } = this.explorer.explore();
       return length === 0 ? undefined : `topics are not handled (${length})`;

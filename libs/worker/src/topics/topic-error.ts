@@ -1,4 +1,5 @@
-import { type ErrorBody } from '@nestgate/protocol';
+import type { ErrorBody, TruncatedDetails } from '@nestgate/protocol';
+import { jsonRefusal } from '../gateway/message.js';
 import { BoundedLog } from '../log/bounded-log.js';
 import { pipelineErrorBody, MASKED, thrownErrorBody } from './error-mapping.js';
 
@@ -16,7 +17,20 @@ export function toldError(error: unknown, topic: string | undefined): ErrorBody 
     // One that throws when it is looked at.
   }
   if (body === MASKED) log.error(error, topic);
-  return body;
+  return sendableError(body, topic, log);
+}
+
+/**
+ * An error must arrive, whatever its details are: those that JSON cannot carry, or would change without a word, are left out, and `to`
+ * names what is wrong with them.
+ */
+export function sendableError(body: ErrorBody, topic: string | undefined, to: BoundedLog): ErrorBody {
+  const { code, message, details } = body;
+  const refusal = details === undefined ? undefined : jsonRefusal(details, topic, 'details');
+  if (!refusal) return body;
+  to.error(`${refusal.message}: the error ${code} is sent without its details`);
+  const truncated: TruncatedDetails = { truncated: true };
+  return { code, message, details: truncated };
 }
 
 /**
@@ -30,12 +44,28 @@ export function endedError(error: unknown, topic: string | undefined): ErrorBody
       const body = pipelineErrorBody(error);
       // Nest's own filter has logged what it has masked; of others nobody has heard.
       if (body === MASKED && !isMaskedByNest(error)) log.error(`An error without a code: ${shapeOf(error)}`, topic);
-      return body;
+      return sendableError(body, topic, log);
     }
   } catch {
     // Told below.
   }
   return toldError(error, topic);
+}
+
+/**
+ * What Nest's pipeline ends with when a filter has thrown `failure` on `exception`. A filter may translate an error by throwing
+ * another one that has a code, or throw what it was given. Anything else is a failure of the filter: both errors are logged.
+ */
+export function failedFilterError(failure: unknown, exception: unknown, topic: string): unknown {
+  if (failure === exception || isTold(failure)) return failure;
+  try {
+    if (thrownErrorBody(failure) !== MASKED) return failure;
+  } catch {
+    // One that throws when it is looked at.
+  }
+  log.error(failure, `${topic}: an exception filter has failed`);
+  log.error(exception, `${topic}: the error that the filter was asked about`);
+  return markTold(MASKED);
 }
 
 /** An error that fails while a filter of the application handles another one; of which class is told once. */

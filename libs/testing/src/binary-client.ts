@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import type { EncryptMode } from '@nestgate/gate';
+import { assertKnownOptions, optionKeys } from '@nestgate/link';
 import { type ErrorBody, FrameKind, frameKindHasId } from '@nestgate/protocol';
 import { type ClientOptions, WebSocket } from 'ws';
 import { type ClosedWith, UpgradeRefused } from './fake-client.js';
@@ -20,6 +21,8 @@ export interface BinaryClientOptions {
   /** Over TCP: speak TLS, with these options. */
   readonly tls?: ConnectionOptions | undefined;
 }
+
+const KEYS = optionKeys<BinaryClientOptions>({ codec: true, encryptKey: true, encryptMode: true, tls: true });
 
 /** A pack or frame as it came. A pack is a `FrameKind.message` without an id. */
 export interface BinaryMessage {
@@ -78,6 +81,7 @@ export class BinaryClient {
 
   /** Connects to a TCP port of this machine; with `tls`, over TLS. */
   static async overTcp(port: number, options: BinaryClientOptions = {}): Promise<BinaryClient> {
+    assertKnownOptions('BinaryClient', options, KEYS);
     // Half open, so that a test decides itself when its client ends.
     const socket = await dialTestNetwork(port, at => {
       const to = { port: at, host: '127.0.0.1', noDelay: true, allowHalfOpen: true };

@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer, type Server, Socket } from 'node:net';
+import { assertKnownOptions, optionKeys } from '@nestgate/link';
 
 /** How a {@link startDelayedRelay | delayed relay} is set up. */
 export interface DelayedRelayOptions {
@@ -12,6 +13,8 @@ export interface DelayedRelayOptions {
    */
   readonly bufferBytes?: number | undefined;
 }
+
+const KEYS = optionKeys<DelayedRelayOptions>({ target: true, delayMs: true, bufferBytes: true });
 
 /** A relay that runs. */
 export interface DelayedRelay {
@@ -34,6 +37,7 @@ interface Transit {
  * make those buffers smaller.
  */
 export async function startDelayedRelay(options: DelayedRelayOptions): Promise<DelayedRelay> {
+  assertKnownOptions('startDelayedRelay', options, KEYS);
   const { target, delayMs = 20, bufferBytes = 64 * 1024 } = options;
   const sockets = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });

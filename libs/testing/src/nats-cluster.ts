@@ -1,3 +1,4 @@
+import { assertKnownOptions, optionKeys } from '@nestgate/link';
 import { startDelayedRelay, type DelayedRelay } from './delayed-relay.js';
 import { freePort } from './free-port.js';
 import { NatsProcess } from './nats-process.js';
@@ -11,6 +12,8 @@ export interface NatsClusterOptions {
   readonly slowRouteMs?: number | undefined;
 }
 
+const KEYS = optionKeys<NatsClusterOptions>({ servers: true, slowRouteMs: true });
+
 /** Servers of a test's own that form a cluster, each on free ports of this machine. */
 export class NatsCluster {
   private constructor(
@@ -19,7 +22,9 @@ export class NatsCluster {
   ) {}
 
   /** Starts the servers; resolves when each is connected to all others. */
-  static async start({ servers: count = 3, slowRouteMs = 0 }: NatsClusterOptions = {}): Promise<NatsCluster> {
+  static async start(options: NatsClusterOptions = {}): Promise<NatsCluster> {
+    assertKnownOptions('NatsCluster', options, KEYS);
+    const { servers: count = 3, slowRouteMs = 0 } = options;
     const routePorts = await Promise.all(Array.from({ length: count }, () => freePort()));
     const first = { host: '127.0.0.1', port: routePorts[0] as number };
     const relay = slowRouteMs > 0 ? await startDelayedRelay({ target: first, delayMs: slowRouteMs }) : undefined;

@@ -3,6 +3,9 @@ import { Controller, Injectable, Module } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import { GateModule } from '@nestgate/gate';
 import { OnTopic, WorkerModule } from '@nestgate/worker';
+import { BinaryClient } from './binary-client.js';
+import { startDelayedRelay } from './delayed-relay.js';
+import { NatsCluster } from './nats-cluster.js';
 import { createTestCluster, type TestCluster } from './test-cluster.js';
 
 @Injectable()
@@ -52,6 +55,47 @@ describe('createTestCluster', () => {
   afterEach(async () => {
     await cluster?.close();
     cluster = undefined;
+  });
+
+  it.each<[string, object, string]>([
+    ['gate', { gatess: 2 }, 'unknown option "gatess"; did you mean "gates"?'],
+    [
+      'handlers',
+      { handlers: { controller: [] } },
+      'unknown option "handlers.controller"; did you mean "handlers.controllers"?',
+    ],
+    ['handlers', { handlers: { exports: [] } }, 'unknown option "handlers.exports"; '],
+    [
+      'handlers',
+      { handlers: { controllers: GreetTopics } },
+      'option handlers.controllers must be an array, but a function was given',
+    ],
+    ['handlers', { handlers: [GreetTopics] }, 'option handlers must be an object, but an array was given'],
+    ['gates', { gates: 0 }, 'option gates must be an integer from 1 to 100, but 0 was given'],
+    ['gates', { gates: 1.5 }, 'option gates must be an integer from 1 to 100, but 1.5 was given'],
+    ['workers', { workers: -1 }, 'option workers must be an integer from 0 to 100, but -1 was given'],
+    ['workers', { workers: '2' }, 'option workers must be an integer from 0 to 100, but a string was given'],
+    ['override', { override: {} }, 'option override must be a function, but an object was given'],
+    ['link', { link: 'tcp://127.0.0.1:1' }, 'option link must be a function, but a string was given'],
+    ['setup', { setup: [] }, 'option setup must be a function, but an array was given'],
+    [
+      'logger',
+      { logger: true },
+      'option logger must be a LoggerService, an array of log levels, or false, but a boolean was given',
+    ],
+    ['all', [], 'the options must be an object, but an array was given'],
+  ])('refuses options that cannot be (%s)', async (_name, options, why) => {
+    await expect(createTestCluster(options)).rejects.toMatchObject({
+      code: 'BAD_ARGUMENT',
+      message: expect.stringContaining(`createTestCluster: ${why}`),
+    });
+  });
+
+  it('refuses the options of the helpers beside it', async () => {
+    const target = { host: '127.0.0.1', port: 1 };
+    await expect(startDelayedRelay({ target, delay: 5 } as never)).rejects.toThrow('did you mean "delayMs"?');
+    await expect(NatsCluster.start({ server: 2 } as never)).rejects.toThrow('did you mean "servers"?');
+    await expect(BinaryClient.overTcp(1, { code: 'frame' } as never)).rejects.toThrow('did you mean "codec"?');
   });
 
   it("starts the test's own module", async () => {

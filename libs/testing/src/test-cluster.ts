@@ -2,7 +2,8 @@ import type { AddressInfo } from 'node:net';
 import type { INestApplication, INestMicroservice, LoggerService, LogLevel, ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModuleBuilder } from '@nestjs/testing';
 import { Gate, GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
-import { type Link, LinkNode, MemoryBus } from '@nestgate/link';
+import { assertKnownOptions, kindOf, type Link, LinkNode, MemoryBus, optionKeys } from '@nestgate/link';
+import { GateError } from '@nestgate/protocol';
 import { createLink, GatewayApi, GateTransport, LINK, WorkerModule } from '@nestgate/worker';
 import { FakeClient, type FakeClientOptions } from './fake-client.js';
 import { waitUntil } from './wait-until.js';
@@ -48,6 +49,27 @@ export interface TestClusterOptions {
   /** Called with each app before it starts: global pipes and the like. */
   readonly setup?: ((app: INestApplication | INestMicroservice) => void) | undefined;
 }
+
+const KEYS = optionKeys<TestClusterOptions>({
+  gates: true,
+  workers: true,
+  handlers: true,
+  gate: true,
+  gateModule: true,
+  workerModule: true,
+  override: true,
+  logger: true,
+  link: true,
+  setup: true,
+});
+const HANDLER_KEYS = optionKeys<NonNullable<TestClusterOptions['handlers']>>({
+  controllers: true,
+  providers: true,
+  imports: true,
+});
+const NAME = 'createTestCluster';
+/** Apps of one kind in a cluster. */
+const MAX_APPS = 100;
 
 /** A gate app of a test cluster. */
 export interface TestGate {
@@ -103,6 +125,7 @@ export class TestCluster {
 /**
  * Starts gates and workers in this process; resolves when every gate can route to every worker. When an app cannot be started, the
  * others are closed before it rejects.
+ * @throws {GateError} `BAD_ARGUMENT` for unknown options, and for values that cannot be.
  */
 export async function createTestCluster(options: TestClusterOptions = {}): Promise<TestCluster> {
   const start = new ClusterStart(options);
@@ -121,6 +144,7 @@ class ClusterStart {
   private readonly bus = new MemoryBus();
 
   constructor(private readonly options: TestClusterOptions) {
+    checkOptions(options);
     if (options.gateModule && options.gate) {
       throw new TypeError('gate: options of the gate belong to the GateModule that gateModule imports');
     }
@@ -195,6 +219,33 @@ class ClusterStart {
   private get logging(): Pick<TestClusterOptions, 'logger'> {
     return { logger: this.options.logger ?? false };
   }
+}
+
+function checkOptions(options: TestClusterOptions): void {
+  assertKnownOptions(NAME, options, KEYS);
+  const { gates = 1, workers = 0, handlers, logger } = options;
+  if (handlers !== undefined) assertKnownOptions(NAME, handlers, HANDLER_KEYS, 'handlers.');
+  for (const key of ['controllers', 'providers', 'imports'] as const) {
+    const list: unknown = handlers?.[key];
+    if (list !== undefined && !Array.isArray(list)) refuse(`handlers.${key}`, 'an array', list);
+  }
+  if (!isCount(gates, 1)) refuse('gates', `an integer from 1 to ${MAX_APPS}`, gates);
+  if (!isCount(workers, 0)) refuse('workers', `an integer from 0 to ${MAX_APPS}`, workers);
+  for (const key of ['override', 'link', 'setup'] as const) {
+    if (options[key] !== undefined && typeof options[key] !== 'function') refuse(key, 'a function', options[key]);
+  }
+  if ((logger as unknown) === true || logger === null || !['object', 'boolean', 'undefined'].includes(typeof logger)) {
+    refuse('logger', 'a LoggerService, an array of log levels, or false', logger);
+  }
+}
+
+function isCount(value: number, least: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= MAX_APPS;
+}
+
+function refuse(key: string, allowed: string, value: unknown): never {
+  const given = typeof value === 'number' ? String(value) : kindOf(value);
+  throw new GateError('BAD_ARGUMENT', `${NAME}: option ${key} must be ${allowed}, but ${given} was given`);
 }
 
 async function knowEachOther(gates: readonly TestGate[], workers: readonly TestWorker[]): Promise<void> {

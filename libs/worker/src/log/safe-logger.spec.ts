@@ -23,6 +23,34 @@ describe('SafeLogger', () => {
   const logger = (options = {}) => new SafeLogger({ colors: false, ...options });
   const lines = () => output.trimEnd().split('\n');
 
+  it.each<[object, string]>([
+    [{ linePerSecond: 5 }, 'unknown option "linePerSecond"; did you mean "linesPerSecond"?'],
+    [{ Json: true }, 'unknown option "Json"; did you mean "json"?'],
+    [{ linesPerSecond: 0 }, 'option linesPerSecond must be an integer from 1 to 1000000, or Infinity, but 0 was given'],
+    [{ linesPerSecond: Number.NaN }, 'linesPerSecond must be an integer from 1 to 1000000, or Infinity, but NaN'],
+    [{ linesPerSecond: '20' }, 'linesPerSecond must be an integer from 1 to 1000000, or Infinity, but "20"'],
+    [{ json: 'true' }, 'option json must be true or false, but "true" was given'],
+    [{ colors: 1 }, 'option colors must be true or false, but 1 was given'],
+    [{ prefix: {} }, 'option prefix must be a string, but an object was given'],
+    [{ logLevels: 'warn' }, 'option logLevels must be an array of verbose, debug, log, warn, error, fatal, but "warn"'],
+    [
+      { logLevels: ['warning'] },
+      'option logLevels must be an array of verbose, debug, log, warn, error, fatal, but "warning"',
+    ],
+    ['Part' as unknown as object, 'the options must be an object, but a string was given'],
+  ])('refuses the options %j', (options, why) => {
+    expect(() => new SafeLogger(options)).toThrow(
+      expect.objectContaining({ code: 'BAD_ARGUMENT', message: expect.stringContaining(why) }),
+    );
+  });
+
+  it('takes all options of its own and of ConsoleLogger', () => {
+    expect(() => new SafeLogger()).not.toThrow();
+    expect(
+      () => new SafeLogger({ linesPerSecond: Infinity, logLevels: ['warn'], json: undefined, redact: ['password'] }),
+    ).not.toThrow();
+  });
+
   it('keeps every text on its line', () => {
     const log = logger();
     log.log(HOSTILE, 'Part');

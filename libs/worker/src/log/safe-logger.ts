@@ -1,5 +1,6 @@
 import { ConsoleLogger, type ConsoleLoggerOptions, type LogLevel } from '@nestjs/common';
-import { errorText, logJson, logText } from '@nestgate/protocol';
+import { assertKnownOptions, kindOf, optionKeys } from '@nestgate/link';
+import { errorText, GateError, logJson, logText } from '@nestgate/protocol';
 import { LineLimit } from './line-limit.js';
 
 /** Lines of errors and warnings of one context in a second, unless told otherwise. */
@@ -7,10 +8,45 @@ const LINES_PER_SECOND = 20;
 /** Characters of a line that the application writes itself: generous, but bounded. */
 const MAX_LINE = 4_000;
 
+/** Lines of a context in a second that may be asked for; `Infinity` is allowed too. */
+const MAX_LINES_PER_SECOND = 1_000_000;
+const LEVELS: readonly LogLevel[] = ['verbose', 'debug', 'log', 'warn', 'error', 'fatal'];
+
 export interface SafeLoggerOptions extends ConsoleLoggerOptions {
   /** Errors and warnings of one context in a second; what is beyond is counted. @defaultValue 20 */
   readonly linesPerSecond?: number | undefined;
 }
+
+const KEYS = optionKeys<SafeLoggerOptions>({
+  linesPerSecond: true,
+  logLevels: true,
+  timestamp: true,
+  prefix: true,
+  json: true,
+  colors: true,
+  context: true,
+  forceConsole: true,
+  compact: true,
+  maxArrayLength: true,
+  maxStringLength: true,
+  sorted: true,
+  depth: true,
+  showHidden: true,
+  breakLength: true,
+  structuredParams: true,
+  flattenParams: true,
+  redact: true,
+});
+const FLAGS = [
+  'timestamp',
+  'json',
+  'colors',
+  'forceConsole',
+  'showHidden',
+  'structuredParams',
+  'flattenParams',
+] as const;
+const TEXTS = ['prefix', 'context'] as const;
 
 /**
  * A console logger for the whole app, Nest's own lines included: Nest logs each error that no filter takes, so that a client
@@ -26,7 +62,10 @@ export class SafeLogger extends ConsoleLogger {
   private readonly limit: LineLimit;
   private readonly isJson: boolean;
 
-  constructor({ linesPerSecond = LINES_PER_SECOND, ...options }: SafeLoggerOptions = {}) {
+  /** @throws {GateError} `BAD_ARGUMENT` for unknown options, and for values that cannot be. */
+  constructor(given: SafeLoggerOptions = {}) {
+    checkOptions(given);
+    const { linesPerSecond = LINES_PER_SECOND, ...options } = given;
     super(options);
     this.isJson = options.json === true;
     this.limit = new LineLimit(linesPerSecond, (kind, unlogged) => {
@@ -77,6 +116,30 @@ export class SafeLogger extends ConsoleLogger {
     const context = rest.at(-1);
     return !this.isLevelEnabled(level) || this.limit.admits(`${typeof context === 'string' ? context : ''}\n${level}`);
   }
+}
+
+function checkOptions(options: SafeLoggerOptions): void {
+  assertKnownOptions('SafeLogger', options, KEYS);
+  const refuse = (key: keyof SafeLoggerOptions, allowed: string, value: unknown = options[key]): never => {
+    throw new GateError('BAD_ARGUMENT', `SafeLogger: option ${key} must be ${allowed}, but ${shown(value)} was given`);
+  };
+  const { linesPerSecond, logLevels } = options;
+  const isCount = Number.isInteger(linesPerSecond) && (linesPerSecond as number) <= MAX_LINES_PER_SECOND;
+  if (linesPerSecond !== undefined && linesPerSecond !== Infinity && !(isCount && (linesPerSecond as number) > 0)) {
+    refuse('linesPerSecond', `an integer from 1 to ${MAX_LINES_PER_SECOND}, or Infinity`);
+  }
+  for (const key of FLAGS) if (!['boolean', 'undefined'].includes(typeof options[key])) refuse(key, 'true or false');
+  for (const key of TEXTS) if (!['string', 'undefined'].includes(typeof options[key])) refuse(key, 'a string');
+  if (logLevels === undefined) return;
+  if (!Array.isArray(logLevels)) refuse('logLevels', `an array of ${LEVELS.join(', ')}`);
+  const unknown: unknown = logLevels.find(level => !LEVELS.includes(level));
+  if (unknown !== undefined) refuse('logLevels', `an array of ${LEVELS.join(', ')}`, unknown);
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number'
+    ? logText(typeof value === 'string' ? JSON.stringify(value) : String(value), 80)
+    : kindOf(value);
 }
 
 /** A value of a JSON line, its texts and those of an error in it cut. */

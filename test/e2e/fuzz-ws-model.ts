@@ -101,6 +101,7 @@ export class WsModel {
     const long = short === 126 ? 2 : short === 127 ? 8 : 0;
     if (bytes.length < 2 + long) return undefined;
     const length = long === 8 ? bytes.readBigUInt64BE(2) : BigInt(long === 2 ? bytes.readUInt16BE(2) : short);
+    if (length < (long === 8 ? 65_536n : long === 2 ? 126n : 0n)) return 1002;
     return { fin, opcode, length, bytes: 2 + long };
   }
 

@@ -137,6 +137,31 @@ export const FRAMES: readonly FrameCase[] = [
   ['5.2', 'a length of 125', textFrame(echo('x'.repeat(86))), 'answered'],
   ['5.2', 'a length of 126', textFrame(echo('x'.repeat(87))), 'answered'],
   ['5.2', 'a length of 65,535', textFrame(echo('x'.repeat(65_535 - 39))), 'answered'],
+  ...(
+    [
+      ['125 in 16 bits', echo('x'.repeat(86)), 16],
+      ['39 in 16 bits', echo(''), 16],
+      ['39 in 64 bits', echo(''), 64],
+      ['126 in 64 bits', echo('x'.repeat(87)), 64],
+      ['65,535 in 64 bits', echo('x'.repeat(65_535 - 39)), 64],
+    ] as const
+  ).map(([name, payload, lengthBits]): FrameCase => [
+    '5.2',
+    `a length of ${name}`,
+    wsFrame({ payload, lengthBits }),
+    1002,
+  ]),
+  ['5.2', 'a length of 0 in 16 bits', wsFrame({ lengthBits: 16 }), 1002],
+  [
+    '5.2',
+    'a length that is longer than needed, of a last fragment',
+    join(
+      wsFrame({ fin: false, payload: echo('x').slice(0, 9) }),
+      wsFrame({ opcode: OP.continuation, payload: echo('x').slice(9), lengthBits: 16 }),
+    ),
+    1002,
+  ],
+  ['5.2', 'a length that is longer than needed, of a ping', pingOf('x', { lengthBits: 16 }), 1002],
   ['5.2', 'a length of 64 bits with the first one set', wsFrame({ claim: 2n ** 63n }), 1009],
   ['5.2', 'a text in one byte each', fragments(...echo('ab').split('')), 'answered'],
   ['5.4', 'a message in two frames', fragments(echo('x').slice(0, 9), echo('x').slice(9)), 'answered'],

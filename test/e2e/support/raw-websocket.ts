@@ -13,16 +13,27 @@ export interface FrameParts {
   readonly payload?: string | Uint8Array;
   /** A 64-bit length that is told instead of the payload's own. */
   readonly claim?: bigint;
+  /** The bits that the length is written in, however short it is: 16 or 64. */
+  readonly lengthBits?: 16 | 64;
 }
 
 const MASK = Buffer.of(0x5a, 0x01, 0xfe, 0x33);
 
-export function wsFrame({ fin = true, rsv = 0, opcode = 1, masked = true, payload = '', claim }: FrameParts): Buffer {
+export function wsFrame({
+  fin = true,
+  rsv = 0,
+  opcode = 1,
+  masked = true,
+  payload = '',
+  claim,
+  lengthBits,
+}: FrameParts): Buffer {
   const data = Buffer.from(payload);
   const head = [(fin ? 0x80 : 0) | (rsv << 4) | opcode];
   const maskBit = masked ? 0x80 : 0;
-  if (claim === undefined && data.length < 126) head.push(maskBit | data.length);
-  else if (claim === undefined && data.length < 65_536) head.push(maskBit | 126, data.length >> 8, data.length & 0xff);
+  const bits = claim === undefined ? (lengthBits ?? (data.length < 126 ? 7 : data.length < 65_536 ? 16 : 64)) : 64;
+  if (bits === 7) head.push(maskBit | data.length);
+  else if (bits === 16) head.push(maskBit | 126, data.length >> 8, data.length & 0xff);
   else {
     const length = Buffer.alloc(8);
     length.writeBigUInt64BE(claim ?? BigInt(data.length));

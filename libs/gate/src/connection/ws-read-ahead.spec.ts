@@ -29,7 +29,9 @@ function create(maxPayload: number): { receiver: Insides; read: Buffer[]; passed
 function maskedText(text: string): Buffer {
   const payload = Buffer.from(text);
   // Masked with zeros, which changes nothing.
-  return Buffer.concat([Buffer.of(0x81, 0x80 | 126, payload.length >> 8, payload.length & 0xff, 0, 0, 0, 0), payload]);
+  const { length } = payload;
+  const head = length < 126 ? [0x80 | length] : [0x80 | 126, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.of(0x81, ...head, 0, 0, 0, 0), payload]);
 }
 
 describe('readAhead', () => {

@@ -1,5 +1,6 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { Writable } from 'node:stream';
+import { CLOSE } from '@nestgate/protocol';
 import type { WebSocket } from 'ws';
 import { WS_BINARY, WS_TEXT } from './ws-frame.js';
 
@@ -30,7 +31,13 @@ interface Receiver {
   readonly _fragmented: unknown;
   readonly _maxPayload: unknown;
   readonly _errored: unknown;
+  readonly _payloadLength: unknown;
+  /** Called with the length of a frame, before the state changes. */
+  haveLength?: (this: Receiver, callback: ErrorCallback) => void;
+  createError?: (type: typeof RangeError, message: string, prefix: boolean, code: number, name: string) => Error;
 }
+
+type ErrorCallback = (error: Error) => void;
 
 /** Chunks of an incomplete frame that may be kept as they have come. */
 const MAX_CHUNKS = 64;
@@ -41,12 +48,15 @@ const MASK_BYTES = 4;
 /** Lengths in the second byte of a frame that mean a longer one follows. */
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
+/** The states of a receiver that has read a length in 16, or 64, bits, and the least that has to be written so. */
+const LEAST_LENGTH: Readonly<Record<number, number>> = { 1: 126, 2: 65_536 };
 
 /**
  * Reads whole data frames ahead of `ws`: those that lie in one chunk, unfragmented, masked and within the limit, while `ws`
  * itself stands between two frames. Everything else (control frames, fragments, frames that are split over chunks, and everything
  * that is wrong) is passed to `ws` unchanged; `ws` remains the authority on the protocol. Most frames are of the plain kind, and
  * skip its stream and its events this way.
+      if (length < LENGTH_16) break;
  *
  * `isBinary`: whether to read binary frames, else text. With a `ws` that looks different inside nothing is read ahead.
  */
@@ -55,6 +65,24 @@ export function readAhead(ws: WebSocket, isBinary: boolean, sink: FrameSink): vo
   if (!receiver || !isFamiliar(receiver)) return;
   receiver[SINK] = sink;
   receiver.write = isBinary ? writeBinary : writeText;
+  if (typeof receiver.haveLength === 'function' && typeof receiver.createError === 'function') {
+    receiver.haveLength = checkLength;
+  }
+}
+
+/**
+ * Refuses a length that is written longer than needed, which RFC 6455 (5.2) forbids and `ws` accepts. Frames that are read ahead come
+ * here with such a length too.
+ */
+function checkLength(this: Receiver, callback: ErrorCallback): void {
+  const least = LEAST_LENGTH[this._state as number];
+  if (least !== undefined && (this._payloadLength as number) < least && this.createError) {
+    const message = `the payload length ${String(this._payloadLength)} is not in its shortest form`;
+    callback(this.createError(RangeError, message, true, CLOSE.protocolError.code, 'WS_ERR_INVALID_PAYLOAD_LENGTH'));
+    return;
+  }
+  // The method of its class, which this one hides.
+  (Object.getPrototypeOf(this) as Receiver).haveLength?.call(this, callback);
 }
 
 /**
@@ -130,6 +158,7 @@ function readFrames(from: Buffer, size: number, opcode: number, maxPayload: numb
     if (from[at] !== opcode || length < 0 || length === LENGTH_64) break;
     if (length === LENGTH_16) {
       length = ((from[at + 2] as number) << 8) | (from[at + 3] as number);
+      if (length < LENGTH_16) break;
       mask = at + 4;
     }
     const start = mask + MASK_BYTES;

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import {
@@ -137,6 +137,65 @@ describe('the app that hosts a gate', () => {
     expect(await client.request('host/echo', 1)).toBe(1);
     expect(calls).toEqual(['echo']);
     client.socket.terminate();
+  });
+
+  it('keeps a method of its configuration that the application has replaced, before the start and after', async () => {
+    let config: ApplicationConfig | undefined;
+    const calls: string[] = [];
+    const replace = (name: string): (() => never[]) => {
+      const own = (): never[] => (calls.push(name), []);
+      if (config) config.getGlobalPreRequestHooks = own;
+      return own;
+    };
+    let before: unknown;
+    await start(() => {
+      config = (app.get(ModuleRef)['container'] as { applicationConfig: ApplicationConfig }).applicationConfig;
+      before = replace('before');
+    });
+    expect(config?.getGlobalPreRequestHooks).toBe(before);
+    expect(calls).toContain('before');
+    const after = replace('after');
+    const client = await FakeClient.connect(`ws://127.0.0.1:${port()}/gate`);
+    expect(await client.request('host/echo', 1)).toBe(1);
+    expect((await fetch(`http://127.0.0.1:${port()}/both/refused`)).status).toBe(401);
+    expect(config?.getGlobalPreRequestHooks).toBe(after);
+    client.socket.terminate();
+  });
+
+  it('keeps limits and listeners of its server that it sets after the start', async () => {
+    const seen: string[] = [];
+    const note = (name: string) => (): void => void seen.push(name);
+    const listeners = { connection: note('connection before'), request: note('request before') };
+    await start(() => {
+      for (const [event, listener] of Object.entries(listeners)) server.on(event, listener);
+    });
+    for (const [event, listener] of Object.entries(listeners)) expect(server.listeners(event)).toContain(listener);
+    const limits = { headersTimeout: 90_000, requestTimeout: 91_000, keepAliveTimeout: 1_234, timeout: 77_000 };
+    Object.assign(server, limits);
+    server.on('connection', note('connection after'));
+    server.on('request', note('request after'));
+    server.on('clientError', (_error: Error, socket: Socket) => {
+      note('clientError after')();
+      socket.end('HTTP/1.1 499 Mine\r\nConnection: close\r\n\r\n');
+    });
+    server.on('upgrade', (request: IncomingMessage, socket: Socket) => {
+      if (request.url !== '/mine') return;
+      note('upgrade after')();
+      socket.on('error', () => undefined);
+      socket.end('HTTP/1.1 498 Mine\r\nConnection: close\r\n\r\n');
+    });
+    const client = await FakeClient.connect(`ws://127.0.0.1:${port()}/gate`);
+    expect(await client.request('host/echo', 1)).toBe(1);
+    expect((await fetch(`http://127.0.0.1:${port()}/both/refused`)).status).toBe(401);
+    expect(await statusOf(port(), 'nonsense\r\n\r\n')).toBe(499);
+    const socket = await RawSocket.open(port());
+    socket.send(upgradeRequest({ path: '/mine' }));
+    expect(await socket.answer()).toBe(498);
+    const names = ['connection before', 'request before', 'connection after', 'request after'];
+    expect(new Set(seen)).toEqual(new Set([...names, 'clientError after', 'upgrade after']));
+    expect(server).toMatchObject(limits);
+    client.socket.terminate();
+    socket.reset();
   });
 
   it.each(['refused', 'coded'])('answers errors of routes beside topics as those of others: %s', async route => {

@@ -10,6 +10,7 @@ import {
 import { BaseRpcExceptionFilter } from '@nestjs/microservices';
 import { type Observable, throwError } from 'rxjs';
 import { PresenceContext } from '../presence/presence-context.js';
+import { adaptRpcFilters, IS_OWN_FILTER } from './rpc-filters.js';
 import { TopicContext } from './topic-context.js';
 import { markTold, toldError, warnOfFilter } from './topic-error.js';
 
@@ -25,7 +26,10 @@ export class GateExceptionFilter implements ExceptionFilter {
   constructor(
     private readonly moduleRef: ModuleRef,
     private readonly adapterHost: HttpAdapterHost,
-  ) {}
+  ) {
+    // Also in an app that has such controllers and no gate or worker.
+    adaptRpcFilters();
+  }
 
   catch(exception: unknown, host: ArgumentsHost): unknown {
     const globalFilter = this.scopedFilterFor(exception, host) ?? this.globalFilterFor(exception);
@@ -38,6 +42,7 @@ export class GateExceptionFilter implements ExceptionFilter {
     // No client gets these errors; the caller of the handlers logs them.
     if (context instanceof PresenceContext) return throwError(() => exception);
     // A controller may serve HTTP routes and other transports beside its topics: those get what they would get without this filter.
+    // With a Nest that `adaptRpcFilters` knows, only routes come here.
     // oxlint-disable-next-line promise/valid-params -- a filter's method, not a promise's
     if (host.getType() === 'rpc') return new BaseRpcExceptionFilter().catch(exception, host);
     return new BaseExceptionFilter(this.adapterHost.httpAdapter).catch(exception, host);
@@ -88,6 +93,8 @@ export class GateExceptionFilter implements ExceptionFilter {
     return this.moduleRef['container'].applicationConfig;
   }
 }
+
+Reflect.set(Reflect.getMetadata(FILTER_CATCH_EXCEPTIONS, GateExceptionFilter) as object, IS_OWN_FILTER, true);
 
 /** Whether a filter is for such an exception. */
 function wants(filter: Function, exception: unknown): boolean {

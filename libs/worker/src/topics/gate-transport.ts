@@ -14,7 +14,6 @@ import { AppStart } from '../node/app-start.js';
 import { PresenceWatcher } from '../presence/presence-watcher.js';
 import { BoundedLog } from '../log/bounded-log.js';
 import { CurrentClient } from './current-client.js';
-import { keepErrorsOfFilters } from './filter-failures.js';
 import type { TopicLoad } from './lane-table.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
 import {
@@ -25,6 +24,7 @@ import {
   isUnchanged,
 } from './handler-enhancers.js';
 import { hasStockThrottler } from './stock-throttler.js';
+import { adaptRpcFilters } from './rpc-filters.js';
 import { TopicExplorer } from './topic-explorer.js';
 import { TopicHandler } from './topic-handler.js';
 import { loadTraceContext } from './trace-context.js';
@@ -97,9 +97,9 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     this.gates = createCaller(node, sessionContract);
     this.config = moduleRef['container'].applicationConfig;
     this.watchPipelines(this.config);
-    if (!keepErrorsOfFilters()) {
+    if (!adaptRpcFilters()) {
       this.log.warn(
-        'This version of @nestjs/microservices is not known: errors are not logged whose exception filter fails',
+        'This version of @nestjs/microservices is not known: exception filters that fail hide the error that they were asked about',
       );
     }
     start.addUnserved(() => {

@@ -123,9 +123,10 @@ function checkOptions(options: SafeLoggerOptions): void {
   const refuse = (key: keyof SafeLoggerOptions, allowed: string, value: unknown = options[key]): never => {
     throw new GateError('BAD_ARGUMENT', `SafeLogger: option ${key} must be ${allowed}, but ${shown(value)} was given`);
   };
-  const { linesPerSecond, logLevels } = options;
-  const isCount = Number.isInteger(linesPerSecond) && (linesPerSecond as number) <= MAX_LINES_PER_SECOND;
-  if (linesPerSecond !== undefined && linesPerSecond !== Infinity && !(isCount && (linesPerSecond as number) > 0)) {
+  const { logLevels } = options;
+  const { linesPerSecond: lines = LINES_PER_SECOND } = options;
+  const isCount = Number.isInteger(lines) && lines >= 1 && lines <= MAX_LINES_PER_SECOND;
+  if (!isCount && lines !== Infinity) {
     refuse('linesPerSecond', `an integer from 1 to ${MAX_LINES_PER_SECOND}, or Infinity`);
   }
   for (const key of FLAGS) if (!['boolean', 'undefined'].includes(typeof options[key])) refuse(key, 'true or false');

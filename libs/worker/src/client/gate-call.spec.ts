@@ -87,8 +87,7 @@ describe('the arguments', () => {
     expect(bodyOf(new Uint8Array([1, 2]))).toEqual({ kind: BodyKind.bytes, bytes: Buffer.from([1, 2]) });
     let encodings = 0;
     bodyOf({ toJSON: () => ++encodings });
-    // Written once, and looked at once.
-    expect(encodings).toBe(2);
+    expect(encodings).toBe(1);
   });
 
   it('are copies', () => {

@@ -30,10 +30,10 @@ export interface JsonFault {
 }
 
 /**
- * How the instances of a class are looked at: of `json` at what its `toJSON` gives, of `trusted` not at all; `fields` is walked, `look`
- * needs {@link jsonFault}.
+ * How the instances of a class are looked at: those of `json` have a `toJSON`, which is trusted: calling it a second time may be
+ * expensive. `fields` is walked, `look` needs {@link jsonFault}.
  */
-type Kind = 'json' | 'trusted' | 'fields' | 'look';
+type Kind = 'json' | 'fields' | 'look';
 
 interface WithToJson {
   toJSON(key: string): unknown;
@@ -57,14 +57,13 @@ export function isPlainJson(value: unknown): boolean {
       // NaN for NaN and the infinities.
       return value - value === 0;
     case 'object':
-      return value === null || isPlainObject(value, false);
+      return value === null || isPlainObject(value);
     default:
       return false;
   }
 }
 
-/** `isResult`: the value is what a `toJSON` has given, and JSON does not ask its own. */
-function isPlainObject(value: object, isResult: boolean): boolean {
+function isPlainObject(value: object): boolean {
   if (Array.isArray(value)) {
     const items: readonly unknown[] = value;
     for (let i = 0; i < items.length; i++) if (!isPlainJson(items[i])) return false;
@@ -73,23 +72,17 @@ function isPlainObject(value: object, isResult: boolean): boolean {
   const prototype = Object.getPrototypeOf(value) as object | null;
   if (prototype !== Object.prototype && prototype !== null) {
     const kind = kinds.get(prototype) ?? learnKind(value, prototype);
-    if (kind === 'trusted') return true;
-    if (kind === 'json') return !isResult && isPlainResult((value as WithToJson).toJSON(''));
-    if (kind === 'look') return false;
+    if (kind !== 'fields') return kind === 'json';
   }
   // Inherited keys are seen too, which JSON leaves out: one that is no JSON only leads to the slow path.
   for (const key in value) if (!isPlainJson((value as Record<string, unknown>)[key])) return false;
   return true;
 }
 
-function isPlainResult(value: unknown): boolean {
-  return typeof value === 'object' && value !== null ? isPlainObject(value, true) : isPlainJson(value);
-}
-
 function learnKind(value: object, prototype: object): Kind {
   const isUnusual = Symbol.iterator in prototype || Symbol.toStringTag in prototype || unsendable(value) !== undefined;
-  const { toJSON } = prototype as { toJSON?: unknown };
-  const kind = TRUSTED.has(toJSON) ? 'trusted' : typeof toJSON === 'function' ? 'json' : isUnusual ? 'look' : 'fields';
+  const kind =
+    typeof (prototype as { toJSON?: unknown }).toJSON === 'function' ? 'json' : isUnusual ? 'look' : 'fields';
   kinds.set(prototype, kind);
   return kind;
 }
@@ -98,20 +91,21 @@ function learnKind(value: object, prototype: object): Kind {
  * The first part of a value that JSON cannot carry: a `Map`, a promise, `NaN`, a BigInt, a cycle, a function, a stream and the like. An
  * object with a `toJSON` stands for what that gives; `undefined` is left out, or null in an array, as JSON does.
  * @param root what the path begins with.
+ * @param hasFailed whether `JSON.stringify` has thrown: what each `toJSON` gives is looked at then, and trusted otherwise.
  * @throws RangeError when it nests too deeply for the stack.
  */
-export function jsonFault(value: unknown, root: string): JsonFault | undefined {
-  return faultAt({ parent: undefined, key: root, value });
+export function jsonFault(value: unknown, root: string, hasFailed: boolean): JsonFault | undefined {
+  return faultAt({ parent: undefined, key: root, value }, hasFailed);
 }
 
-function faultAt(place: Place): JsonFault | undefined {
+function faultAt(place: Place, hasFailed: boolean): JsonFault | undefined {
   const { value, key } = place;
   if (typeof value === 'number') return Number.isFinite(value) ? undefined : fault(place, String(value));
   if (typeof value === 'symbol') return fault(place, 'a symbol');
   if (value === undefined || value === null) return undefined;
   // What a `toJSON` has given is not asked again.
   if (key !== TO_JSON && mayHaveToJson(value) && isMethod(value, 'toJSON'))
-    return faultOfResult(value as WithToJson, place);
+    return hasFailed ? faultOfResult(value as WithToJson, place) : undefined;
   if (typeof value === 'bigint' || types.isBigIntObject(value)) return fault(place, 'a BigInt');
   if (typeof value === 'function') return fault(place, 'a function');
   if (typeof value !== 'object') return undefined;
@@ -121,13 +115,13 @@ function faultAt(place: Place): JsonFault | undefined {
   if (isPartOfItself(place)) return fault(place, 'a part of itself');
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
-      const found = faultAt({ parent: place, key: i, value: value[i] });
+      const found = faultAt({ parent: place, key: i, value: value[i] }, hasFailed);
       if (found) return found;
     }
     return undefined;
   }
   for (const name of Object.keys(value)) {
-    const found = faultAt({ parent: place, key: name, value: (value as Record<string, unknown>)[name] });
+    const found = faultAt({ parent: place, key: name, value: (value as Record<string, unknown>)[name] }, hasFailed);
     if (found) return found;
   }
   return undefined;
@@ -142,7 +136,7 @@ function faultOfResult(value: WithToJson, place: Place): JsonFault | undefined {
     if (error instanceof RangeError) throw error;
     return fault(place, `an object whose toJSON throws (${error instanceof Error ? error.message : typeof error})`);
   }
-  return faultAt({ parent: place, key: TO_JSON, value: result });
+  return faultAt({ parent: place, key: TO_JSON, value: result }, true);
 }
 
 function mayHaveToJson(value: unknown): value is object {

@@ -33,7 +33,8 @@ const MAX_SHOWN = 140;
  * @param root what errors call the value: they name the part that cannot be sent, such as `body.items[3].tags`.
  * @throws {GateError} `BAD_ARGUMENT` for what JSON cannot carry: a BigInt, a cycle, a function or symbol, `NaN`, an infinity, a
  * `Map`, `Set`, promise, `Error`, stream, iterator, or bytes inside of an object; for more than {@link MAX_PUSH_BYTES}; and for what
- * nests deeper than about {@link MAX_BODY_DEPTH}. An object with a `toJSON` stands for what that gives, of which all this is true too.
+ * nests deeper than about {@link MAX_BODY_DEPTH}. An object with a `toJSON` stands for what that gives; only
+ * where JSON fails is that looked at.
  */
 export function encodeBody(value: unknown, topic?: string, root = 'body'): Body {
   if (value === undefined) return NO_BODY;
@@ -49,14 +50,14 @@ export function encodeBody(value: unknown, topic?: string, root = 'body'): Body 
   } catch (error) {
     // With a text it is not JSON that has failed, but the look at what has become JSON.
     if (encoded === undefined) {
-      assertJson(value, topic, root);
+      assertJson(value, topic, root, true);
       const why = error instanceof Error ? error.message : 'its toJSON has thrown';
       throw refusal(topic, `The body cannot be encoded as JSON: ${why}`);
     }
   }
   if (!isPlain) {
     if (types.isAnyArrayBuffer(value)) return bytesBody(new Uint8Array(value));
-    assertJson(value, topic, root);
+    assertJson(value, topic, root, false);
   }
   if (encoded === undefined) throw refusal(topic, `${root} cannot be sent: its toJSON gives nothing`);
   return textBody(encoded);
@@ -90,10 +91,10 @@ function bytesBody(view: ArrayBufferView): Body {
 }
 
 /** The slow path: names what JSON cannot carry, if there is something. */
-function assertJson(value: unknown, topic: string | undefined, root: string): void {
+function assertJson(value: unknown, topic: string | undefined, root: string, hasFailed: boolean): void {
   let found: JsonFault | undefined;
   try {
-    found = jsonFault(value, root);
+    found = jsonFault(value, root, hasFailed);
   } catch (error) {
     const why = error instanceof RangeError ? 'it nests too deep' : 'a part of it throws when it is read';
     throw refusal(topic, `${root} cannot be sent: ${why}`);
@@ -108,13 +109,13 @@ function assertJson(value: unknown, topic: string | undefined, root: string): vo
 export function jsonRefusal(value: unknown, topic: string | undefined, root: string): GateError | undefined {
   try {
     JSON.stringify(value);
-    if (!isPlainJson(value)) assertJson(value, topic, root);
+    if (!isPlainJson(value)) assertJson(value, topic, root, false);
     return undefined;
   } catch (error) {
     if (error instanceof GateError) return error;
   }
   try {
-    assertJson(value, topic, root);
+    assertJson(value, topic, root, true);
   } catch (error) {
     if (error instanceof GateError) return error;
   }

@@ -78,7 +78,7 @@ const NOT_OVER_A_RELAY = [
   'worker-hung',
 ];
 /** Specs of the packages from outside that `npm test` does without: `NESTGATE_OUTSIDE=long` runs them too. */
-const ONLY_LONG_OUTSIDE = ['tools', 'getting-started'];
+const ONLY_LONG_OUTSIDE = ['tools', 'getting-started', 'neighbours'];
 const isDelayed = process.env.NESTGATE_TEST_NETWORK === 'delayed';
 /** @param {readonly string[]} names */
 const ignoring = names => ['/node_modules/', ...names.map(name => `/${name}\\.`)];

@@ -48,8 +48,8 @@ export class OutsideApp {
   }
 
   /** Ends it in order, and resolves with its exit code, or with the signal: Nest's shutdown hooks end the process by that. */
-  async stop(): Promise<number | NodeJS.Signals> {
-    this.child.kill('SIGTERM');
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | NodeJS.Signals> {
+    this.child.kill(signal);
     return this.ended;
   }
 

@@ -25,7 +25,7 @@ const REQUIRED = new Set(['tcp.port', 'tls.certFile', 'tls.keyFile']);
 const BY_SYSTEM = new Set(['maxConnections']);
 
 const page = read('docs/gate.md');
-const sources = ['gate-examples.ts', 'gate-examples-auth.ts', 'gate-examples-wire.ts']
+const sources = ['gate-examples.ts', 'gate-examples-auth.ts', 'gate-examples-sessions.ts', 'gate-examples-wire.ts']
   .map(file => read(`test/e2e/${file}`))
   .join('\n');
 

@@ -9,7 +9,7 @@ import {
   UseGuards,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { HandshakeHandler, HandshakeRequest } from '@nestgate/gate';
+import { GateModule, HandshakeHandler, HandshakeRequest } from '@nestgate/gate';
 
 // example: express sessions
 export const HANDSHAKE_MIDDLEWARE = Symbol('handshake middleware');
@@ -35,6 +35,16 @@ export class SessionHandshake extends HandshakeHandler {
     if (!user) throw new UnauthorizedException();
     return { userId: user.id };
   }
+}
+
+/** With what `app.use` gets too: `sessionGate(sessions, passport.initialize(), passport.session())`. */
+export function sessionGate(...middleware: readonly Middleware[]) {
+  return GateModule.forRoot({
+    providers: [
+      { provide: HANDSHAKE_MIDDLEWARE, useValue: middleware },
+      { provide: HandshakeHandler, useClass: SessionHandshake },
+    ],
+  });
 }
 // end
 

@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import {
   Delegater,
   Gate,
+  GateModule,
   HandshakeHandler,
   RecvPackHandler,
   RouteHandler,
@@ -17,6 +18,7 @@ import { GateTransport } from '@nestgate/worker';
 import { WebSocket } from 'ws';
 import * as examples from './gate-examples.js';
 import * as auth from './gate-examples-auth.js';
+import * as sessions from './gate-examples-sessions.js';
 import * as wires from './gate-examples-wire.js';
 import { LineClient } from './gate-lines-support.js';
 import { outcomes, Script, ScriptTopics, Stage } from './gate-support.js';
@@ -28,7 +30,10 @@ afterEach(async () => {
   for (const each of opened.splice(0).toReversed()) await each.close();
 });
 
-async function start(module: DynamicModule | Type): Promise<{ app: INestApplication; port: number; gate: Gate }> {
+async function start(
+  module: DynamicModule | Type,
+  setup: (app: INestApplication) => void = () => undefined,
+): Promise<{ app: INestApplication; port: number; gate: Gate }> {
   const compiled = await Test.createTestingModule({
     imports: [module],
     controllers: [ScriptTopics],
@@ -36,6 +41,7 @@ async function start(module: DynamicModule | Type): Promise<{ app: INestApplicat
   }).compile();
   const app = compiled.createNestApplication({ logger: false });
   opened.push(app);
+  setup(app);
   app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });
   app.get(Script).run = (_session, body) => body;
   await app.startAllMicroservices();
@@ -189,6 +195,46 @@ describe('the examples of docs/gate.md work', () => {
     expect((await left.exchange('tickets/renew', { ticket: 'over' })).error?.code).toBe('UNAUTHORIZED');
     expect(await left.closed).toEqual({ code: 1008, reason: 'auth expired' });
     expect((await renewed.exchange('$gate/ping')).body).toBeNull();
+  });
+
+  it('express sessions', async () => {
+    /** In place of a session's middleware, and of Passport's. */
+    const read = (request: { get(name: string): string; session: unknown }, _: unknown, next: () => void) => {
+      request.session = request.get('cookie');
+      setImmediate(next);
+    };
+    const login = (request: { session?: string; user: unknown }, _: unknown, next: (error?: unknown) => void) => {
+      if (request.session === 'sid=broken') return next(new Error('The store is out of reach'));
+      if (request.session !== undefined) request.user = { id: request.session };
+      next();
+    };
+    const { port, gate } = await start(sessions.sessionGate(read, login));
+    const connect = (cookie?: string) =>
+      FakeClient.connect(`ws://127.0.0.1:${port}/gate`, cookie === undefined ? {} : { headers: { cookie } });
+    const client = await connect('sid=ada');
+    expect((await gate.delegater.load(client.clientId)).userId).toBe('sid=ada');
+    await client.close();
+    await expect(connect()).rejects.toMatchObject(new UpgradeRefused(401));
+    await expect(connect('sid=broken')).rejects.toMatchObject(new UpgradeRefused(500));
+  });
+
+  it('fastify sessions', async () => {
+    const module = GateModule.forRoot({
+      providers: [{ provide: HandshakeHandler, useClass: sessions.FastifySessionHandshake }],
+    });
+    const { port, gate } = await start(module, app => {
+      /** In place of the one of `@fastify/session`. */
+      const decryptSession = (cookie: string, request: { session: unknown }, done: () => void) => {
+        request.session = cookie === '' ? {} : { user: { id: cookie } };
+        setImmediate(done);
+      };
+      Object.assign(app.getHttpAdapter().getInstance<object>(), { decryptSession });
+    });
+    const connect = (cookie: string) => FakeClient.connect(`ws://127.0.0.1:${port}/gate`, { headers: { cookie } });
+    const client = await connect('sessionId=ada');
+    expect((await gate.delegater.load(client.clientId)).userId).toBe('ada');
+    await client.close();
+    await expect(connect('other=ada')).rejects.toMatchObject(new UpgradeRefused(401));
   });
 
   it('async options', async () => {

@@ -166,6 +166,34 @@ describe.each<Platform>(['express', 'fastify'])('guards, interceptors and filter
     return { status, headers: Object.fromEntries(pairs) as Record<string, string>, body };
   }
 
+  it('what ends the response has refused, whether it goes on or not', async () => {
+    await start();
+    ScriptedGuard.script = ({ response }) => {
+      response.statusCode = 429;
+      response.setHeader('Retry-After', 7);
+      response.end('{"by":"middleware"}');
+      return new Promise(() => undefined);
+    };
+    const { status, headers, body } = await ask();
+    expect([status, headers['retry-after'], body]).toEqual([429, '7', '{"by":"middleware"}']);
+  });
+
+  it.each([StatusJson, CatchEverything])('an end that is put off is waited for: %p', async filter => {
+    await start({ provide: APP_FILTER, useClass: filter });
+    // As express-session does until the session is stored.
+    ScriptedGuard.script = ({ response }) => {
+      const end = response.end.bind(response) as (...args: unknown[]) => unknown;
+      response.end = ((...args: unknown[]) => {
+        response.writeHead(response.statusCode);
+        setImmediate(() => end(...args));
+        return response;
+      }) as typeof response.end;
+      throw new HttpException('No coffee', 418);
+    };
+    const { status, body } = await ask();
+    expect([status, JSON.parse(body)]).toEqual([418, expect.objectContaining({ statusCode: 418, path: '/gate?a=1' })]);
+  });
+
   it('a guard reads the request as one of a route', async () => {
     await start();
     let seen: Record<string, unknown> = {};

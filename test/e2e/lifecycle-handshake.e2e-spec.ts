@@ -54,6 +54,13 @@ class GuardedMethod extends HandshakeHandler {
   }
 }
 
+@UseGuards(new TokenGuard())
+class GuardedByInstance extends HandshakeHandler {
+  override handshake(request: HandshakeRequest): HandshakeResult {
+    return { userId: (request.user as { name: string }).name };
+  }
+}
+
 /** Relies on a global guard. */
 class Unguarded extends HandshakeHandler {
   override handshake(request: HandshakeRequest): HandshakeResult {
@@ -64,10 +71,11 @@ class Unguarded extends HandshakeHandler {
 describe('the handshake', () => {
   let cluster: TestCluster;
 
-  afterEach(() => cluster.close());
+  afterEach(() => cluster?.close());
 
   async function start(
-    handler: { useClass: Type<HandshakeHandler> } | { useValue: HandshakeHandler },
+    handler:
+      { useClass: Type<HandshakeHandler> } | { useValue: HandshakeHandler } | { useFactory: () => HandshakeHandler },
     more: {
       gate?: GateOptions;
       learner?: NotingLearner;
@@ -192,14 +200,23 @@ describe('the handshake', () => {
   });
 
   it.each([
-    ['of its class', GuardedClass],
-    ['of its method', GuardedMethod],
-  ])('runs the guards %s', async (_where, useClass) => {
-    await start({ useClass });
+    ['of its class', { useClass: GuardedClass }],
+    ['of its method', { useClass: GuardedMethod }],
+    ['that are instances, of a value', { useValue: new GuardedByInstance() }],
+  ])('runs the guards %s', async (_where, handler) => {
+    await start(handler);
     expect(await status()).toBe(401);
     expect(await status('?token=stolen')).toBe(403);
     expect(await status('?token=ada')).toBe(101);
     expect(await cluster.api.getAllUidList()).toEqual(['ada']);
+  });
+
+  it.each([
+    ['the class of a value', { useValue: new GuardedClass() }],
+    ['the method of a value', { useValue: new GuardedMethod() }],
+    ['the class of what a factory makes', { useFactory: () => new GuardedClass() }],
+  ])('does not start with guards that Nest would pass over: of %s', async (_where, handler) => {
+    await expect(start(handler)).rejects.toThrow(/^HandshakeHandler Guarded\w+: TokenGuard would not run/);
   });
 
   it.each([

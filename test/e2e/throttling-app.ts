@@ -1,6 +1,6 @@
 /** An app for `throttling.e2e-spec.ts`, in a process of its own: Jest cannot load the CommonJS of `@nestjs/throttler` beside Nest. */
 import 'reflect-metadata';
-import { Controller, Get, Logger, Module } from '@nestjs/common';
+import { Controller, Get, Logger, Module, UseGuards } from '@nestjs/common';
 import { APP_GUARD, NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
 import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
@@ -21,6 +21,30 @@ class LimitedTopics {
   }
 }
 
+@Controller()
+@UseGuards(ThrottlerGuard)
+class GuardedClass {
+  @OnTopic('guarded/class')
+  do(): void {}
+}
+
+@Controller()
+class GuardedMethod {
+  @UseGuards(ThrottlerGuard)
+  @OnTopic('guarded/method')
+  do(): void {}
+}
+
+/** A stock guard on a route is what it is made for. */
+@Controller()
+class GuardedRoute {
+  @UseGuards(ThrottlerGuard)
+  @Get('guarded')
+  get(): void {}
+}
+
+const GUARDED = { class: GuardedClass, method: GuardedMethod, route: GuardedRoute };
+
 const { LIMIT = '10', GUARD = 'recipe' } = process.env;
 
 const guard = { provide: APP_GUARD, useClass: GUARD === 'stock' ? ThrottlerGuard : GateThrottlerGuard };
@@ -30,8 +54,8 @@ const guard = { provide: APP_GUARD, useClass: GUARD === 'stock' ? ThrottlerGuard
     GateModule.forRoot({ startupWait: 0, trustedProxies: ['loopback'] }),
     GUARD === 'module' ? ThrottlingModule : ThrottlerModule.forRoot([{ ttl: 60_000, limit: Number(LIMIT) }]),
   ],
-  controllers: [LimitedTopics],
-  providers: GUARD === 'module' ? [] : [guard],
+  controllers: GUARD in GUARDED ? [LimitedTopics, GUARDED[GUARD as keyof typeof GUARDED]] : [LimitedTopics],
+  providers: GUARD === 'recipe' || GUARD === 'stock' ? [guard] : [],
 })
 class App {}
 

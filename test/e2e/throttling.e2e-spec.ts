@@ -41,7 +41,10 @@ describe('ThrottlerGuard on topics', () => {
   });
   afterAll(() => rmSync(dir, { recursive: true }));
 
-  async function start(guard: 'recipe' | 'stock' | 'module', limit: number): Promise<void> {
+  async function start(
+    guard: 'recipe' | 'stock' | 'module' | 'class' | 'method' | 'route',
+    limit: number,
+  ): Promise<void> {
     const node = spawn(process.execPath, ['--no-warnings', join(dir, 'throttling-app.js')], {
       env: { ...process.env, NODE_OPTIONS: '', GUARD: guard, LIMIT: String(limit) },
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -98,6 +101,16 @@ describe('ThrottlerGuard on topics', () => {
     await start('module', 0);
     expect(await outcome(await from('203.0.113.1'))).toBe('done');
     expect(started.warnings.filter(line => line.includes('ThrottlerGuard'))).toEqual([]);
+  });
+
+  it.each([
+    ['class', ['The ThrottlerGuard of GuardedClass counts']],
+    ['method', ['The ThrottlerGuard of GuardedMethod.do counts']],
+    ['route', []],
+  ] as const)('is warned of where it stands before topics as it is: %s', async (guard, warnings) => {
+    await start(guard, 1);
+    const about = started.warnings.filter(line => line.includes('ThrottlerGuard'));
+    expect(about.map(line => line.slice(0, line.indexOf(' topics by')))).toEqual(warnings);
   });
 
   it('is warned of at start when it is the one of the library, which works on handshakes all the same', async () => {

@@ -1,12 +1,13 @@
 import type { ServerResponse } from 'node:http';
-import { HttpException, Injectable } from '@nestjs/common';
-import { ExternalContextCreator, HttpAdapterHost } from '@nestjs/core';
+import { HttpException, Injectable, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryService, ExternalContextCreator, HttpAdapterHost } from '@nestjs/core';
 import { inAsyncScope } from '@nestgate/link';
-import { BoundedLog } from '@nestgate/worker';
+import { BoundedLog, GateError } from '@nestgate/worker';
 import { HandshakeHandler, type HandshakeResult } from '../hooks/handshake-handler.js';
 import type { HandshakeRequest } from '../hooks/handshake-request.js';
 import type { Refusal } from './admission.js';
 import { createResponse, finishResponse, headersOf, type WrittenResponse } from './handshake-response.js';
+import { unboundEnhancers } from './unbound-enhancers.js';
 
 /** What a handshake ended with. */
 export type HandshakeOutcome = { readonly accepted: HandshakeResult } | { readonly refused: Refusal };
@@ -23,7 +24,7 @@ const INTERNAL: Refusal = { status: 500, message: 'Internal server error' };
 
 /** Runs the {@link HandshakeHandler} with Nest's guards, interceptors and exception filters around it. */
 @Injectable()
-export class HandshakePipeline {
+export class HandshakePipeline implements OnModuleInit {
   private readonly log = new BoundedLog(HandshakePipeline.name);
   private run: Run | undefined;
 
@@ -31,7 +32,22 @@ export class HandshakePipeline {
     private readonly handler: HandshakeHandler,
     private readonly contexts: ExternalContextCreator,
     private readonly adapterHost: HttpAdapterHost,
+    private readonly discovery: DiscoveryService,
   ) {}
+
+  /**
+   * Fails closed: a guard that does not run lets everybody in.
+   * @throws {GateError} when guards, interceptors or filters of the handler would not run.
+   */
+  onModuleInit(): void {
+    const unbound = unboundEnhancers(this.discovery, this.handler);
+    if (unbound.length === 0) return;
+    throw new GateError(
+      'BAD_ARGUMENT',
+      `HandshakeHandler ${this.handler.constructor.name}: ${unbound.join(', ')} would not run, because Nest makes no guards, ` +
+        'interceptors and filters for providers of useValue and useFactory: use useClass or useExisting, or pass instances',
+    );
+  }
 
   /** Of an app on Express, what its requests and responses have. */
   get prototypes(): Prototypes | undefined {
@@ -46,8 +62,11 @@ export class HandshakePipeline {
     const run = (this.run ??= this.createRun());
     const written = this.createResponse(request);
     try {
-      await inAsyncScope(() => run(request, written.response, ignore));
+      // A middleware, or a guard, that has ended the response may never settle.
+      await Promise.race([inAsyncScope(() => run(request, written.response, ignore)), written.ended]);
+      await endOf(written);
     } catch (error) {
+      await endOf(written);
       // Nest throws on what a filter has caught that returned nothing, though it has answered.
       if (written.response.writableEnded) return { refused: refusalBy(written) };
       return { refused: { ...this.refusalOf(error), headers: headersOf(written.response) } };
@@ -126,6 +145,11 @@ function refusalIn(
   const { status, userId } = result;
   if (!isErrorStatus(status) || userId !== undefined) return undefined;
   return { refused: { status, message: textOf(result) } };
+}
+
+/** Waits for the end of a response that has begun: middleware may put it off, as that of a session does until it is stored. */
+async function endOf({ response, ended }: WrittenResponse): Promise<void> {
+  if (response.headersSent && !response.writableEnded) await ended;
 }
 
 function textOf(body: unknown): string {

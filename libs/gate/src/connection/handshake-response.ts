@@ -78,6 +78,8 @@ export interface WrittenResponse {
   readonly response: ServerResponse;
   /** What its body holds so far; nothing when that is more than 64 KiB. */
   readonly body: () => Buffer;
+  /** Resolves when it has been ended, which it need not be. */
+  readonly ended: Promise<void>;
 }
 
 /**
@@ -106,12 +108,15 @@ export function createResponse(raw: IncomingMessage, prototype: object | undefin
     write(...args);
     return true;
   };
+  let noteEnd = (): void => undefined;
+  const ended = new Promise<void>(resolve => (noteEnd = resolve));
   response.end = ((...args: unknown[]): ServerResponse => {
     if (!response.writableEnded) keep(args[0], args[1]);
     end(...args);
+    noteEnd();
     return response;
   }) as ServerResponse['end'];
-  return { response, body: () => (size > MAX_BODY ? Buffer.alloc(0) : Buffer.concat(chunks)) };
+  return { response, ended, body: () => (size > MAX_BODY ? Buffer.alloc(0) : Buffer.concat(chunks)) };
 }
 
 function encodingOf(encoding: unknown): BufferEncoding {

@@ -23,9 +23,9 @@ import {
   hasForeignEnhancers,
   isUnchanged,
 } from './handler-enhancers.js';
-import { hasStockThrottler } from './stock-throttler.js';
+import { stockThrottler } from './stock-throttler.js';
 import { adaptRpcFilters } from './rpc-filters.js';
-import { TopicExplorer } from './topic-explorer.js';
+import { type ExploredTopic, TopicExplorer } from './topic-explorer.js';
 import { TopicHandler } from './topic-handler.js';
 import { loadTraceContext } from './trace-context.js';
 import { TopicRunner } from './topic-runner.js';
@@ -118,8 +118,7 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     this.endWatch();
     const { start } = this;
     try {
-      this.explorer.explore();
-      this.warnOfThrottler();
+      this.warnOfThrottler(this.explorer.explore());
       const runner = new TopicRunner(
         this.node,
         this.collectHandlers(),
@@ -227,10 +226,12 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     this.timer = setTimeout(this.node.defects.guard('transport.warn', look), UNINITIALIZED_MS).unref();
   }
 
-  private warnOfThrottler(): void {
-    if (this.messageHandlers.size === 0 || !this.config || !hasStockThrottler(this.config)) return;
+  private warnOfThrottler(topics: readonly ExploredTopic[]): void {
+    const where = topics.length > 0 && this.config ? stockThrottler(this.config, topics) : undefined;
+    if (where === undefined) return;
     new Logger(GateTransport.name).warn(
-      'The global ThrottlerGuard counts topics by what clients send, and not by client: override its getRequestResponse as docs/worker.md shows under "Throttling"',
+      `The ${where === 'global' ? 'global ThrottlerGuard' : `ThrottlerGuard of ${where}`} counts topics by what clients send, and not ` +
+        'by client: override its getRequestResponse as docs/worker.md shows under "Throttling"',
     );
   }
 

@@ -1,19 +1,33 @@
+import { GUARDS_METADATA } from '@nestjs/common/constants.js';
 import type { ApplicationConfig } from '@nestjs/core';
+import type { ExploredTopic } from './topic-explorer.js';
 
 const THROTTLER = 'ThrottlerGuard';
 const METHOD = 'getRequestResponse';
 
 /**
- * Whether a global guard is a `ThrottlerGuard` of `@nestjs/throttler` that takes its request from `switchToHttp()`. That is what the
+ * Where a `ThrottlerGuard` of `@nestjs/throttler` stands before topics that takes its request from `switchToHttp()`. That is what the
  * client has sent when a topic is handled: it would choose by its body what it is counted by.
+ * @returns `global`, or the name of a class or method; `undefined` when there is none.
  */
-export function hasStockThrottler(config: ApplicationConfig): boolean {
+export function stockThrottler(config: ApplicationConfig, topics: readonly ExploredTopic[]): string | undefined {
   const scoped = config.getGlobalRequestGuards().map(({ metatype }) => metatype?.prototype as unknown);
-  return [...config.getGlobalGuards(), ...scoped].some(guard => {
-    for (let each: unknown = guard; typeof each === 'object' && each !== null; each = Object.getPrototypeOf(each)) {
-      if (!Object.hasOwn(each, METHOD)) continue;
-      return each.constructor.name === THROTTLER;
-    }
-    return false;
-  });
+  if ([...config.getGlobalGuards(), ...scoped].some(isStock)) return 'global';
+  for (const { controller, method, name } of topics) {
+    if (hasStock(controller)) return controller.name;
+    if (hasStock(method)) return name;
+  }
+  return undefined;
+}
+
+function hasStock(target: Function): boolean {
+  const guards = (Reflect.getMetadata(GUARDS_METADATA, target) as readonly unknown[] | undefined) ?? [];
+  return guards.some(guard => isStock(typeof guard === 'function' ? guard.prototype : guard));
+}
+
+function isStock(guard: unknown): boolean {
+  for (let each: unknown = guard; typeof each === 'object' && each !== null; each = Object.getPrototypeOf(each)) {
+    if (Object.hasOwn(each, METHOD)) return each.constructor.name === THROTTLER;
+  }
+  return false;
 }

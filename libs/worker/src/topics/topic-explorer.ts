@@ -12,6 +12,7 @@ export interface ExploredTopic {
   /** The method's name. */
   readonly key: string;
   readonly method: Function;
+  readonly controller: Function;
 }
 
 /** A handler whose payload kind is a guess. */
@@ -107,7 +108,7 @@ export class TopicExplorer {
       const method = prototype[key];
       if (typeof method !== 'function') continue;
       const name = `${metatype.name}.${key}`;
-      for (const metadata of topicsOf(method)) found.push({ metadata, name, key, method });
+      for (const metadata of topicsOf(method)) found.push({ metadata, name, key, method, controller: metatype });
     }
     return found;
   }

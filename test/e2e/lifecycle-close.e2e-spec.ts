@@ -19,10 +19,10 @@ function resources(): Record<string, number> {
   return counts;
 }
 
-/** Ends the connections of the HTTP server in its hook, as Apollo's module does. */
+/** Ends the connections of the HTTP server in its hook: hard, or in order as Apollo's module does. */
 @Injectable()
 class Cutter implements OnModuleInit, OnModuleDestroy {
-  static isOn = false;
+  static how: 'destroy' | 'end' | undefined;
   private readonly sockets = new Set<Socket>();
 
   constructor(private readonly host: HttpAdapterHost) {}
@@ -33,9 +33,12 @@ class Cutter implements OnModuleInit, OnModuleDestroy {
   }
 
   async onModuleDestroy(): Promise<void> {
-    if (!Cutter.isOn) return;
-    for (const socket of this.sockets) socket.destroy();
-    await sleep(50);
+    const { how } = Cutter;
+    if (!how) return;
+    const server = this.host.httpAdapter.getHttpServer() as Server;
+    const closed = how === 'end' ? new Promise(resolve => server.close(resolve)) : sleep(50);
+    for (const socket of this.sockets) socket[how]();
+    await closed;
   }
 }
 
@@ -123,18 +126,23 @@ describe('closing the app', () => {
     expect([began, done]).toEqual([40, 40]);
   });
 
-  it.each([true, false])('says so when another module cuts the clients first (%s)', async isOn => {
+  it.each([
+    ['destroy', 4],
+    ['end', 2],
+    [undefined, 4],
+  ] as const)('says so when another module cuts the clients first (%s, %i)', async (how, count) => {
     await start();
     const warn = jest.spyOn(Logger.prototype, 'warn').mockReturnValue(undefined);
-    const clients = await Promise.all(Array.from({ length: 4 }, () => cluster.connect()));
-    Cutter.isOn = isOn;
+    const clients = await Promise.all(Array.from({ length: count }, () => cluster.connect()));
+    Cutter.how = how;
     try {
       await cluster.gate.app.close();
       const lines = warn.mock.calls.map(([line]) => String(line)).filter(line => line.includes('1006'));
-      expect(lines).toEqual(isOn ? [expect.stringMatching(/^4 of 4 clients were cut .*Set ws\.port/)] : []);
-      for (const client of clients) expect((await client.closed).code).toBe(isOn ? 1006 : 1012);
+      const expected = new RegExp(`^${count} of ${count} clients were cut .*set ws\\.port`);
+      expect(lines).toEqual(how ? [expect.stringMatching(expected)] : []);
+      for (const client of clients) expect((await client.closed).code).toBe(how ? 1006 : 1012);
     } finally {
-      Cutter.isOn = false;
+      Cutter.how = undefined;
       warn.mockRestore();
     }
   });

@@ -209,7 +209,8 @@ describe('beside modules that Nest apps use', () => {
       await start('throttler', { LIMIT: '1', GUARD: 'stock' });
       expect(app.output.match(/The global ThrottlerGuard counts topics by what clients send/g)).toHaveLength(1);
       const [a, b] = [await from('203.0.113.1'), await from('203.0.113.2')];
-      console.log(await outcome(a), await outcome(a), await outcome(b), await outcome(b, {}), await outcome(b, { ip: 'x', headers: {} }), app.output);
+      // What it counts by is not in the body: it fails, and lets nobody share.
+      expect([await outcome(a), await outcome(b)]).toEqual(['INTERNAL', 'INTERNAL']);
       expect([(await http('limited')).status, (await http('limited')).status]).toEqual([200, 429]);
       await stop();
     });
@@ -270,7 +271,16 @@ describe('beside modules that Nest apps use', () => {
     const [started] = lines().filter(line => line['context'] === 'WsAcceptor');
     const text = logger === 'pino' ? 'msg' : 'message';
     expect(started).toMatchObject({ [text]: `WebSocket clients at ws://127.0.0.1:${app.port}/gate` });
-    console.log(JSON.stringify(lines(), null, 1));
+    const [failed] = lines().filter(line => JSON.stringify(line).includes('RangeError'));
+    expect(failed).toMatchObject({
+      context: 'GateTransport',
+      level: logger === 'pino' ? 50 : 'error',
+      [text]: expect.stringMatching(/^fail: RangeError: It broke/),
+    });
+    const stack = logger === 'pino' ? (failed?.['err'] as { stack: string }).stack : failed?.['stack'];
+    expect(stack).toContain('at Failing.fail');
+    const contexts = new Set(lines().map(({ context }) => context));
+    expect([...contexts]).toEqual(expect.arrayContaining(['Gate', 'GateTransport', 'NestgateNode', 'WsAcceptor']));
     await stop();
   });
 
@@ -289,14 +299,22 @@ describe('beside modules that Nest apps use', () => {
       },
     };
 
-    it.each(['graphql,io', 'ws', 'graphql,io,ws'])('%s', async which => {
-      await start('endpoints', { WITH: which });
-      const client = await connect();
+    it.each([
+      // Apollo ends the connections of the HTTP server before the gate is asked, unless it is told to do so later.
+      ['graphql,io', 'early', 1006],
+      ['graphql,io', 'late', 1012],
+      ['ws', '', 1012],
+      ['graphql,io,ws', 'late', 1012],
+    ])('%s %s', async (which, stopsApollo, code) => {
+      await start('endpoints', { WITH: which, STOP: stopsApollo });
+      const both = [await connect(), await connect()];
       const { output } = await project.node(['dist/clients.js', String(app.port), which], FOLDER);
       expect(JSON.parse(output)).toEqual(Object.assign({}, ...which.split(',').map(each => expected[each])));
-      expect(await client.request('say', 'still here')).toBe('still here');
-      console.log(app.output);
+      for (const client of both) expect(await client.request('say', 'still here')).toBe('still here');
       await stop();
+      for (const client of both) expect(await client.closed).toMatchObject({ code });
+      const warnings = app.output.match(/2 of 2 clients were cut \(1006\).*stopOnApplicationShutdown/g);
+      expect(warnings?.length ?? 0).toBe(code === 1006 ? 1 : 0);
     });
   });
 });

@@ -112,6 +112,8 @@ export class Gate implements BeforeApplicationShutdown {
    */
   async beforeApplicationShutdown(): Promise<void> {
     const { drainTimeout, closeTimeout } = this.options;
+    // A server emits `close` before the last of its sockets does, whose turn comes behind that of immediates.
+    for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve));
     this.warnOfCut();
     const serving = drainTimeout * SERVING_PART;
     if (!(await until(() => this.isIdle(), serving))) {
@@ -140,7 +142,8 @@ export class Gate implements BeforeApplicationShutdown {
     if (cut < 2 || cut * 2 < clientsAtEnd) return;
     this.log.warn(
       `${cut} of ${clientsAtEnd} clients were cut (1006) before the gate could close them with 1012: another module ends the ` +
-        'connections of the HTTP server when the app is closed. Set ws.port, so that they are on a server of the gate',
+        'connections of the HTTP server when the app is closed. Let it do so in onApplicationShutdown (GraphQLModule: ' +
+        'stopOnApplicationShutdown: true), or set ws.port, so that they are on a server of the gate',
     );
   }
 

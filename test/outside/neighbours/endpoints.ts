@@ -83,7 +83,9 @@ class BothAdapters extends IoAdapter {
   }
 
   override create(port: number, options?: { path?: string }) {
-    return options?.path === '/plain' ? (this.plain.create(port, options) as never) : super.create(port, options as never);
+    return options?.path === '/plain'
+      ? (this.plain.create(port, options) as never)
+      : super.create(port, options as never);
   }
 
   override bindMessageHandlers(
@@ -109,6 +111,7 @@ class BothAdapters extends IoAdapter {
             driver: ApolloDriver,
             autoSchemaFile: true,
             subscriptions: { 'graphql-ws': true },
+            stopOnApplicationShutdown: process.env['STOP'] === 'late',
           }),
         ]
       : []),

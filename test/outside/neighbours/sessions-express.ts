@@ -21,7 +21,7 @@ import { ClientSession, GatewayApi, OnConnect, OnTopic, type Session } from '@ne
 import session from 'express-session';
 import passport from 'passport';
 import { Strategy } from 'passport-local';
-import { HANDSHAKE_MIDDLEWARE, HandshakeMiddleware, SessionHandshake } from './recipe.js';
+import { HANDSHAKE_MIDDLEWARE, SessionHandshake } from './recipe.js';
 import { serve } from './serve.js';
 
 interface User {
@@ -121,12 +121,12 @@ class Accounts {
 
   @OnTopic('me/settings')
   settings(@ClientSession() session: Session): object {
-    return session.settings();
+    return session.cloneSettings();
   }
 }
 
 @Injectable()
-@UseGuards(HandshakeMiddleware, Authenticated)
+@UseGuards(Authenticated)
 class GuardedHandshake extends SessionHandshake {}
 
 const sessions = session({ secret: 'a secret of the test', resave: false, saveUninitialized: false });
@@ -137,7 +137,10 @@ const sessions = session({ secret: 'a secret of the test', resave: false, saveUn
     GateModule.forRoot({
       startupWait: 0,
       providers: [
-        { provide: HANDSHAKE_MIDDLEWARE, useValue: [refuseRobots, sessions, passport.initialize(), passport.session()] },
+        {
+          provide: HANDSHAKE_MIDDLEWARE,
+          useValue: [refuseRobots, sessions, passport.initialize(), passport.session()],
+        },
         { provide: HandshakeHandler, useClass: GuardedHandshake },
       ],
     }),

@@ -63,7 +63,7 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
     "this.socket.prependListener('end'",
     'setImmediate(',
   ],
-  'libs/gate/src/gate.ts': ['setTimeout('],
+  'libs/gate/src/gate.ts': ['setImmediate(', 'setTimeout('],
   'libs/gate/src/hub/heartbeat.ts': ['setInterval('],
   'libs/gate/src/hub/presence-feed.ts': ['setInterval('],
   'libs/gate/src/hub/standstill.ts': ['setInterval('],

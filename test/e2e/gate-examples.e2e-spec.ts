@@ -228,7 +228,7 @@ describe('the examples of docs/gate.md work', () => {
         request.session = cookie === '' ? {} : { user: { id: cookie } };
         setImmediate(done);
       };
-      Object.assign(app.getHttpAdapter().getInstance<object>(), { decryptSession });
+      Object.assign(app.getHttpAdapter().getInstance() as object, { decryptSession });
     });
     const connect = (cookie: string) => FakeClient.connect(`ws://127.0.0.1:${port}/gate`, { headers: { cookie } });
     const client = await connect('sessionId=ada');

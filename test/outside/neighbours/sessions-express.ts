@@ -28,10 +28,12 @@ interface User {
   readonly id: string;
 }
 
-type LoginRequest = Parameters<ReturnType<typeof session>>[0] & {
-  user: User;
+/** What Passport has put on a request. */
+interface LoginRequest {
+  readonly user: User;
+  logIn(user: User, done: (error?: unknown) => void): void;
   logout(done: (error?: unknown) => void): void;
-};
+}
 
 @Injectable()
 class LocalStrategy extends PassportStrategy(Strategy) {

@@ -150,6 +150,23 @@ describe.each([
     expect(await got).toBe(expected);
   });
 
+  it('leaves writes to the stream where Node gives no request to the handle', () => {
+    attach();
+    const { _handle: handle } = socket as unknown as { _handle: { writeBuffer?: (...args: unknown[]) => number } };
+    const written: string[] = [];
+    // As Node 24.22 does.
+    socket.write = ((data: Buffer) => {
+      written.push(data.toString());
+      return handle.writeBuffer?.(null, data) === 0;
+    }) as typeof socket.write;
+    const writer = { onWritten: () => undefined };
+    for (const text of ['a', 'b', 'c']) {
+      handle.writeBuffer = () => 0;
+      expect(path.write(socket, Buffer.from(text), writer)).toBe(0);
+    }
+    expect(written).toEqual(['a', 'b', 'c']);
+  });
+
   it('tells of what the operating system does not take at once, and when it has', async () => {
     const large = Buffer.alloc(8 << 20, 'x');
     let waiting = 0;

@@ -38,7 +38,7 @@ type WriteRequestClass = new () => WriteRequest;
 /** What is used of the handle of a socket, which has no types of its own. */
 interface Handle {
   useUserBuffer(buffer: Uint8Array): void;
-  writeBuffer: (this: Handle, request: WriteRequest, data: Uint8Array) => number;
+  writeBuffer: (this: Handle, request: WriteRequest | null, data: Uint8Array) => number;
   readonly writeQueueSize: number;
 }
 
@@ -199,8 +199,9 @@ function findReadFields(): ReadFields | undefined {
 function learnWriteRequest(socket: Socket, handle: Handle, data: Uint8Array): WriteRequestClass | null {
   const { writeBuffer } = handle;
   let found: WriteRequestClass | null = null;
-  handle.writeBuffer = function (this: Handle, request: WriteRequest, bytes: Uint8Array): number {
-    found = request.constructor as WriteRequestClass;
+  handle.writeBuffer = function (this: Handle, request: WriteRequest | null, bytes: Uint8Array): number {
+    // Node 24.22 gives none: its handle makes the request itself, where it needs one. Writes stay with the stream then.
+    if (request) found = request.constructor as WriteRequestClass;
     return writeBuffer.call(this, request, bytes);
   };
   try {

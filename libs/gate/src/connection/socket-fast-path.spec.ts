@@ -150,14 +150,13 @@ describe.each([
     expect(await got).toBe(expected);
   });
 
-  it('leaves writes to the stream where Node gives no request to the handle', () => {
+  it('leaves writes to the stream where Node writes in another way', () => {
     attach();
     const { _handle: handle } = socket as unknown as { _handle: { writeBuffer?: (...args: unknown[]) => number } };
     const written: string[] = [];
-    // As Node 24.22 does.
     socket.write = ((data: Buffer) => {
       written.push(data.toString());
-      return handle.writeBuffer?.(null, data) === 0;
+      return handle.writeBuffer?.(undefined, data) === 0;
     }) as typeof socket.write;
     const writer = { onWritten: () => undefined };
     for (const text of ['a', 'b', 'c']) {

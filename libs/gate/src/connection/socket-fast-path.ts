@@ -23,9 +23,11 @@ export interface ByteWriter {
   onWritten(bytes: number): void;
 }
 
-/** The request object that Node gives to the handle of a socket with each write. */
+/** The request object that stands for a write. */
 interface WriteRequest {
   oncomplete: (this: WriteRequest, status: number) => void;
+  /** The outcome of a write that was over before anybody could be told. Newer versions of Node have it. */
+  writeStatus?: unknown;
   /** Node keeps no reference to the bytes of a write that goes on. */
   data?: Uint8Array;
   bytes?: number;
@@ -38,7 +40,8 @@ type WriteRequestClass = new () => WriteRequest;
 /** What is used of the handle of a socket, which has no types of its own. */
 interface Handle {
   useUserBuffer(buffer: Uint8Array): void;
-  writeBuffer: (this: Handle, request: WriteRequest | null, data: Uint8Array) => number;
+  /** 0, or the number of an error. Without a request from the caller, newer versions of Node make one for what they cannot write at once. */
+  writeBuffer: (this: Handle, request: WriteRequest | null, data: Uint8Array) => number | WriteRequest;
   readonly writeQueueSize: number;
 }
 
@@ -66,8 +69,11 @@ interface ReadFields {
 export class SocketFastPath {
   private readonly fields: ReadFields | undefined;
   private readonly buffer: Buffer;
-  /** Taken from the first write of a stream. `null`: this Node writes in another way. */
-  private WriteRequest: WriteRequestClass | null | undefined;
+  /**
+   * What the caller gives to the handle with a write, taken from the first write of a stream: a request of this class; `null`, nothing;
+   * `'unknown'`: this Node writes in another way.
+   */
+  private WriteRequest: WriteRequestClass | null | 'unknown' | undefined;
   private spare: WriteRequest | undefined;
 
   /** @param isEnabled false to use the streams of all sockets. */
@@ -117,40 +123,34 @@ export class SocketFastPath {
       socket.write(data);
       return 0;
     }
-    const request = this.spare ?? this.createRequest(socket, handle, data);
-    if (!request) return 0;
-    if (handle.writeBuffer(request, data) !== 0) {
-      // Nothing was written. The stream meets the same error, and ends the connection with it.
-      this.spare = request;
+    if (this.WriteRequest === undefined) {
+      this.WriteRequest = learnWriteRequest(socket, handle, data);
+      return 0;
+    }
+    if (this.WriteRequest === 'unknown') {
       socket.write(data);
       return 0;
     }
-    const waiting = handle.writeQueueSize;
-    if (waiting === 0) {
-      this.spare = request;
+    const request = this.WriteRequest === null ? null : (this.spare ?? new this.WriteRequest());
+    const result = handle.writeBuffer(request, data);
+    if (typeof result === 'number' && result !== 0) {
+      // Nothing was written. The stream meets the same error, and ends the connection with it.
+      socket.write(data);
+      return 0;
+    }
+    const pending = typeof result === 'number' ? request : result;
+    if (!pending || (pending === request && handle.writeQueueSize === 0)) {
+      this.spare = pending ?? undefined;
       return 0;
     }
     this.spare = undefined;
-    request.data = data;
-    request.bytes = data.length;
-    request.socket = socket;
-    request.writer = writer;
+    pending.oncomplete = onComplete;
+    pending.data = data;
+    pending.bytes = data.length;
+    pending.socket = socket;
+    pending.writer = writer;
+    if (typeof pending.writeStatus === 'number') onComplete.call(pending, pending.writeStatus);
     return data.length;
-  }
-
-  /** A request of Node's own kind. Without one the data has been written through the stream. */
-  private createRequest(socket: Socket, handle: Handle, data: Uint8Array): WriteRequest | undefined {
-    if (this.WriteRequest === undefined) {
-      this.WriteRequest = learnWriteRequest(socket, handle, data);
-      return undefined;
-    }
-    if (this.WriteRequest === null) {
-      socket.write(data);
-      return undefined;
-    }
-    const request = new this.WriteRequest();
-    request.oncomplete = onComplete;
-    return request;
   }
 }
 
@@ -196,12 +196,12 @@ function findReadFields(): ReadFields | undefined {
 }
 
 /** Writes through the stream, and looks which kind of request that gives to the handle. */
-function learnWriteRequest(socket: Socket, handle: Handle, data: Uint8Array): WriteRequestClass | null {
+function learnWriteRequest(socket: Socket, handle: Handle, data: Uint8Array): WriteRequestClass | null | 'unknown' {
   const { writeBuffer } = handle;
-  let found: WriteRequestClass | null = null;
-  handle.writeBuffer = function (this: Handle, request: WriteRequest | null, bytes: Uint8Array): number {
-    // Node 24.22 gives none: its handle makes the request itself, where it needs one. Writes stay with the stream then.
-    if (request) found = request.constructor as WriteRequestClass;
+  let found: WriteRequestClass | null | 'unknown' = 'unknown';
+  handle.writeBuffer = function (request, bytes) {
+    if (request === null) found = null;
+    else if (typeof request === 'object') found = request.constructor as WriteRequestClass;
     return writeBuffer.call(this, request, bytes);
   };
   try {

@@ -19,6 +19,11 @@ import { growthText, tableText } from './harness/table-text.mjs';
 // Exit handlers end all processes that were started. The signal may come again meanwhile.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
+/** @param {number} ms */
+function estimateText(ms) {
+  return ms < 120_000 ? `${Math.ceil(ms / 1_000)} seconds` : `${Math.ceil(ms / 60_000)} minutes`;
+}
+
 /**
  * Runs all steps. One that fails is noted, and the others go on.
  * @param {import('./harness/options.mjs').BenchOptions} options
@@ -26,8 +31,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => p
  */
 async function runAll(options, cores) {
   const steps = scheduleOf(options);
-  const progress = new Progress(steps.reduce((sum, { estimateMs }) => sum + estimateMs, 0));
-  const bench = new Bench(cores);
+  const totalMs = steps.reduce((sum, { estimateMs }) => sum + estimateMs, 0);
+  console.log(`${steps.length} steps, about ${estimateText(Math.min(totalMs, options.budgetMs))}.`);
+  const progress = new Progress(totalMs);
+  const bench = new Bench(cores, options.program);
   const deadline = Date.now() + options.budgetMs;
   /** @type {import('./harness/schedule.mjs').Findings} */
   const findings = { results: [], growth: [] };
@@ -59,7 +66,7 @@ async function runAll(options, cores) {
  * @param {import('./harness/options.mjs').BenchOptions} options
  * @param {Pick<import('./harness/results-page.mjs').Run, 'pinning' | 'tables' | 'growth'>} found
  */
-function keep(directory, { rounds, measureMs }, found) {
+function keep(directory, { rounds, measureMs, nodeVersion }, found) {
   const args = process.argv.slice(2);
   const charts = chartsOf(found.tables, found.growth);
   rmSync(join(directory, 'charts'), { recursive: true, force: true });
@@ -70,7 +77,7 @@ function keep(directory, { rounds, measureMs }, found) {
     rounds,
     seconds: measureMs / 1_000,
     date: new Date().toISOString().slice(0, 10),
-    machine: machine(),
+    machine: machine(nodeVersion),
     commit: commitOf(),
     command: ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '),
     charts: [...charts.keys()],
@@ -80,11 +87,11 @@ function keep(directory, { rounds, measureMs }, found) {
 }
 
 /** @param {import('./harness/options.mjs').BenchOptions} options @param {Cores} cores */
-async function soak({ peers, soakSeconds, isWhole }, cores) {
+async function soak({ peers, soakSeconds, isWhole, program }, cores) {
   // The clients of a soak chat, and only nestgate's apps know how to.
   const names = isWhole ? [SOAKED] : peers;
   for (const contender of CONTENDERS.filter(({ name, dialect }) => dialect === 'gate' && names.includes(name))) {
-    if (!(await new Soak(cores).run(contender, soakSeconds))) process.exitCode = 1;
+    if (!(await new Soak(cores, program).run(contender, soakSeconds))) process.exitCode = 1;
   }
 }
 
@@ -100,6 +107,9 @@ async function main() {
   if (options.soakSeconds > 0) {
     await soak(options, cores);
     return;
+  }
+  if (options.nodeVersion !== process.version) {
+    console.log(`Servers run on Node ${options.nodeVersion}, the generator on ${process.version}.`);
   }
   console.log(`${cores.describe()} Medians of ${options.rounds}, ratios to ws of the same run.`);
   if (!hasProc())

@@ -19,15 +19,27 @@ import { Stage } from './stage.mjs';
  * @property {boolean} [withIdle] whether what the servers use without load is measured too
  */
 
+/**
+ * What came of a storm.
+ * @typedef {Load & { stallMs: number, refused: number }} StormLoad
+ */
+
+/** How long clients stay before they are cut, in milliseconds. */
+const STORM_SETTLE_MS = 1_500;
 /** How long servers are watched that have nothing to do, at most, in milliseconds. */
 const IDLE_MS = 1_000;
 
 /** Runs contenders in fresh processes, and loads them. */
 export class Bench {
-  /** @param {import('./cores.mjs').Cores} cores */
-  constructor(cores) {
+  /**
+   * @param {import('./cores.mjs').Cores} cores
+   * @param {string} program Node for the servers
+   */
+  constructor(cores, program) {
     /** @readonly */
     this.cores = cores;
+    /** @private @readonly */
+    this.program = program;
   }
 
   /**
@@ -39,7 +51,7 @@ export class Bench {
    * @returns {Promise<T>}
    */
   async withContender(contender, gates, use) {
-    const stage = new Stage({ core: this.cores.server });
+    const stage = new Stage({ core: this.cores.server, program: this.program, preloads: contender.preloads });
     try {
       return await use(stage, await contender.start(stage, gates));
     } finally {
@@ -80,6 +92,23 @@ export class Bench {
     const busy = await measure(stage, driver, measureMs);
     const idleBusyMs = ((idle?.serverBusyMs ?? 0) * measureMs) / idleMs;
     return { ...busy, idleBusyMs, unanswered: await driver.stop() };
+  }
+
+  /**
+   * Cuts all clients, and measures until all are back.
+   * @param {Stage} stage
+   * @param {LoadDriver} driver of one process
+   * @returns {Promise<StormLoad>}
+   */
+  async storm(stage, driver) {
+    await delay(STORM_SETTLE_MS);
+    await stage.watchLoops();
+    const before = await stage.used();
+    const report = await driver.storm(hasProc() ? stage.pids : []);
+    const serverBusyMs = hasProc() ? report.serverBusyMs : (await stage.used()).busyMs - before.busyMs;
+    const stallMs = await stage.longestStall();
+    const unanswered = await driver.stop();
+    return { reports: [report], serverBusyMs, idleBusyMs: 0, unanswered, stallMs, refused: report.refused };
   }
 }
 

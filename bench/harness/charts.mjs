@@ -84,6 +84,11 @@ export function chartsOf(tables, growth) {
       'Fan-out, 128 bytes: deliveries per second of server CPU, as a ratio to ws.send',
       throughput(tables, 'fanout'),
     ],
+    [
+      'sizes.svg',
+      'Texts of several sizes: messages per second of server CPU, as a ratio to plain ws',
+      throughput(tables, 'sizes'),
+    ],
     ['latency.svg', 'Latency at a fixed rate, counted from when a request was due', latency(tables)],
     [
       'idle.svg',
@@ -95,6 +100,11 @@ export function chartsOf(tables, growth) {
           (_row, value) => `${number(value)} bytes`,
         ),
       ),
+    ],
+    [
+      'storm.svg',
+      'Clients that are cut and come back: clients per second of server CPU, as a ratio to plain ws',
+      throughput(tables, 'storm'),
     ],
     ['growth.svg', 'Server CPU for one message, as things grow', growthPanels(growth)],
   ];

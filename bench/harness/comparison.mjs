@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { figuresOf } from './result.mjs';
+import { figuresOf, stormFiguresOf } from './result.mjs';
 
 /** How long idle connections settle before their memory is read, in milliseconds. */
 const IDLE_SETTLE_MS = 1_500;
+/** Groups that the clients of a storm are in, one each. */
+const STORM_GROUPS = 50;
 
 /** @typedef {import('./result.mjs').Result} Result */
 /** @typedef {import('./workloads.mjs').Workload} Workload */
@@ -42,13 +44,15 @@ export function compare(bench, { contender, workloads, times, coldMs }, onStart,
  * @param {Workload} workload
  * @returns {import('../load/generator.mjs').LoadPlan}
  */
-function planOf({ dialect }, endpoints, { family, clients, inFlight, rate = 0 }) {
-  if (family === 'fanout') {
-    const crowd = /** @type {const} */ ({ ...endpoints, dialect, purpose: 'fan', first: 0, count: clients + 1 });
+function planOf({ dialect }, endpoints, { shape, clients, inFlight, rate = 0, bytes }) {
+  const base = { ...endpoints, dialect, bytes, first: 0, count: clients };
+  if (shape === 'fanout') {
+    const crowd = /** @type {const} */ ({ ...base, purpose: 'fan', count: clients + 1 });
     return { crowd, fanout: { inFlight, groups: 1, perGroup: clients } };
   }
-  const crowd = /** @type {const} */ ({ ...endpoints, dialect, purpose: 'echo', first: 0, count: clients });
-  return family === 'idle' ? { crowd } : { crowd, echo: { inFlight, rate } };
+  if (shape === 'storm') return { crowd: { ...base, purpose: 'fan' }, storm: { groups: STORM_GROUPS } };
+  const crowd = /** @type {const} */ ({ ...base, purpose: bytes === undefined ? 'echo' : 'json' });
+  return shape === 'idle' ? { crowd } : { crowd, echo: { inFlight, rate } };
 }
 
 /**
@@ -58,12 +62,13 @@ function planOf({ dialect }, endpoints, { family, clients, inFlight, rate = 0 })
  * @param {Workload} workload
  * @param {import('./bench.mjs').LoadTimes} times
  */
-async function measure(bench, stage, plan, { family, clients }, times) {
-  // A broadcast is done when all members have it: only one process can know.
-  const processes = family === 'fanout' ? 1 : bench.cores.generators;
+async function measure(bench, stage, plan, { shape, clients, rate }, times) {
+  // A broadcast is done when all members have it, and a storm when all clients are back: only one process can know.
+  const processes = shape === 'fanout' || shape === 'storm' ? 1 : bench.cores.generators;
   const before = await stage.used();
   return bench.withClients(plan, processes, async driver => {
-    if (family !== 'idle') return figuresOf(await bench.load(stage, driver, times), family === 'rate');
+    if (shape === 'storm') return stormFiguresOf(await bench.storm(stage, driver));
+    if (shape !== 'idle') return figuresOf(await bench.load(stage, driver, times), rate);
     await delay(IDLE_SETTLE_MS);
     const after = await stage.used();
     return { bytesPerConnection: (after.rss - before.rss) / clients, notes: [] };

@@ -5,10 +5,12 @@
  * @property {string} about
  * @property {import('../load/dialects.mjs').DialectName} dialect
  * @property {readonly Family[]} families the kinds of load that make sense for it
+ * @property {string} [variantOf] the contender that this one is with another setting; who names that one gets both
+ * @property {readonly string[]} [preloads] modules that each of its servers loads first, from this directory
  * @property {(stage: import('./stage.mjs').Stage, gates: number) => Promise<Endpoints>} start
  */
 
-/** @typedef {'echo' | 'rate' | 'fanout' | 'idle'} Family */
+/** @typedef {'echo' | 'rate' | 'fanout' | 'sizes' | 'storm' | 'idle'} Family */
 
 /**
  * Where clients connect to.
@@ -18,13 +20,19 @@
  */
 
 /** @type {readonly Family[]} */
-const ALL = ['echo', 'rate', 'fanout', 'idle'];
+const ALL = ['echo', 'rate', 'fanout', 'sizes', 'storm', 'idle'];
+/** @type {readonly Family[]} */
+const BASIC = ['echo', 'rate', 'fanout', 'idle'];
 
 /** What a production app sets for a load test: no limits of its own. */
 const NO_LIMITS = { PORT: '0', LOG_LEVEL: 'error', NESTGATE_MSG_RATE: '0', NESTGATE_MAX_PER_IP: '0' };
 
 /** The reference that all ratios are to. */
 export const REFERENCE = 'ws';
+/** What all ratios are to besides, where they were measured. */
+export const COMPARED = ['nest', 'socket.io'];
+/** What links between processes are compared with. */
+export const ONE_PROCESS = 'nestgate-memory';
 /** What a soak is about unless told otherwise. */
 export const SOAKED = 'nestgate-tcp';
 
@@ -54,7 +62,7 @@ async function cluster(stage, gateLinks, workerLink) {
 }
 
 /** @type {readonly Contender[]} */
-export const CONTENDERS = [
+const BASE = [
   {
     name: REFERENCE,
     about: 'ws alone, one process: the reference R',
@@ -98,7 +106,7 @@ export const CONTENDERS = [
     name: 'ws-nats',
     about: 'ws and nats.js by hand, gate and worker',
     dialect: 'json',
-    families: ALL,
+    families: BASIC,
     start: peersOnNats('ws-nats-gate.mjs', 'ws-nats-worker.mjs'),
   },
   {
@@ -112,7 +120,7 @@ export const CONTENDERS = [
     name: 'nest-nats',
     about: 'Nest @WebSocketGateway and Nest NATS transporter, gate and worker',
     dialect: 'nest',
-    families: ALL,
+    families: BASIC,
     start: peersOnNats('nest-nats-gateway.mjs', 'nest-nats-worker.mjs'),
   },
   {
@@ -134,3 +142,18 @@ export const CONTENDERS = [
     },
   },
 ];
+
+/** A gate that admits as many new connections as come. @param {Contender} contender @returns {Contender} */
+const withoutRate = contender => ({
+  ...contender,
+  name: `${contender.name}-raised`,
+  about: `${contender.name} with maxConnectionRate raised to 100,000`,
+  families: ['storm'],
+  variantOf: contender.name,
+  preloads: ['raised-connection-rate.mjs'],
+});
+
+/** All of them; a variant follows the one that it is of. @type {readonly Contender[]} */
+export const CONTENDERS = BASE.flatMap(contender =>
+  contender.dialect === 'gate' ? [contender, withoutRate(contender)] : [contender],
+);

@@ -103,6 +103,16 @@ export class LoadDriver {
     return /** @type {LoadReport[]} */ (reports);
   }
 
+  /**
+   * Cuts all clients, and waits until they are back. For one generator: what the servers use counts until then.
+   * @param {readonly number[]} pids
+   * @returns {Promise<LoadReport & { refused: number }>}
+   */
+  async storm(pids) {
+    const [generator] = this.generators;
+    return /** @type {LoadReport & { refused: number }} */ (await generator.ask('storm', { pids }));
+  }
+
   /** Ends the load. @returns {Promise<number>} how many requests never got an answer */
   async stop() {
     const unanswered = await Promise.all(this.generators.map(generator => generator.ask('stop')));

@@ -20,9 +20,9 @@ export function commitOf() {
   return changes === '' ? commit : `${commit} with changes`;
 }
 
-/** What it is measured on. */
-export function machine() {
+/** What it is measured on. @param {string} [nodeVersion] that of the servers */
+export function machine(nodeVersion = process.version) {
   const model = cpus()[0]?.model ?? 'unknown CPU';
   const memory = (totalmem() / BYTES_PER_GIB).toFixed(0);
-  return `${cpus().length} × ${model}, ${memory} GiB, ${type()}, Node ${process.version}`;
+  return `${cpus().length} × ${model}, ${memory} GiB, ${type()}, Node ${nodeVersion}`;
 }

@@ -1,8 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { CONTENDERS } from './contenders.mjs';
 
 /** What a run may be restricted to. */
-export const PARTS = /** @type {const} */ (['echo', 'rate', 'fanout', 'idle', 'growth']);
+export const PARTS = /** @type {const} */ (['echo', 'rate', 'fanout', 'sizes', 'storm', 'idle', 'growth']);
 const SOAK_SECONDS = 600;
 /** A quick run keeps its promise also on a slow machine, in milliseconds. */
 const QUICK_BUDGET_MS = 160_000;
@@ -14,7 +15,10 @@ const MAX_SECONDS = 3_600;
  * @typedef {object} BenchOptions
  * @property {boolean} quick
  * @property {ReadonlySet<string>} parts
+ * @property {boolean} areNamed whether the parts were chosen: a quick run of all has no time for each of them
  * @property {readonly string[]} peers
+ * @property {string} program Node for the servers
+ * @property {string} nodeVersion that of it
  * @property {number} rounds
  * @property {number} measureMs
  * @property {number} coldMs how long a fresh process is under load first: it compiles what is hot, and not at once
@@ -31,6 +35,7 @@ export const USAGE = `npm run bench -- [options]
   --peers a,b        ${CONTENDERS.map(({ name }) => name).join(', ')}
   --rounds n         how often everything is measured, in fresh processes
   --seconds n        how long each measurement takes
+  --node path        run the servers on this Node; the generator stays on its own
   --soak[=seconds]   churn for ten minutes, and watch the memory
   --out directory    write RESULTS.md and charts there, also of a part of a run`;
 
@@ -57,6 +62,14 @@ function positive(text, option, max) {
   return value;
 }
 
+/** The version that a Node says it is. @param {string} program */
+export function versionOf(program) {
+  if (program === process.execPath) return process.version;
+  const version = spawnSync(program, ['--version'], { encoding: 'utf8' }).stdout?.trim();
+  if (!/^v\d+\./.test(version ?? '')) throw new Error(`--node ${program} is not allowed; allowed: a Node binary`);
+  return version;
+}
+
 /**
  * @param {readonly string[]} args
  * @returns {BenchOptions}
@@ -72,15 +85,19 @@ export function readOptions(args) {
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       soak: { type: 'string' },
+      node: { type: 'string' },
       out: { type: 'string' },
     },
   });
-  const { quick } = values;
+  const { quick, node: program = process.execPath } = values;
   const rounds = positive(values.rounds, 'rounds', MAX_ROUNDS);
   const seconds = positive(values.seconds, 'seconds', MAX_SECONDS);
   return {
     quick,
     parts: new Set(names(values.only, 'only', PARTS)),
+    areNamed: values.only !== undefined,
+    program,
+    nodeVersion: versionOf(program),
     peers: names(
       values.peers,
       'peers',
@@ -92,7 +109,9 @@ export function readOptions(args) {
     warmMs: quick ? 300 : 1_500,
     budgetMs: quick ? QUICK_BUDGET_MS : BUDGET_MS,
     soakSeconds: positive(values.soak, 'soak', MAX_SECONDS) ?? 0,
-    isWhole: !quick && [values.only, values.peers, values.rounds, values.seconds].every(value => value === undefined),
+    isWhole:
+      !quick &&
+      [values.only, values.peers, values.rounds, values.seconds, values.node].every(value => value === undefined),
     out: values.out,
   };
 }

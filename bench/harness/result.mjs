@@ -10,6 +10,8 @@ const FULL = 0.95;
 const CROWDED = 0.1;
 /** An open loop that sends later than this is none, in milliseconds at p99. */
 const LATE_MS = 1;
+/** Servers that answer less than this share of what they are asked fall behind more and more. */
+const KEPT_RATE = 0.95;
 
 /**
  * What one measurement has found.
@@ -21,6 +23,9 @@ const LATE_MS = 1;
  * @property {number} [p50] milliseconds
  * @property {number} [p99] milliseconds
  * @property {number} [bytesPerConnection]
+ * @property {number} [backMs] until all clients of a storm were back
+ * @property {number} [stallMs] the longest standstill of a server's event loop in a storm
+ * @property {number} [refused] connections of a storm that were told to come again later
  * @property {number} [serverShare] CPU of all servers, in cores
  * @property {number} [generatorShare] CPU of the busiest generator, in cores
  * @property {readonly string[]} notes why the figures may be wrong
@@ -56,14 +61,18 @@ export function notesOf({ reports, unanswered, serverBusyMs }, isOpenLoop) {
 
 /**
  * @param {Load} load
- * @param {boolean} isOpenLoop
+ * @param {number} [rate] requests per second of an open loop
  */
-export function figuresOf(load, isOpenLoop) {
+export function figuresOf(load, rate) {
   const { reports, serverBusyMs } = load;
   const latency = new Histogram();
   for (const report of reports) latency.addPairs(report.latencies);
   const { elapsedMs } = reports[0];
   const messages = reports.reduce((sum, report) => sum + report.messages, 0);
+  const notes = notesOf(load, rate !== undefined);
+  if (rate !== undefined && messages < KEPT_RATE * rate * (elapsedMs / 1_000)) {
+    notes.push(`${INVALID}: fewer answers than requests, the servers cannot keep the rate`);
+  }
   return {
     perCpuSecond: serverBusyMs > 0 ? (messages / serverBusyMs) * 1_000 : undefined,
     perSecond: (messages / elapsedMs) * 1_000,
@@ -71,6 +80,19 @@ export function figuresOf(load, isOpenLoop) {
     p99: latency.quantile(0.99),
     serverShare: serverBusyMs / elapsedMs,
     generatorShare: Math.max(...reports.map(report => report.ownBusyMs / report.elapsedMs)),
-    notes: notesOf(load, isOpenLoop),
+    notes,
+  };
+}
+
+/**
+ * What a storm has found: its messages are clients that are back.
+ * @param {import('./bench.mjs').StormLoad} load
+ */
+export function stormFiguresOf(load) {
+  return {
+    ...figuresOf(load),
+    backMs: load.reports[0].elapsedMs,
+    stallMs: load.stallMs,
+    refused: load.refused,
   };
 }

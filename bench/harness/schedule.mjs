@@ -1,15 +1,19 @@
 import { compare } from './comparison.mjs';
 import { CONTENDERS, REFERENCE } from './contenders.mjs';
 import { measurePoint, SERIES } from './growth.mjs';
-import { QUICK_IDLE_CLIENTS, WORKLOADS } from './workloads.mjs';
+import { QUICK_CLIENTS, WORKLOADS } from './workloads.mjs';
 
 /** How long processes take to start, to warm up and to end, about, in milliseconds. */
 const START_MS = 2_300;
 /** How long opening one client takes, about, in milliseconds: gates admit 1000 connections per second. */
 const OPEN_MS = 1;
 const IDLE_MS = 1_500;
+/** How long clients of a storm take to be back beside connecting, about, in milliseconds. */
+const STORM_MS = 5_000;
 /** Many clients that have just come cost more for a while, in milliseconds. */
 const GROWTH_WARM_MS = 2_000;
+/** Families that need processes of their own. @type {ReadonlySet<string>} */
+const FRESH = new Set(['idle', 'storm']);
 /** What costs must not grow with. The other links share all but the link with these. */
 const GROWING = new Set(['nestgate-tcp', 'nestgate-nats']);
 
@@ -49,10 +53,16 @@ export function scheduleOf(options) {
 }
 
 /** @param {BenchOptions} options @param {number} round @param {string} label */
-function comparisons({ quick, parts, peers, measureMs, warmMs, coldMs }, round, label) {
-  const contenders = CONTENDERS.filter(({ name }) => name === REFERENCE || peers.includes(name));
-  const workloads = WORKLOADS.filter(({ family }) => parts.has(family)).map(workload =>
-    quick && workload.family === 'idle' ? Object.assign({}, workload, { clients: QUICK_IDLE_CLIENTS }) : workload,
+function comparisons({ quick, parts, peers, areNamed, measureMs, warmMs, coldMs }, round, label) {
+  const contenders = CONTENDERS.filter(
+    ({ name, variantOf = name }) => name === REFERENCE || peers.includes(name) || peers.includes(variantOf),
+  );
+  const isMeasured = (/** @type {import('./workloads.mjs').Workload} */ { family, quick: when }) =>
+    parts.has(family) && (!quick || areNamed || when !== 'named');
+  const workloads = WORKLOADS.filter(isMeasured).map(workload =>
+    quick && (workload.shape === 'idle' || workload.shape === 'storm')
+      ? Object.assign({}, workload, { clients: QUICK_CLIENTS[workload.shape] })
+      : workload,
   );
   const first = (round - 1) % contenders.length;
   const order = [...contenders.slice(first), ...contenders.slice(0, first)];
@@ -60,7 +70,7 @@ function comparisons({ quick, parts, peers, measureMs, warmMs, coldMs }, round, 
     order.flatMap(contender => {
       const isMain = contender.name === REFERENCE || contender.dialect === 'gate';
       const fitting = family.filter(
-        ({ family: kind, isQuick }) => contender.families.includes(kind) && (!quick || isMain || isQuick),
+        ({ family: kind, quick: when }) => contender.families.includes(kind) && (!quick || isMain || when === 'all'),
       );
       return fitting.length > 0 ? [comparison(contender, fitting, { measureMs, warmMs }, coldMs, label)] : [];
     }),
@@ -68,13 +78,14 @@ function comparisons({ quick, parts, peers, measureMs, warmMs, coldMs }, round, 
 }
 
 /**
- * What is measured on the same processes. Memory counts from a fresh process on; for more of those a quick run has no time.
+ * What is measured on the same processes. Memory counts from a fresh process on, and so do storms; for more of those a quick run
+ * has no time.
  * @param {readonly import('./workloads.mjs').Workload[]} workloads
  * @param {boolean} quick
  */
 function familiesOf(workloads, quick) {
   const keyOf = (/** @type {import('./workloads.mjs').Workload} */ { family }) =>
-    quick && family !== 'idle' ? 'quick' : family;
+    quick && !FRESH.has(family) ? 'quick' : family;
   return [...new Set(workloads.map(keyOf))].map(key => workloads.filter(workload => keyOf(workload) === key));
 }
 
@@ -88,9 +99,11 @@ function familiesOf(workloads, quick) {
  */
 function comparison(contender, workloads, times, coldMs, label) {
   const { name } = contender;
-  const each = workloads.map(
-    ({ family, clients }) => clients * OPEN_MS + (family === 'idle' ? IDLE_MS : times.warmMs + times.measureMs),
-  );
+  const each = workloads.map(({ shape, clients }) => {
+    if (shape === 'idle') return clients * OPEN_MS + IDLE_MS;
+    if (shape === 'storm') return 2 * clients * OPEN_MS + STORM_MS;
+    return clients * OPEN_MS + times.warmMs + times.measureMs;
+  });
   /** @type {Set<string>} */
   const done = new Set();
   return {

@@ -22,10 +22,15 @@ const megabytes = bytes => `${(bytes / BYTES_PER_MB).toFixed(1)} MB`;
 
 /** Lets clients come and go for a while, and watches the memory of all servers. */
 export class Soak {
-  /** @param {import('./cores.mjs').Cores} cores */
-  constructor(cores) {
+  /**
+   * @param {import('./cores.mjs').Cores} cores
+   * @param {string} program Node for the servers
+   */
+  constructor(cores, program) {
     /** @private @readonly */
     this.cores = cores;
+    /** @private @readonly */
+    this.program = program;
   }
 
   /**
@@ -35,7 +40,7 @@ export class Soak {
    */
   async run(contender, seconds) {
     // Without a collection before it a sample shows when the last one was.
-    const stage = new Stage({ core: this.cores.server, nodeArgs: ['--expose-gc'] });
+    const stage = new Stage({ core: this.cores.server, program: this.program, nodeArgs: ['--expose-gc'] });
     const driver = new LoadDriver(this.cores, 1);
     try {
       const endpoints = await contender.start(stage, 1);

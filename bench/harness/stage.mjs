@@ -8,7 +8,8 @@ import { ManagedProcess } from './managed-process.mjs';
 import { cpuTimes, hasProc, residentBytes } from './process-meter.mjs';
 
 const ROOT = new URL('../../', import.meta.url);
-const CONTROL = new URL('./control.mjs', import.meta.url).href;
+/** What each server loads first. */
+const CONTROL = 'control.mjs';
 /** What apps and peers print when they can be reached. */
 const PRINTED_PORT = /\/\/localhost:(\d+)\//;
 const BROKER_MS = 10_000;
@@ -37,13 +38,18 @@ export class Stage {
   /**
    * @param {object} options
    * @param {number | undefined} options.core
+   * @param {string} [options.program] Node for each server; that of this process unless told otherwise
    * @param {readonly string[]} [options.nodeArgs] for each server
+   * @param {readonly string[]} [options.preloads] modules of this directory that each server loads first
    */
-  constructor({ core, nodeArgs = [] }) {
+  constructor({ core, program = process.execPath, nodeArgs = [], preloads = [] }) {
+    /** @private @readonly */
+    this.program = program;
     /** @private @readonly */
     this.core = core;
+    const imports = [CONTROL, ...preloads].flatMap(file => ['--import', new URL(file, import.meta.url).href]);
     /** @private @readonly */
-    this.nodeArgs = nodeArgs;
+    this.nodeArgs = [...nodeArgs, ...imports];
     /** @private @readonly @type {ManagedProcess[]} */
     this.processes = [];
     /** @private @readonly */
@@ -62,15 +68,18 @@ export class Stage {
 
   /** What each process that runs Node says about itself. @returns {Promise<(Usage & { name: string })[]>} */
   async usage() {
-    const servers = this.processes.filter(({ child }) => child.connected);
-    return Promise.all(
-      servers.map(async ({ name, child }) => {
-        const answered = once(child, 'message', { signal: AbortSignal.timeout(USAGE_MS) });
-        child.send('usage');
-        const [{ usage }] = await answered;
-        return Object.assign(usage, { name });
-      }),
-    );
+    return /** @type {(Usage & { name: string })[]} */ (await this.ask('usage'));
+  }
+
+  /** Has each process that runs Node watch its event loop. */
+  async watchLoops() {
+    await this.ask('watch');
+  }
+
+  /** The longest standstill of an event loop since then, in milliseconds, in whichever process it was. */
+  async longestStall() {
+    const stalls = /** @type {{ ms: number }[]} */ (await this.ask('stall'));
+    return Math.max(...stalls.map(({ ms }) => ms));
   }
 
   /** What all processes have used so far: from the system, or from themselves where that does not tell. */
@@ -89,8 +98,8 @@ export class Stage {
    * @returns {Promise<number>} the port that it has printed, 0 for none
    */
   async node(script, env = {}, ready = PRINTED_PORT) {
-    const args = [...this.nodeArgs, '--import', CONTROL, fileURLToPath(new URL(script, ROOT))];
-    const server = this.start({ name: script, program: process.execPath, args, env, ipc: true });
+    const args = [...this.nodeArgs, fileURLToPath(new URL(script, ROOT))];
+    const server = this.start({ name: script, program: this.program, args, env, ipc: true });
     const [, port] = await server.whenPrinted(ready);
     return Number(port ?? 0);
   }
@@ -115,6 +124,19 @@ export class Stage {
     await Promise.all(this.processes.map(child => child.end()));
     process.off('exit', this.clean);
     this.clean();
+  }
+
+  /** @private @param {string} question that `control.mjs` knows @returns {Promise<object[]>} */
+  async ask(question) {
+    const servers = this.processes.filter(({ child }) => child.connected);
+    return Promise.all(
+      servers.map(async ({ name, child }) => {
+        const answered = once(child, 'message', { signal: AbortSignal.timeout(USAGE_MS) });
+        child.send(question);
+        const [{ answer }] = await answered;
+        return Object.assign(answer, { name });
+      }),
+    );
   }
 
   /** @private @param {import('./managed-process.mjs').ProcessPlan} plan */

@@ -1,4 +1,4 @@
-import { REFERENCE } from './contenders.mjs';
+import { COMPARED, CONTENDERS, ONE_PROCESS, REFERENCE } from './contenders.mjs';
 import { INVALID } from './result.mjs';
 
 /** @param {readonly number[]} values @returns {number} NaN for none */
@@ -8,7 +8,24 @@ export function median(values) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** @typedef {'perCpuSecond' | 'perSecond' | 'p50' | 'p99' | 'bytesPerConnection' | 'serverShare' | 'generatorShare'} Figure */
+/** @type {readonly Figure[]} */
+const FIGURES = [
+  'perCpuSecond',
+  'perSecond',
+  'p50',
+  'p99',
+  'bytesPerConnection',
+  'backMs',
+  'stallMs',
+  'refused',
+  'serverShare',
+  'generatorShare',
+];
+
+/**
+ * @typedef {'perCpuSecond' | 'perSecond' | 'p50' | 'p99' | 'bytesPerConnection' | 'backMs' | 'stallMs' | 'refused'
+ *   | 'serverShare' | 'generatorShare'} Figure
+ */
 
 /**
  * All rounds of one contender under one workload.
@@ -16,6 +33,7 @@ export function median(values) {
  * @property {string} contender
  * @property {Readonly<Partial<Record<Figure, number>>>} medians
  * @property {number | undefined} ratio to the reference: of messages per CPU second, or of bytes per connection
+ * @property {Readonly<Record<string, number>>} ratios to others, by their names, where they were measured
  * @property {readonly number[]} values of all rounds, what the ratio is of
  * @property {readonly string[]} notes
  */
@@ -24,6 +42,7 @@ export function median(values) {
  * @typedef {object} Table
  * @property {string} workload
  * @property {Figure} figure what the ratio is of
+ * @property {readonly string[]} compared what there are ratios to besides the reference
  * @property {readonly Row[]} rows
  */
 
@@ -38,8 +57,13 @@ function valuesOf(results, figure) {
   return results.map(result => result[figure]).filter(value => value !== undefined);
 }
 
-/** @type {readonly Figure[]} */
-const FIGURES = ['perCpuSecond', 'perSecond', 'p50', 'p99', 'bytesPerConnection', 'serverShare', 'generatorShare'];
+/** What rows are compared with besides the reference. A link between processes is compared with one process. */
+const BESIDES = [...COMPARED, ONE_PROCESS];
+const LINKED = new Set(
+  CONTENDERS.filter(({ name, dialect, variantOf }) => dialect === 'gate' && (variantOf ?? name) !== ONE_PROCESS).map(
+    ({ name }) => name,
+  ),
+);
 
 /**
  * Medians of all valid rounds, and their ratios to the reference of the same run.
@@ -53,24 +77,32 @@ export function tablesOf(results) {
     const figure = ofWorkload.some(result => result.bytesPerConnection !== undefined)
       ? 'bytesPerConnection'
       : 'perCpuSecond';
-    const ofReference = ofWorkload.filter(({ contender }) => contender === REFERENCE);
-    const reference = median(valuesOf(validOf(ofReference), figure));
+    const valueOf = (/** @type {string} */ name) =>
+      median(valuesOf(validOf(ofWorkload.filter(({ contender }) => contender === name)), figure));
+    const reference = valueOf(REFERENCE);
+    const others = BESIDES.map(name => ({ name, value: valueOf(name) })).filter(({ value }) => Number.isFinite(value));
     const rows = [...new Set(ofWorkload.map(({ contender }) => contender))].map(contender => {
       const own = ofWorkload.filter(result => result.contender === contender);
       const valid = validOf(own);
       // Figures of what is not valid are shown, but compared with nothing.
       const shown = valid.length > 0 ? valid : own;
       const medians = Object.fromEntries(FIGURES.map(name => [name, median(valuesOf(shown, name))]));
-      const ratio = median(valuesOf(valid, figure)) / reference;
+      const value = median(valuesOf(valid, figure));
+      const ratio = value / reference;
+      const ratios = others
+        .filter(({ name }) => Number.isFinite(value) && (name !== ONE_PROCESS || LINKED.has(contender)))
+        .map(other => [other.name, value / other.value]);
       return {
         contender,
         medians,
         ratio: Number.isFinite(ratio) ? ratio : undefined,
+        ratios: Object.fromEntries(ratios),
         values: valuesOf(own, figure),
         notes: [...new Set(own.flatMap(({ notes }) => notes))],
       };
     });
-    return { workload, figure, rows };
+    const compared = BESIDES.filter(name => rows.some(({ contender, ratios }) => contender !== name && name in ratios));
+    return { workload, figure, compared, rows };
   });
 }
 

@@ -1,4 +1,5 @@
 import { SERIES } from './growth.mjs';
+import { WORKLOADS } from './workloads.mjs';
 
 /** @param {number | undefined} value @param {number} digits behind the point */
 export function number(value, digits = 0) {
@@ -32,26 +33,54 @@ export function notesOf(rows) {
   });
 }
 
-/** The columns of a workload. @param {import('./summary.mjs').Table} table */
-export function linesOf({ figure, rows }) {
-  if (figure === 'bytesPerConnection') {
-    return [
-      ['', 'bytes/connection', 'ratio'],
-      ...rows.map(({ contender, medians, ratio }) => [contender, number(medians.bytesPerConnection), number(ratio, 2)]),
-    ];
-  }
+/**
+ * A column: its head, and what it shows of a row.
+ * @typedef {readonly [head: string, cellOf: (row: import('./summary.mjs').Row) => string]} Column
+ */
+
+const US_PER_SECOND = 1e6;
+
+/** @param {string} head @param {import('./summary.mjs').Figure} figure @param {number} [digits] @returns {Column} */
+const shows = (head, figure, digits) => [head, ({ medians }) => number(medians[figure], digits)];
+
+/** @type {readonly Column[]} */
+const LATENCIES = [shows('p50 ms', 'p50', 2), shows('p99 ms', 'p99', 2)];
+/** @type {readonly Column[]} */
+const SHARES = [shows('cores', 'serverShare', 2), shows('generator', 'generatorShare', 2)];
+/** @type {Column} */
+const CPU_PER_MESSAGE = ['CPU µs/msg', ({ medians }) => number(US_PER_SECOND / (medians.perCpuSecond ?? NaN), 1)];
+/** @type {readonly Column[]} */
+const STORM = [
+  shows('clients/s', 'perSecond'),
+  ['all back s', ({ medians }) => number((medians.backMs ?? NaN) / 1_000, 2)],
+  shows('stall ms', 'stallMs'),
+  shows('refused', 'refused'),
+];
+
+/**
+ * The columns of a workload. What the ratio is of comes first.
+ * @param {import('./summary.mjs').Table} table
+ * @returns {Column[]}
+ */
+function columnsOf({ workload, figure, compared }) {
+  /** @type {Column[]} */
+  const ratios = [
+    ['ratio', ({ ratio }) => number(ratio, 2)],
+    ...compared.map(name => /** @type {Column} */ ([`to ${name}`, ({ ratios: own }) => number(own[name], 2)])),
+  ];
+  if (figure === 'bytesPerConnection') return [shows('bytes/connection', figure), ...ratios];
+  const known = WORKLOADS.find(({ name }) => name === workload);
+  if (known?.shape === 'storm') return [shows('clients/CPU-s', figure), ...ratios, ...STORM, ...LATENCIES, ...SHARES];
+  const paced = known?.rate === undefined ? [] : [CPU_PER_MESSAGE];
+  return [shows('msgs/CPU-s', figure), ...ratios, ...paced, shows('msgs/s', 'perSecond'), ...LATENCIES, ...SHARES];
+}
+
+/** A workload in lines of cells; the first line is the head. @param {import('./summary.mjs').Table} table */
+export function linesOf(table) {
+  const shown = columnsOf(table);
   return [
-    ['', 'msgs/CPU-s', 'ratio', 'msgs/s', 'p50 ms', 'p99 ms', 'cores', 'generator'],
-    ...rows.map(({ contender, medians, ratio }) => [
-      contender,
-      number(medians.perCpuSecond),
-      number(ratio, 2),
-      number(medians.perSecond),
-      number(medians.p50, 2),
-      number(medians.p99, 2),
-      number(medians.serverShare, 2),
-      number(medians.generatorShare, 2),
-    ]),
+    ['', ...shown.map(([head]) => head)],
+    ...table.rows.map(row => [row.contender, ...shown.map(([, cellOf]) => cellOf(row))]),
   ];
 }
 

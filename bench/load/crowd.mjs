@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { dialects } from './dialects.mjs';
+import { dialectOf } from './dialects.mjs';
 import { LoadClient } from './load-client.mjs';
 
 /** Clients that may be connecting at the same time. */
@@ -8,7 +8,9 @@ const RAMP = 64;
  * How long to leave a server alone that takes no more connections for now, in milliseconds: as long as its `Retry-After` says.
  * What clients leave behind that come again at once would be counted as memory of those that stay.
  */
-const REFUSED_PAUSE_MS = 1_000;
+export const REFUSED_PAUSE_MS = 1_000;
+/** Why a client cannot connect to a server that admits so many connections per second. */
+export const REFUSED_FOR_NOW = 'refused with 503';
 /** How often one client may be refused for now. */
 const MAX_REFUSALS = 100;
 /** Clients that come from one address: with more, the system searches long for a free port. */
@@ -19,7 +21,8 @@ const ADDRESSES_PER_NET = 250;
  * The clients to open.
  * @typedef {object} CrowdPlan
  * @property {import('./dialects.mjs').DialectName} dialect
- * @property {'echo' | 'fan'} purpose
+ * @property {'echo' | 'json' | 'fan'} purpose `json` is an echo that is parsed and written again, whatever the server is
+ * @property {number} [bytes] of the text in each message; the fillers of the dialect without it
  * @property {readonly number[]} ports they are spread over these
  * @property {number} first the number of the first one, among those of all generators
  * @property {number} count
@@ -39,7 +42,7 @@ export class Crowd {
     /** @readonly */
     this.plan = plan;
     /** @readonly */
-    this.dialect = dialects[plan.dialect];
+    this.dialect = dialectOf(plan.dialect, plan.bytes);
     /** @readonly @type {LoadClient[]} */
     this.clients = [];
     /** @type {FrameListener | undefined} */
@@ -88,13 +91,12 @@ export class Crowd {
       if (pause > 0) await delay(pause);
       const failure = await this.tryOpen(index);
       if (failure === undefined) return this.clients[index];
-      // 503 is a server that admits so many connections per second.
-      if (failure !== 'refused with 503' || refusals === MAX_REFUSALS) throw new Error(`Client ${index}: ${failure}`);
+      if (failure !== REFUSED_FOR_NOW || refusals === MAX_REFUSALS) throw new Error(`Client ${index}: ${failure}`);
       this.pausedUntil = Date.now() + REFUSED_PAUSE_MS;
     }
   }
 
-  /** @private @param {number} index @returns {Promise<string | undefined>} why it failed */
+  /** Tries once to open a client, in the place that is `index`. @param {number} index @returns {Promise<string | undefined>} why it failed */
   tryOpen(index) {
     const { ports, senderPort, first, count, purpose } = this.plan;
     const number = first + index;
@@ -102,7 +104,7 @@ export class Crowd {
     const target = {
       host: '127.0.0.1',
       port: isSender ? senderPort : ports[number % ports.length],
-      path: purpose === 'echo' ? this.dialect.echoPath : this.dialect.fanPath,
+      path: this.dialect.paths[purpose],
       localAddress: process.platform === 'linux' ? addressOf(number) : undefined,
     };
     return new Promise(resolve => {

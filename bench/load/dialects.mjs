@@ -5,44 +5,80 @@ const ECHO_BYTES = 64;
 /** Bytes of a broadcast. */
 const FAN_BYTES = 128;
 
+/** What texts of a wanted size are made of: plain words, and now and then what JSON has to escape. No digits, and no number of ours. */
+const SENTENCES = [
+  'Are you coming to the harbour tonight? ',
+  'She said "bring a coat", so I did. ',
+  'The last train leaves before midnight, and nobody wants to walk home in the rain again.\n',
+  'Fine with me. ',
+  'I have read the whole thread twice and still do not see why the second version should be any faster than the first one. ',
+  'Look at this: C:\\photos\\boat, it is the red one on the left.\n',
+];
+
 /**
  * How a server is spoken to. Texts have {@link NUMBER_MARK} where the number goes that the answer repeats.
  * @typedef {object} Dialect
- * @property {string} echoPath
- * @property {string} fanPath
+ * @property {Readonly<Record<'echo' | 'json' | 'fan', string>>} paths
  * @property {'none' | 'frame' | 'socket.io'} greeting what comes before a client may send
  * @property {string} echo
+ * @property {(user: string) => string} [login] answered when the client is logged in; absent where a server knows no users
  * @property {(group: string) => string} join answered when the client is in the group
  * @property {(group: string) => string} broadcast not answered; members get its data
  */
 
-const echoBody = 'x'.repeat(ECHO_BYTES);
-const fanData = `~${NUMBER_MARK}${'x'.repeat(FAN_BYTES - NUMBER_MARK.length - 1)}`;
+/** @typedef {'gate' | 'json' | 'nest' | 'socket.io'} DialectName */
 
 /** @param {string} topic @param {string} body in JSON */
 const request = (topic, body) => `{"topic":"${topic}","body":${body},"id":${NUMBER_MARK}}`;
 
-/** What nestgate speaks, and all peers that let us choose. */
-const json = {
-  echo: request('echo/echo', `"${echoBody}"`),
-  join: (/** @type {string} */ group) => request('fan/join', `{"group":"${group}"}`),
-  broadcast: (/** @type {string} */ group) => `{"topic":"fan/out","body":{"group":"${group}","data":"${fanData}"}}`,
-};
+/** @param {string} path */
+const everywhere = path => ({ echo: path, json: path, fan: path });
 
-/** @type {Readonly<Record<'gate' | 'json' | 'nest' | 'socket.io', Dialect>>} */
-export const dialects = {
-  gate: { ...json, echoPath: '/gate', fanPath: '/gate', greeting: 'frame' },
-  json: { ...json, echoPath: '/echo', fanPath: '/fan', greeting: 'none' },
-  nest: { ...json, echoPath: '/', fanPath: '/', greeting: 'none' },
-  'socket.io': {
-    echoPath: '/socket.io/?EIO=4&transport=websocket',
-    fanPath: '/socket.io/?EIO=4&transport=websocket',
-    greeting: 'socket.io',
-    // An event with an acknowledgement: what socket.io has for a request and its reply.
-    echo: `42${NUMBER_MARK}["echo/echo","${echoBody}"]`,
-    join: group => `42${NUMBER_MARK}["fan/join","${group}"]`,
-    broadcast: group => `42["fan/out","${group}","${fanData}"]`,
-  },
-};
+/**
+ * The content of a JSON string, as it is written between its quotes.
+ * @param {number} bytes of it
+ */
+export function jsonTextOf(bytes) {
+  let written = '';
+  for (let i = 0; ; i++) {
+    for (const word of SENTENCES[i % SENTENCES.length].split(/(?<= )/)) {
+      const next = JSON.stringify(word).slice(1, -1);
+      if (written.length + next.length > bytes) return written.padEnd(bytes, '.');
+      written += next;
+    }
+  }
+}
 
-/** @typedef {keyof typeof dialects} DialectName */
+/**
+ * How to speak to a server.
+ * @param {DialectName} name
+ * @param {number} [bytes] of the text in each message; fillers of the usual size without it
+ * @returns {Dialect}
+ */
+export function dialectOf(name, bytes) {
+  const body = bytes === undefined ? 'x'.repeat(ECHO_BYTES) : jsonTextOf(bytes);
+  const head = `~${NUMBER_MARK}`;
+  const data = head + (bytes === undefined ? 'x'.repeat(FAN_BYTES - head.length) : jsonTextOf(bytes - head.length));
+  if (name === 'socket.io') {
+    return {
+      paths: everywhere('/socket.io/?EIO=4&transport=websocket'),
+      greeting: 'socket.io',
+      // An event with an acknowledgement: what socket.io has for a request and its reply.
+      echo: `42${NUMBER_MARK}["echo/echo","${body}"]`,
+      join: group => `42${NUMBER_MARK}["fan/join","${group}"]`,
+      broadcast: group => `42["fan/out","${group}","${data}"]`,
+    };
+  }
+  /** What nestgate speaks, and all peers that let us choose. */
+  const json = {
+    echo: request('echo/echo', `"${body}"`),
+    join: (/** @type {string} */ group) => request('fan/join', `{"group":"${group}"}`),
+    broadcast: (/** @type {string} */ group) => `{"topic":"fan/out","body":{"group":"${group}","data":"${data}"}}`,
+  };
+  if (name === 'gate') {
+    const login = (/** @type {string} */ user) => request('chat/login', `{"name":"${user}"}`);
+    return { ...json, login, paths: everywhere('/gate'), greeting: 'frame' };
+  }
+  const paths = name === 'nest' ? everywhere('/') : { echo: '/echo', json: '/json', fan: '/fan' };
+  return { ...json, paths, greeting: 'none' };
+}

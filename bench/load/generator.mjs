@@ -6,6 +6,7 @@ import { Crowd } from './crowd.mjs';
 import { EchoWorkload } from './echo-workload.mjs';
 import { FanoutWorkload } from './fanout-workload.mjs';
 import { IdleWorkload } from './idle-workload.mjs';
+import { StormWorkload } from './storm-workload.mjs';
 
 /**
  * @typedef {object} LoadPlan
@@ -13,6 +14,7 @@ import { IdleWorkload } from './idle-workload.mjs';
  * @property {import('./echo-workload.mjs').EchoPlan} [echo]
  * @property {import('./fanout-workload.mjs').FanoutPlan} [fanout]
  * @property {import('./churn-workload.mjs').ChurnPlan} [churn]
+ * @property {import('./storm-workload.mjs').StormPlan} [storm]
  */
 
 /**
@@ -30,7 +32,7 @@ import { IdleWorkload } from './idle-workload.mjs';
  * @property {string} firstLoss
  */
 
-/** @typedef {EchoWorkload | FanoutWorkload | ChurnWorkload | IdleWorkload} Workload */
+/** @typedef {EchoWorkload | FanoutWorkload | ChurnWorkload | StormWorkload | IdleWorkload} Workload */
 
 /** How long answers are waited for that are still on their way at the end, in milliseconds. */
 const SETTLE_MS = 2_000;
@@ -51,6 +53,7 @@ class Generator {
     if (plan.echo) this.workload = new EchoWorkload(crowd, plan.echo);
     else if (plan.fanout) this.workload = new FanoutWorkload(crowd, plan.fanout);
     else if (plan.churn) this.workload = new ChurnWorkload(crowd, plan.churn);
+    else if (plan.storm) this.workload = new StormWorkload(crowd, plan.storm);
     await this.workload.prepare();
   }
 
@@ -60,11 +63,30 @@ class Generator {
 
   /** @param {{ ms: number, pids: readonly number[] }} options @returns {Promise<LoadReport>} */
   async measure({ ms, pids }) {
+    return this.during(pids, () => delay(ms));
+  }
+
+  /** @param {{ pids: readonly number[] }} options @returns {Promise<LoadReport & { refused: number }>} */
+  async storm({ pids }) {
+    const { workload } = this;
+    if (!(workload instanceof StormWorkload)) throw new Error('The plan has no storm');
+    const report = await this.during(pids, () => workload.cutAll());
+    return { ...report, refused: workload.refused };
+  }
+
+  /**
+   * Measures as long as something takes.
+   * @private
+   * @param {readonly number[]} pids
+   * @param {() => Promise<unknown>} act
+   * @returns {Promise<LoadReport>}
+   */
+  async during(pids, act) {
     this.workload.tally.clear();
     const own = ownTimes();
     const server = cpuTimes(pids);
     const startedAt = performance.now();
-    await delay(ms);
+    await act();
     // First what was counted and the time, then what takes a while to read.
     const report = this.workload.tally.report();
     const elapsedMs = performance.now() - startedAt;
@@ -101,7 +123,7 @@ function ownTimes() {
  * What a parent asks for.
  * @typedef {object} Order
  * @property {number} id that of the answer
- * @property {'open' | 'start' | 'measure' | 'stop'} name
+ * @property {'open' | 'start' | 'measure' | 'storm' | 'stop'} name
  * @property {never} argument of the method of that name
  */
 

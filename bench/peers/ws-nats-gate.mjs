@@ -33,7 +33,7 @@ sockets.on('connection', (socket, request) => {
     clients.delete(client);
     groups.leaveAll(socket);
   });
-  if (request.url === '/echo') {
+  if (request.url !== '/fan') {
     socket.on('message', data =>
       nats.publish('work.echo', `${client} ${/** @type {Buffer} */ (data).toString()}`, { reply: inbox }),
     );

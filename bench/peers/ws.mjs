@@ -1,4 +1,7 @@
-/** The reference: `ws` alone. /echo sends back what it gets; /fan has groups and sends to each member. */
+/**
+ * The reference: `ws` alone. /echo sends back what it gets; /json parses it and writes it again, as the others do; /fan has groups
+ * and sends to each member.
+ */
 import { createServer } from 'node:http';
 import { WebSocketServer } from 'ws';
 import { announce, portOf } from './peer.mjs';
@@ -11,6 +14,13 @@ const groups = new Groups();
 sockets.on('connection', (socket, request) => {
   if (request.url === '/echo') {
     socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
+    return;
+  }
+  if (request.url === '/json') {
+    socket.on('message', data => {
+      const { body, id } = JSON.parse(/** @type {Buffer} */ (data).toString());
+      socket.send(JSON.stringify({ id, body }));
+    });
     return;
   }
   socket.on('message', data => {

@@ -113,6 +113,12 @@ export class LoadDriver {
     return /** @type {LoadReport & { refused: number }} */ (await generator.ask('storm', { pids }));
   }
 
+  /** Messages so far, or since the last measurement began. @returns {Promise<number>} */
+  async count() {
+    const counts = await Promise.all(this.generators.map(generator => generator.ask('count')));
+    return /** @type {number[]} */ (counts).reduce((sum, count) => sum + count, 0);
+  }
+
   /** Ends the load. @returns {Promise<number>} how many requests never got an answer */
   async stop() {
     const unanswered = await Promise.all(this.generators.map(generator => generator.ask('stop')));

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 /** How long a process may take to say that it is ready, in milliseconds. */
 const READY_MS = 20_000;
 /** How much of what a process writes is kept for the error that it may come to. */
-const KEPT_OUTPUT = 4_000;
+const KEPT_OUTPUT = 64_000;
 
 // Each process listens for the end of this one.
 process.setMaxListeners(100);
@@ -55,15 +55,16 @@ export class ManagedProcess {
   /**
    * Waits until its output matches.
    * @param {RegExp} pattern
+   * @param {number} [ms] how long that may take
    * @throws {Error} when it ends, or takes too long
    */
-  async whenPrinted(pattern) {
-    const end = Date.now() + READY_MS;
+  async whenPrinted(pattern, ms = READY_MS) {
+    const end = Date.now() + ms;
     for (;;) {
       const match = pattern.exec(this.output);
       if (match) return match;
       if (this.over !== undefined || Date.now() > end) {
-        throw new Error(`${this.name} ${this.over ?? 'does not start'}:\n${this.output}`);
+        throw new Error(`${this.name} ${this.over ?? 'does not print what is expected'}:\n${this.output}`);
       }
       await new Promise(resolve => setTimeout(resolve, 5));
     }

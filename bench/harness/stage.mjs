@@ -12,6 +12,8 @@ const ROOT = new URL('../../', import.meta.url);
 const CONTROL = 'control.mjs';
 /** What apps and peers print when they can be reached. */
 const PRINTED_PORT = /\/\/localhost:(\d+)\//;
+/** Where what belongs to the bench itself is. */
+const PEERS = 'bench/';
 const BROKER_MS = 10_000;
 const USAGE_MS = 10_000;
 
@@ -38,11 +40,14 @@ export class Stage {
   /**
    * @param {object} options
    * @param {number | undefined} options.core
+   * @param {string} [options.root] the repository whose apps are started; this one unless told otherwise
    * @param {string} [options.program] Node for each server; that of this process unless told otherwise
    * @param {readonly string[]} [options.nodeArgs] for each server
    * @param {readonly string[]} [options.preloads] modules of this directory that each server loads first
    */
-  constructor({ core, program = process.execPath, nodeArgs = [], preloads = [] }) {
+  constructor({ core, root = fileURLToPath(ROOT), program = process.execPath, nodeArgs = [], preloads = [] }) {
+    /** @private @readonly */
+    this.root = root;
     /** @private @readonly */
     this.program = program;
     /** @private @readonly */
@@ -78,7 +83,7 @@ export class Stage {
 
   /** The longest standstill of an event loop since then, in milliseconds, in whichever process it was. */
   async longestStall() {
-    const stalls = /** @type {{ ms: number }[]} */ (await this.ask('stall'));
+    const stalls = /** @type {(object & { ms: number })[]} */ (/** @type {unknown} */ (await this.ask('stall')));
     return Math.max(...stalls.map(({ ms }) => ms));
   }
 
@@ -92,13 +97,14 @@ export class Stage {
 
   /**
    * Starts a script of the repository, and waits until it says what `ready` expects.
-   * @param {string} script from the repository's root
+   * @param {string} script from the root of its repository
    * @param {Readonly<Record<string, string | undefined>>} [env]
    * @param {RegExp} [ready]
    * @returns {Promise<number>} the port that it has printed, 0 for none
    */
   async node(script, env = {}, ready = PRINTED_PORT) {
-    const args = [...this.nodeArgs, fileURLToPath(new URL(script, ROOT))];
+    const root = script.startsWith(PEERS) ? fileURLToPath(ROOT) : this.root;
+    const args = [...this.nodeArgs, join(root, script)];
     const server = this.start({ name: script, program: this.program, args, env, ipc: true });
     const [, port] = await server.whenPrinted(ready);
     return Number(port ?? 0);
@@ -126,7 +132,11 @@ export class Stage {
     this.clean();
   }
 
-  /** @private @param {string} question that `control.mjs` knows @returns {Promise<object[]>} */
+  /**
+   * Asks each process that runs Node.
+   * @param {string} question that `control.mjs`, or what is loaded with it, knows
+   * @returns {Promise<(object & { name: string })[]>}
+   */
   async ask(question) {
     const servers = this.processes.filter(({ child }) => child.connected);
     return Promise.all(

@@ -103,6 +103,11 @@ class Generator {
     };
   }
 
+  /** Messages so far, or since the last measurement began. */
+  async count() {
+    return this.workload.tally.messages;
+  }
+
   /** Ends the load, and tells how many requests never got an answer. */
   async stop() {
     this.workload.stop();
@@ -123,7 +128,7 @@ function ownTimes() {
  * What a parent asks for.
  * @typedef {object} Order
  * @property {number} id that of the answer
- * @property {'open' | 'start' | 'measure' | 'storm' | 'stop'} name
+ * @property {'open' | 'start' | 'measure' | 'storm' | 'count' | 'stop'} name
  * @property {never} argument of the method of that name
  */
 

@@ -2,18 +2,29 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 /**
- * A thing to measure.
- * @typedef {object} MicroCase
+ * A thing to measure: the time of one operation.
+ * @typedef {object} TimedCase
  * @property {string} name
  * @property {number} operations that one run does
  * @property {() => unknown} run a promise, when it takes more than one turn
  */
 
+/**
+ * A thing to measure that finds its figures by itself.
+ * @typedef {object} CountedCase
+ * @property {string} name
+ * @property {() => Promise<Figures> | Figures} measure
+ */
+
+/** Figures of one case, by the names of their columns. @typedef {Readonly<Record<string, number>>} Figures */
+
+/** @typedef {TimedCase | CountedCase} MicroCase */
+
 /** A built tree of the repository, whose files the cases load. */
 export class Target {
   /** @param {string} root */
   constructor(root) {
-    /** @private @readonly */
+    /** @readonly */
     this.root = root;
   }
 

@@ -87,9 +87,9 @@ function keep(directory, { rounds, measureMs, nodeVersion }, found) {
 }
 
 /** @param {import('./harness/options.mjs').BenchOptions} options @param {Cores} cores */
-async function soak({ peers, soakSeconds, isWhole, program }, cores) {
+async function soak({ peers, soakSeconds, arePeersNamed, program }, cores) {
   // The clients of a soak chat, and only nestgate's apps know how to.
-  const names = isWhole ? [SOAKED] : peers;
+  const names = arePeersNamed ? peers : [SOAKED];
   for (const contender of CONTENDERS.filter(({ name, dialect }) => dialect === 'gate' && names.includes(name))) {
     if (!(await new Soak(cores, program).run(contender, soakSeconds))) process.exitCode = 1;
   }

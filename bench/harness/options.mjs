@@ -17,6 +17,7 @@ const MAX_SECONDS = 3_600;
  * @property {ReadonlySet<string>} parts
  * @property {boolean} areNamed whether the parts were chosen: a quick run of all has no time for each of them
  * @property {readonly string[]} peers
+ * @property {boolean} arePeersNamed whether the peers were chosen
  * @property {string} program Node for the servers
  * @property {string} nodeVersion that of it
  * @property {number} rounds
@@ -96,6 +97,7 @@ export function readOptions(args) {
     quick,
     parts: new Set(names(values.only, 'only', PARTS)),
     areNamed: values.only !== undefined,
+    arePeersNamed: values.peers !== undefined,
     program,
     nodeVersion: versionOf(program),
     peers: names(

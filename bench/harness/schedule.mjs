@@ -70,7 +70,7 @@ function comparisons({ quick, parts, peers, areNamed, measureMs, warmMs, coldMs 
     order.flatMap(contender => {
       const isMain = contender.name === REFERENCE || contender.dialect === 'gate';
       const fitting = family.filter(
-        ({ family: kind, quick: when }) => contender.families.includes(kind) && (!quick || isMain || when === 'all'),
+        ({ family: kind, quick: when }) => contender.families.includes(kind) && (!quick || isMain || when !== 'main'),
       );
       return fitting.length > 0 ? [comparison(contender, fitting, { measureMs, warmMs }, coldMs, label)] : [];
     }),

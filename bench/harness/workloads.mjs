@@ -15,8 +15,8 @@
 /** @typedef {'echo' | 'fanout' | 'idle' | 'storm'} Shape */
 
 /**
- * Whether a quick run has time for a workload: with all contenders, with nestgate and the reference only, or with these and only
- * when `--only` names its family.
+ * Whether a quick run has time for a workload: with all contenders, with nestgate and the reference only, or only when `--only`
+ * names its family, with all contenders then.
  * @typedef {'all' | 'main' | 'named'} Quick
  */
 
@@ -131,7 +131,7 @@ export const WORKLOADS = [
     shape: 'storm',
     clients: 5_000,
     inFlight: 0,
-    about: '5000 clients are cut at once and come back',
+    about: 'all clients (5000 in a full run) are cut at once and come back',
     quick: 'named',
   },
   {

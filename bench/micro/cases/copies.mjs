@@ -1,13 +1,15 @@
 /**
  * Bytes that each process on the way of a message copies, decodes and so on, as a multiple of the text in it: real servers under
- * load, with what copies wrapped. A server whose bytes are of no interest, such as a broker, is not looked at.
+ * load, with what copies wrapped. Brokers are not looked at.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { CONTENDERS } from '../../harness/contenders.mjs';
 import { Cores } from '../../harness/cores.mjs';
 import { LoadDriver } from '../../harness/load-driver.mjs';
 import { Stage } from '../../harness/stage.mjs';
 
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const KIB = 1024;
 const SIZES = [64, KIB, 4 * KIB, 16 * KIB, 60 * KIB];
 const MEASURED = new Set(['nestgate-memory', 'nestgate-tcp', 'nestgate-nats', 'ws', 'nest', 'socket.io']);
@@ -102,7 +104,8 @@ export async function cases(target) {
   /** @type {import('../target.mjs').MicroCase[][]} */
   const found = [];
   for (const contender of CONTENDERS.filter(({ name }) => MEASURED.has(name))) {
-    found.push(await casesOf(target, contender));
+    // The peers are the same whatever is compared.
+    if (contender.dialect === 'gate' || target.root === ROOT) found.push(await casesOf(target, contender));
   }
   return found.flat();
 }

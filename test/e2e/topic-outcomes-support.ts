@@ -222,7 +222,6 @@ const VALUES: Record<string, () => unknown> = {
     const dish: Record<string, unknown> = { name: 'soup' };
     return Object.assign(dish, { menu: { dish } });
   },
-  jsonMap: () => [{ toJSON: () => new Map() }],
   jsonBigint: () => new Money(),
   jsonThrows: () => ({ dish: new Moody() }),
   jsonNothing: () => ({ toJSON: () => undefined }),

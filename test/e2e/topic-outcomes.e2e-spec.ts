@@ -204,7 +204,6 @@ describe('what a handler returns', () => {
     ['file', 'reply is a StreamableFile'],
     ['bigint', 'reply.price is a BigInt'],
     ['cycle', 'reply.menu.dish is a part of itself'],
-    ['jsonMap', 'reply[0].toJSON() is a Map'],
     ['jsonBigint', 'reply.toJSON().cents is a BigInt'],
     ['jsonThrows', 'reply.dish is an object whose toJSON throws (not today)'],
   ])('is refused when it is a %s, and logged with its topic', async (kind, what) => {

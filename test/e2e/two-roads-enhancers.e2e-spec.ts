@@ -68,6 +68,7 @@ class Dto {
 const TURNS = 4;
 const later = <T>(value: T): Promise<T> => new Promise(resolve => setImmediate(resolve, value));
 /** What `await` waits for, and is no promise: a query builder is such a thing. */
+// oxlint-disable-next-line unicorn/no-thenable -- what this is about
 const thenable = (value: unknown) => ({ then: (done: (value: unknown) => void) => setImmediate(done, value) });
 
 function guard(name: string, answer: (context: ExecutionContext) => unknown): CanActivate {

@@ -49,7 +49,7 @@ export class TcpConnection implements Connection, ByteReader, ByteWriter {
     this.notifyDrain = error => {
       this.isAwaited = false;
       // A socket that is destroyed says so here first. What waits must not be written to it, or nobody would count it.
-      if (!error) guarded('tcp.drain', () => events.onDrain());
+      if (!error && !socket.destroyed) guarded('tcp.drain', () => events.onDrain());
     };
     // Each callback is called by the socket: what it throws would end the process, and ends this connection instead.
     const guarded = (where: string, act: () => void): void => {
@@ -96,7 +96,8 @@ export class TcpConnection implements Connection, ByteReader, ByteWriter {
   }
 
   onWritten(bytes: number): void {
-    this.unsent -= bytes;
+    // To a socket that has been destroyed nothing must be written: what waits is dropped, and counted, when it has closed.
+    if (!this.socket.destroyed) this.unsent -= bytes;
   }
 
   awaitDrain(): void {

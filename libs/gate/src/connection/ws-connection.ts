@@ -210,7 +210,8 @@ export class WsConnection implements Connection, ByteReader, ByteWriter {
   }
 
   onWritten(bytes: number): void {
-    this.unsent -= bytes;
+    // To a socket that has been destroyed nothing must be written: what waits is dropped, and counted, when it has closed.
+    if (!this.socket.destroyed) this.unsent -= bytes;
   }
 
   awaitDrain(): void {
@@ -221,7 +222,7 @@ export class WsConnection implements Connection, ByteReader, ByteWriter {
       this.isAwaited = false;
       try {
         // A socket that has been destroyed takes nothing: what waits is dropped, and counted, when the connection has ended.
-        if (!error) this.events?.onDrain();
+        if (!error && !this.socket.destroyed) this.events?.onDrain();
       } catch (defect) {
         this.fail(defect, 'ws.drain');
       }

@@ -69,7 +69,7 @@ export function parametersOf(
     const kind = isCustom ? utils.mapParamType(name) : Number(utils.mapParamType(name));
     const extract = isCustom
       ? factory && custom(factory, data, controller.constructor, method)
-      : builtIn(Number(kind) as RpcParamtype, data);
+      : builtIn(Number(kind), data);
     if (!extract) return undefined;
     const type = tokens.exchangeEnumForString(kind as never);
     const told: PipeMetadata = { metatype: types?.[index], type, data, schema };
@@ -87,15 +87,10 @@ export function parametersOf(
 }
 
 function builtIn(kind: RpcParamtype, data: unknown): Extract | undefined {
-  switch (kind) {
-    case RpcParamtype.CONTEXT:
-      return (_payload, context) => context;
-    case RpcParamtype.PAYLOAD:
-      if (!data) return payload => payload;
-      return payload => (payload as Record<string, unknown> | null | undefined)?.[data as string];
-    default:
-      return undefined;
-  }
+  if (kind === RpcParamtype.CONTEXT) return (_payload, context) => context;
+  if (kind !== RpcParamtype.PAYLOAD) return undefined;
+  if (!data) return payload => payload;
+  return payload => (payload as Record<string, unknown> | null | undefined)?.[data as string];
 }
 
 function custom(factory: ParamFactory, data: unknown, controller: Function, method: Function): Extract {

@@ -80,7 +80,8 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
     const start = Buffer.concat([head, Buffer.from(middle), tail]).toString();
     return text(`${start}"${encoded}","encoding":"base64"}`);
   }
-  const length = head.length + middle.length + tail.length + sizeOf(body) + 1;
+  const size = sizeOf(body);
+  const length = head.length + middle.length + tail.length + size + 1;
   const header = wsHeaderBytes(length);
   const frame = Buffer.allocUnsafe(header + length);
   writeWsHeader(frame, WS_TEXT, length);
@@ -88,7 +89,7 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
   // Unit by unit: for so short a text a call into the engine costs more than all of it.
   for (let i = 0; i < middle.length; i++) frame[at++] = unitAt(middle, i);
   at = copy(tail, frame, at);
-  writeBody(body, frame, at);
+  writeBody(body, size, frame, at);
   frame[frame.length - 1] = 0x7d;
   return frame;
 }
@@ -99,9 +100,10 @@ function sizeOf(body: Body): number {
   return body.kind === BodyKind.json ? body.bytes.length : NULL.length;
 }
 
-function writeBody(body: Body, frame: Buffer, at: number): void {
+function writeBody(body: Body, size: number, frame: Buffer, at: number): void {
   if (body instanceof BodySlice) copyBytes(body.source, body.start, body.end, frame, at);
-  else if (body instanceof JsonText) frame.write(body.text, at, 'utf8');
+  // As many bytes as UTF-16 units: it is ASCII, and copied as it is.
+  else if (body instanceof JsonText) frame.write(body.text, at, size === body.text.length ? 'latin1' : 'utf8');
   else frame.set(body.kind === BodyKind.json ? body.bytes : NULL, at);
 }
 

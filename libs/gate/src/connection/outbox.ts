@@ -5,11 +5,12 @@ import type { DeferredSends } from './deferred-sends.js';
 import type { Drainable, DrainQueue } from './drain-queue.js';
 
 /**
- * At most this much is merged into one write, unless one frame is larger. What is behind it stays in the queue, where the
- * members of a group share their frames, and is not copied for each client. Large frames are hardly ever merged this way, which
- * would take their size in memory once more.
+ * At most this much is merged into one write. What is behind it stays in the queue, where the members of a group share their
+ * frames, and is not copied for each client.
  */
 const MAX_WRITE_BYTES = 64 * 1024;
+/** A larger frame is written by itself: a write of its own costs less than the copy, and the memory that takes. */
+const MAX_MERGED_BYTES = 8 * 1024;
 /** What a frame costs beside its bytes: the object that stands for it, and its place in the queue. */
 const PACK_BYTES = 128;
 
@@ -190,7 +191,7 @@ export class Outbox implements Drainable, Bursting {
       this.bytes = 0;
       return first;
     }
-    if (bytes <= MAX_WRITE_BYTES) {
+    if (bytes <= MAX_MERGED_BYTES) {
       this.writtenPacks = 1 + rest.length;
       const data = this.queue.merge(first, rest, bytes);
       this.first = undefined;
@@ -200,13 +201,16 @@ export class Outbox implements Drainable, Bursting {
     }
     let size = first.length;
     let count = 0;
-    for (let { length } = rest[0] as Uint8Array; size + length <= MAX_WRITE_BYTES;) {
-      size += length;
-      ({ length } = rest[++count] as Uint8Array);
+    if (size <= MAX_MERGED_BYTES) {
+      for (; count < rest.length; count++) {
+        const { length } = rest[count] as Uint8Array;
+        if (length > MAX_MERGED_BYTES || size + length > MAX_WRITE_BYTES) break;
+        size += length;
+      }
     }
     this.writtenPacks = 1 + count;
     const parts = rest.splice(0, count + 1);
-    this.first = parts.pop();
+    this.first = parts.length > count ? parts.pop() : undefined;
     this.bytes -= size;
     return count > 0 ? this.queue.merge(first, parts, size) : first;
   }

@@ -2,6 +2,7 @@ import { Buffer, isUtf8 } from 'node:buffer';
 import { Writable } from 'node:stream';
 import { CLOSE } from '@nestgate/protocol';
 import type { WebSocket } from 'ws';
+import { unmask } from './unmask.js';
 import { WS_BINARY, WS_TEXT } from './ws-frame.js';
 
 /** What a receiver does with a chunk. */
@@ -15,10 +16,13 @@ export interface FrameSink {
 }
 
 const SINK = Symbol('frame sink');
+const PARTIAL = Symbol('partial frame');
 
 /** What is needed of the receiver of `ws`, which has no types of its own. */
 interface Receiver {
   [SINK]?: FrameSink;
+  /** The plain frame that has not come completely. `ws` does not know of it. */
+  [PARTIAL]?: PartialFrame | undefined;
   write: (this: Receiver, chunk: Buffer) => boolean;
   readonly writableLength: number;
   readonly writableEnded: boolean;
@@ -37,6 +41,14 @@ interface Receiver {
   createError?: (type: typeof RangeError, message: string, prefix: boolean, code: number, name: string) => Error;
 }
 
+/** The beginning of a plain frame, its header included. */
+interface PartialFrame {
+  bytes: Buffer;
+  filled: number;
+  /** Of the whole frame; 0 as long as its header does not say. */
+  size: number;
+}
+
 type ErrorCallback = (error: Error) => void;
 
 /** Chunks of an incomplete frame that may be kept as they have come. */
@@ -48,15 +60,25 @@ const MASK_BYTES = 4;
 /** Lengths in the second byte of a frame that mean a longer one follows. */
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
+/** Opcodes with the FIN bit. */
+const PING = 0x89;
+const PONG = 0x8a;
+const MAX_HEADER_BYTES = 14;
+const NOTHING = Buffer.alloc(0);
+/**
+ * The room for a partial frame is its size, or as many times what has come of it, whichever is less: most frames get all their
+ * room at once and are copied once, and a client that announces much and sends little holds little memory.
+ */
+const ROOM_FACTOR = 4;
+const MIN_ROOM_BYTES = 256;
 /** The states of a receiver that has read a length in 16, or 64, bits, and the least that has to be written so. */
 const LEAST_LENGTH: Readonly<Record<number, number>> = { 1: 126, 2: 65_536 };
 
 /**
- * Reads whole data frames ahead of `ws`: those that lie in one chunk, unfragmented, masked and within the limit, while `ws`
- * itself stands between two frames. Everything else (control frames, fragments, frames that are split over chunks, and everything
- * that is wrong) is passed to `ws` unchanged; `ws` remains the authority on the protocol. Most frames are of the plain kind, and
- * skip its stream and its events this way.
-      if (length < LENGTH_16) break;
+ * Reads plain data frames ahead of `ws`: unfragmented, masked and within the limit, while `ws` itself is between two frames. One
+ * that is spread over chunks is assembled here, with one copy. Everything else (control frames, fragments and violations)
+ * is passed to `ws` unchanged; `ws` remains the authority on the protocol. Most frames are plain, and bypass its stream and its
+ * events.
  *
  * `isBinary`: whether to read binary frames, else text. With a `ws` that looks different inside nothing is read ahead.
  */
@@ -64,6 +86,7 @@ export function readAhead(ws: WebSocket, isBinary: boolean, sink: FrameSink): vo
   const receiver = receiverOf(ws);
   if (!receiver || !isFamiliar(receiver)) return;
   receiver[SINK] = sink;
+  receiver[PARTIAL] = undefined;
   receiver.write = isBinary ? writeBinary : writeText;
   if (typeof receiver.haveLength === 'function' && typeof receiver.createError === 'function') {
     receiver.haveLength = checkLength;
@@ -96,7 +119,7 @@ export function readBuffer(ws: WebSocket, buffer: Buffer, size: number): number 
   if (!receiver || !sink || receiver.writableEnded || !isBetweenFrames(receiver)) return 0;
   try {
     const opcode = receiver.write === writeBinary ? WS_BINARY : WS_TEXT;
-    return readFrames(buffer, size, opcode, receiver._maxPayload as number, sink);
+    return readPlain(receiver, buffer, size, opcode, sink);
   } catch (error) {
     // Called by the socket, once for each chunk.
     sink.onDefect(error, 'ws.read');
@@ -117,18 +140,40 @@ function writeAhead(opcode: number): Receiver['write'] {
   return function (this: Receiver, chunk: Buffer): boolean {
     const sink = this[SINK] as FrameSink;
     try {
-      const at = isBetweenFrames(this) ? readFrames(chunk, chunk.length, opcode, this._maxPayload as number, sink) : 0;
-      if (at === chunk.length) return true;
-      const goesOn = write.call(this, at === 0 ? chunk : chunk.subarray(at));
-      const chunks = this._buffers as Buffer[];
-      if (chunks.length >= MAX_CHUNKS && chunk.length < SMALL_CHUNK) joinChunks(chunks);
-      return goesOn;
+      const at = readPlain(this, chunk, chunk.length, opcode, sink);
+      return at === chunk.length || pass(this, at === 0 ? chunk : chunk.subarray(at));
     } catch (error) {
       // Called by the socket, once for each chunk.
       sink.onDefect(error, 'ws.read');
       return true;
     }
   };
+}
+
+/**
+ * Reads plain frames, and keeps the beginning of the last one. Nothing refers to the bytes afterwards. Returns how many were read;
+ * the rest is for `ws`.
+ */
+function readPlain(receiver: Receiver, from: Buffer, size: number, opcode: number, sink: FrameSink): number {
+  const partial = receiver[PARTIAL];
+  let at = partial ? resume(receiver, partial, from, size, opcode, sink) : 0;
+  while (at < size && isBetweenFrames(receiver)) {
+    at = readFrames(from, at, size, opcode, receiver._maxPayload as number, sink);
+    if (at === size || begin(receiver, from, at, size, opcode)) return size;
+    const end = probeEnd(from, at, size);
+    if (end < 0) break;
+    // On its own: behind it `ws` is between frames again, and not in the middle of the last frame of the chunk.
+    write.call(receiver, Buffer.from(from.subarray(at, end)));
+    at = end;
+  }
+  return at;
+}
+
+function pass(receiver: Receiver, chunk: Buffer): boolean {
+  const goesOn = write.call(receiver, chunk);
+  const chunks = receiver._buffers as Buffer[];
+  if (chunks.length >= MAX_CHUNKS && chunk.length < SMALL_CHUNK) joinChunks(chunks);
+  return goesOn;
 }
 
 /** A frame that comes byte by byte would cost some hundred bytes for each of them, as a chunk of its own. */
@@ -148,50 +193,132 @@ function isBetweenFrames(receiver: Receiver): boolean {
   return _state === 0 && _bufferedBytes === 0 && _fragmented === 0 && _errored === false && writableLength === 0;
 }
 
-/** Hands over copies of the plain frames that `size` bytes begin with; returns where the first other one begins. */
-function readFrames(from: Buffer, size: number, opcode: number, maxPayload: number, sink: FrameSink): number {
-  let at = 0;
+/** Hands over copies of the plain frames that stand whole from `start` on; returns where the first other one begins. */
+function readFrames(
+  from: Buffer,
+  start: number,
+  size: number,
+  opcode: number,
+  maxPayload: number,
+  sink: FrameSink,
+): number {
+  let at = start;
   while (size - at >= 2 + MASK_BYTES) {
-    const second = from[at + 1] as number;
-    let length = second - MASKED;
-    let mask = at + 2;
-    if (from[at] !== opcode || length < 0 || length === LENGTH_64) break;
-    if (length === LENGTH_16) {
-      length = ((from[at + 2] as number) << 8) | (from[at + 3] as number);
-      if (length < LENGTH_16) break;
-      mask = at + 4;
-    }
-    const start = mask + MASK_BYTES;
-    const end = start + length;
-    if (end > size || length > maxPayload) break;
-    const data = Buffer.allocUnsafe(length);
-    const isAscii = unmask(data, from, mask);
+    const end = at + plainSize(from, at, size, opcode, maxPayload);
+    if (end <= at || end > size) break;
+    const payload = at + headerBytes(from, at);
+    const data = Buffer.allocUnsafe(end - payload);
     // `ws` finds out by itself what is wrong.
-    if (opcode === WS_TEXT && !isAscii && !isUtf8(data)) break;
+    if (!isText(data, unmask(data, from, payload - MASK_BYTES), opcode)) break;
     sink.onFrame(data);
     at = end;
   }
   return at;
 }
 
-/** Fills `data` with what stands behind the mask, unmasked; true when that is ASCII. */
-function unmask(data: Buffer, from: Buffer, mask: number): boolean {
-  const a = from[mask] as number;
-  const b = from[mask + 1] as number;
-  const c = from[mask + 2] as number;
-  const d = from[mask + 3] as number;
-  const { length } = data;
-  let bits = 0;
-  let at = mask + MASK_BYTES;
-  let i = 0;
-  for (const whole = length - 3; i < whole; i += 4, at += 4) {
-    bits |= data[i] = (from[at] as number) ^ a;
-    bits |= data[i + 1] = (from[at + 1] as number) ^ b;
-    bits |= data[i + 2] = (from[at + 2] as number) ^ c;
-    bits |= data[i + 3] = (from[at + 3] as number) ^ d;
+/** Whether a frame may have this content: a text is UTF-8. */
+function isText(data: Buffer, isAscii: boolean, opcode: number): boolean {
+  return opcode !== WS_TEXT || isAscii || isUtf8(data);
+}
+
+/**
+ * The size of the plain frame at `at`, its header included, of which the bytes up to `end` are there. 0 when its header does not
+ * say yet, -1 for any other frame.
+ */
+function plainSize(data: Buffer, at: number, end: number, opcode: number, maxPayload: number): number {
+  if (data[at] !== opcode) return -1;
+  const there = end - at;
+  if (there < 2) return 0;
+  let length = (data[at + 1] as number) - MASKED;
+  if (length < 0) return -1;
+  let header = 2 + MASK_BYTES;
+  if (length === LENGTH_16) {
+    if (there < 4) return 0;
+    length = ((data[at + 2] as number) << 8) | (data[at + 3] as number);
+    if (length < LENGTH_16) return -1;
+    header += 2;
+  } else if (length === LENGTH_64) {
+    if (there < 10) return 0;
+    if (data.readUInt32BE(at + 2) !== 0) return -1;
+    length = data.readUInt32BE(at + 6);
+    if (length < 65_536) return -1;
+    header += 8;
   }
-  if (i < length) bits |= data[i] = (from[at] as number) ^ a;
-  if (i + 1 < length) bits |= data[i + 1] = (from[at + 1] as number) ^ b;
-  if (i + 2 < length) bits |= data[i + 2] = (from[at + 2] as number) ^ c;
-  return bits < 0x80;
+  return length > maxPayload ? -1 : header + length;
+}
+
+function headerBytes(data: Buffer, at: number): number {
+  const length = (data[at + 1] as number) - MASKED;
+  return length < LENGTH_16 ? 2 + MASK_BYTES : length === LENGTH_16 ? 4 + MASK_BYTES : 10 + MASK_BYTES;
+}
+
+/** The end of a ping or pong that stands whole at `at`; -1 for everything else. */
+function probeEnd(chunk: Buffer, at: number, size: number): number {
+  if (chunk[at] !== PING && chunk[at] !== PONG) return -1;
+  if (size - at < 2 + MASK_BYTES) return -1;
+  const length = (chunk[at + 1] as number) - MASKED;
+  const end = at + 2 + MASK_BYTES + length;
+  return length >= 0 && length < LENGTH_16 && end <= size ? end : -1;
+}
+
+/** Keeps what a chunk has of the plain frame at `at`; false for any other frame. */
+function begin(receiver: Receiver, chunk: Buffer, at: number, end: number, opcode: number): boolean {
+  const size = plainSize(chunk, at, end, opcode, receiver._maxPayload as number);
+  // A frame that is whole and was not read is not UTF-8.
+  if (size < 0 || (size > 0 && size <= end - at)) return false;
+  const partial: PartialFrame = { bytes: NOTHING, filled: 0, size };
+  keep(partial, chunk, at, end);
+  receiver[PARTIAL] = partial;
+  return true;
+}
+
+/** Goes on with a frame that an earlier chunk began; returns where the rest of this chunk starts. */
+function resume(
+  receiver: Receiver,
+  partial: PartialFrame,
+  chunk: Buffer,
+  end: number,
+  opcode: number,
+  sink: FrameSink,
+): number {
+  let at = 0;
+  while (partial.size === 0 && at < end) {
+    keep(partial, chunk, at, ++at);
+    partial.size = plainSize(partial.bytes, 0, partial.filled, opcode, receiver._maxPayload as number);
+  }
+  if (partial.size > 0) {
+    const until = Math.min(end, at + partial.size - partial.filled);
+    keep(partial, chunk, at, until);
+    at = until;
+  }
+  const { bytes, filled, size } = partial;
+  if (size === 0 || filled < size) return at;
+  receiver[PARTIAL] = undefined;
+  if (size < 0) {
+    pass(receiver, bytes.subarray(0, filled));
+    return at;
+  }
+  const payload = headerBytes(bytes, 0);
+  const data = bytes.subarray(payload, size);
+  if (isText(data, unmask(data, bytes, payload - MASK_BYTES), opcode)) {
+    sink.onFrame(data);
+  } else {
+    // Masked again, it is what has arrived: `ws` finds out by itself.
+    unmask(data, bytes, payload - MASK_BYTES);
+    pass(receiver, bytes);
+  }
+  return at;
+}
+
+function keep(partial: PartialFrame, chunk: Buffer, start: number, end: number): void {
+  const { bytes, filled, size } = partial;
+  const needed = filled + end - start;
+  if (bytes.length < needed) {
+    const most = size > 0 ? size : MAX_HEADER_BYTES;
+    // Not of the shared pool, 8 KiB of which would be kept as long as the frame.
+    partial.bytes = Buffer.allocUnsafeSlow(Math.min(most, Math.max(MIN_ROOM_BYTES, needed * ROOM_FACTOR)));
+    bytes.copy(partial.bytes, 0, 0, filled);
+  }
+  chunk.copy(partial.bytes, filled, start, end);
+  partial.filled = needed;
 }

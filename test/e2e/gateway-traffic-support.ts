@@ -1,4 +1,4 @@
-import { ByteReader, type Link, type LinkEvents, sessionContract } from '@nestgate/link';
+import { ByteReader, type Link, type LinkEvents, type LinkFrame, sessionContract } from '@nestgate/link';
 
 /** The kind of a message that is a request; see the envelope. */
 const REQUEST = 1;
@@ -48,8 +48,8 @@ export class LinkWatch {
 }
 
 /** The names of the requests to gates in a batch. */
-function requestsIn(frame: Buffer): string[] {
-  const reader = new ByteReader(frame);
+function requestsIn(frame: LinkFrame): string[] {
+  const reader = new ByteReader(Buffer.isBuffer(frame) ? frame : Buffer.concat(frame));
   const { end } = reader;
   reader.u8();
   reader.u32();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Backlog } from './backlog.js';
 
-const batch = (messages: number, bytes = 10) => ({ frame: Buffer.alloc(bytes), messages, lastRequest: undefined });
+const batch = (messages: number, bytes = 10) => ({ frame: Buffer.alloc(0), bytes, messages, lastRequest: undefined });
 
 describe('Backlog', () => {
   it('gives back what it was given, in order', () => {

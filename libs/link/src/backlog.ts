@@ -29,9 +29,9 @@ export class Backlog {
 
   /** False, and the batch is not kept, when too much waits already. */
   push(batch: Batch): boolean {
-    if (this.bytes + batch.frame.length > MAX_WAITING_BYTES) return false;
+    if (this.bytes + batch.bytes > MAX_WAITING_BYTES) return false;
     this.batches.push(batch);
-    this.bytes += batch.frame.length;
+    this.bytes += batch.bytes;
     return true;
   }
 
@@ -39,7 +39,7 @@ export class Backlog {
     const batch = this.batches[this.head];
     if (!batch) return undefined;
     this.head++;
-    this.bytes -= batch.frame.length;
+    this.bytes -= batch.bytes;
     if (this.isEmpty || this.head >= COMPACT_AFTER) {
       this.batches.splice(0, this.head);
       this.head = 0;

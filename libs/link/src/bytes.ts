@@ -3,11 +3,18 @@ import { copyBytes, GateError, readU32, unitAt, writeU32 } from '@nestgate/proto
 
 /** Size of a fresh buffer; most batches of a loop turn fit. */
 const INITIAL_BYTES = 1024;
+/** From this size on content stands in buffers of its own, so that the growing one is never copied with it. */
+const LARGE_BYTES = 4096;
+/**
+ * Bytes that are at least this part of the memory they stand in are referred to. Smaller ones are copied: what waits would keep
+ * much more memory than it counts.
+ */
+const MIN_SHARE = 1 / 4;
 /** Texts up to this length are written and compared unit by unit. */
 const SHORT_TEXT = 24;
 /**
- * A writer remembers how large its last batch was up to this size: a batch of 256 KiB with a message more. Large messages
- * would otherwise let each batch grow by doubling, which leaves behind three times its size in buffers that only a later
+ * A writer remembers how large its last batch was up to this size: a batch of 256 KiB with a message more. Batches of many
+ * messages would otherwise grow by doubling, which leaves behind three times their size in buffers that only a later
  * collection frees. Nothing is kept between batches.
  */
 const MAX_REMEMBERED_BYTES = 384 * 1024;
@@ -16,15 +23,43 @@ const MAX_REMEMBERED_BYTES = 384 * 1024;
 const NUMBER = new DataView(new ArrayBuffer(8));
 const NUMBER_BYTES = new Uint8Array(NUMBER.buffer);
 
+/** Large content, and where it stands: before this byte of the writer's own buffer. */
+interface Insert {
+  readonly at: number;
+  readonly content: Buffer;
+}
+
 /**
  * Appends little-endian numbers, strings and bytes to a growing buffer. Byte by byte: V8 does not inline the methods that
- * `Buffer` has for that, which cost three times as much.
+ * `Buffer` has for that, which cost three times as much. Large content is kept beside that buffer, and put in its place when
+ * the batch is taken.
  */
 export class ByteWriter {
   private buffer: Buffer = Buffer.allocUnsafe(0);
   private nextSize = INITIAL_BYTES;
-  /** Bytes written so far. */
+  /** How far the writer's own buffer is filled. A position for {@link patchU32}, {@link truncate} and {@link bytesSince}. */
   length = 0;
+  private inserts: Insert[] | undefined = undefined;
+  private inserted = 0;
+
+  /** Bytes written so far, large content included. */
+  get size(): number {
+    return this.length + this.inserted;
+  }
+
+  /** Bytes written since the writer stood at `start`, large content included. */
+  bytesSince(start: number): number {
+    let bytes = this.length - start;
+    if (this.inserts) {
+      for (let i = this.inserts.length - 1; i >= 0; i--) {
+        const { at, content } = this.inserts[i] as Insert;
+        // Content at `start` itself belongs to what was written before: each message begins with its length.
+        if (at <= start) break;
+        bytes += content.length;
+      }
+    }
+    return bytes;
+  }
 
   u8(value: number): void {
     this.reserve(1);
@@ -60,6 +95,10 @@ export class ByteWriter {
   /** A string as u32 byte length and UTF-8. */
   str(value: string): void {
     const { length } = value;
+    if (length >= LARGE_BYTES) {
+      this.insert(encoded(value));
+      return;
+    }
     this.reserve(4 + length * 3);
     if (length <= SHORT_TEXT && this.ascii(value)) return;
     const written = this.buffer.write(value, this.length + 4, 'utf8');
@@ -82,18 +121,33 @@ export class ByteWriter {
     return true;
   }
 
-  /** Bytes as u32 length and content. */
+  /** Bytes as u32 length and content. They may change afterwards. */
   bytes(value: Uint8Array): void {
+    if (value.length >= LARGE_BYTES) {
+      this.insert(Buffer.from(value));
+      return;
+    }
     this.reserve(4 + value.length);
     this.length = writeU32(this.buffer, this.length, value.length);
     this.buffer.set(value, this.length);
     this.length += value.length;
   }
 
-  /** A part of some bytes, as u32 length and content. */
+  /** A part of some bytes that never change, as u32 length and content. */
   part(source: Uint8Array, start: number, end: number): void {
+    const { buffer, byteOffset } = source;
+    if (end - start >= LARGE_BYTES && end - start >= buffer.byteLength * MIN_SHARE) {
+      this.insert(Buffer.from(buffer, byteOffset + start, end - start));
+      return;
+    }
     this.reserve(4 + end - start);
     this.length = copyBytes(source, start, end, this.buffer, writeU32(this.buffer, this.length, end - start));
+  }
+
+  private insert(content: Buffer): void {
+    this.u32(content.length);
+    (this.inserts ??= []).push({ at: this.length, content });
+    this.inserted += content.length;
   }
 
   /** Overwrites the u32 at `at`, a position that was written before. */
@@ -104,15 +158,28 @@ export class ByteWriter {
   /** Forgets what was written after `length`: used when an encoder throws half way. */
   truncate(length: number): void {
     this.length = length;
+    while (this.inserts && (this.inserts.at(-1)?.at ?? 0) > length) {
+      this.inserted -= (this.inserts.pop() as Insert).content.length;
+    }
   }
 
-  /** Hands over what was written and starts anew. The returned buffer is the receiver's: it is never reused. */
+  /** Hands over what was written and begins the next batch. The returned buffer is the receiver's: it is never reused. */
   take(): Buffer {
+    const parts = this.takeParts();
+    return Array.isArray(parts) ? Buffer.concat(parts) : parts;
+  }
+
+  /** Like {@link take}, but what has large content is handed over in parts, which must not be changed. */
+  takeParts(): Buffer | Buffer[] {
     const taken = this.buffer.subarray(0, this.length);
     this.nextSize = Math.min(Math.max(INITIAL_BYTES, this.length + (this.length >> 2)), MAX_REMEMBERED_BYTES);
     this.buffer = Buffer.allocUnsafe(0);
     this.length = 0;
-    return taken;
+    const { inserts } = this;
+    if (!inserts) return taken;
+    this.inserts = undefined;
+    this.inserted = 0;
+    return partsOf(taken, inserts);
   }
 
   private reserve(bytes: number): void {
@@ -122,6 +189,24 @@ export class ByteWriter {
     grown.set(this.buffer.subarray(0, this.length));
     this.buffer = grown;
   }
+}
+
+function partsOf(own: Buffer, inserts: readonly Insert[]): Buffer[] {
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (const { at, content } of inserts) {
+    parts.push(own.subarray(from, at), content);
+    from = at;
+  }
+  if (from < own.length) parts.push(own.subarray(from));
+  return parts;
+}
+
+/** A text as UTF-8. As many bytes as UTF-16 units: it is ASCII, and copied as it is. */
+function encoded(value: string): Buffer {
+  const bytes = Buffer.allocUnsafe(Buffer.byteLength(value));
+  bytes.write(value, bytes.length === value.length ? 'latin1' : 'utf8');
+  return bytes;
 }
 
 /** Reads what a {@link ByteWriter} wrote. Reading past the end throws `LINK_CORRUPT`: a peer's bytes are never trusted. */

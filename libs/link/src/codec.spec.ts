@@ -67,10 +67,10 @@ describe('codecs', () => {
 });
 
 describe('ByteWriter', () => {
-  it('makes a batch of large messages in one piece that is not much larger, once it has made one', () => {
+  it('makes a batch of many messages in one piece that is not much larger, once it has made one', () => {
     const writer = new ByteWriter();
     const make = (): Buffer => {
-      for (let i = 0; i < 5; i++) writer.bytes(Buffer.alloc(60_000));
+      for (let i = 0; i < 100; i++) writer.bytes(Buffer.alloc(2_500));
       return writer.take();
     };
     make();
@@ -82,6 +82,58 @@ describe('ByteWriter', () => {
     writer.u8(1);
     // It is a part of Node's pool: of 8 KiB, or of 64 KiB from Node 24 on.
     expect(writer.take().buffer.byteLength).toBeLessThan(Buffer.poolSize + 1024);
+  });
+
+  it('refers to large content that has been read, and has a copy of its own of what may change', () => {
+    const source = Buffer.from(`....${'x'.repeat(5_000)}....`);
+    const writer = new ByteWriter();
+    writer.u8(7);
+    writer.part(source, 4, 5_004);
+    writer.bytes(source);
+    const parts = writer.takeParts() as Buffer[];
+    expect(parts.map(({ length }) => length)).toEqual([5, 5_000, 4, source.length]);
+    expect(parts.map(({ buffer }) => buffer === source.buffer)).toEqual([false, true, false, false]);
+  });
+
+  it('copies what is a small part of the memory it stands in', () => {
+    const source = Buffer.alloc(64 * 1024, 'x');
+    const writer = new ByteWriter();
+    writer.part(source, 100, 10_100);
+    expect((writer.takeParts() as Buffer).buffer).not.toBe(source.buffer);
+  });
+
+  it('makes the same bytes whether content is large or not', () => {
+    const value = fc.oneof(
+      fc.nat(0xffff),
+      fc
+        .tuple(fc.constantFrom('x', 'é', '\u{1f600}', '\ud800'), fc.nat(5_000))
+        .map(([unit, count]) => unit.repeat(count)),
+      fc.nat(9_000).map(size => Buffer.alloc(size, 'b')),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(value, fc.boolean())), entries => {
+        const writer = new ByteWriter();
+        const expected: Buffer[] = [];
+        for (const [entry, isKept] of entries) {
+          const start = writer.length;
+          const before = writer.size;
+          writer.u8(1);
+          if (typeof entry === 'number') writer.u16(entry);
+          else if (typeof entry === 'string') writer.str(entry);
+          else writer.part(entry, 0, entry.length);
+          const bytes = typeof entry === 'number' ? Buffer.of(entry & 0xff, entry >> 8) : Buffer.from(entry as string);
+          const length = Buffer.alloc(4);
+          length.writeUInt32LE(bytes.length);
+          const whole = Buffer.concat([Buffer.of(1), ...(typeof entry === 'number' ? [] : [length]), bytes]);
+          expect(writer.bytesSince(start)).toBe(whole.length);
+          if (isKept) expected.push(whole);
+          else writer.truncate(start);
+          expect(writer.size).toBe(before + (isKept ? whole.length : 0));
+        }
+        expect(writer.take().equals(Buffer.concat(expected))).toBe(true);
+        expect(writer.size).toBe(0);
+      }),
+    );
   });
 
   it('grows over any size and starts anew after take', () => {

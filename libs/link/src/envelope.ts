@@ -69,7 +69,7 @@ export function writeBatchHeader(writer: ByteWriter, sentAt: number): void {
   writer.f64(sentAt);
 }
 
-/** Numbers a finished batch. */
+/** Numbers a finished batch, or its first part. */
 export function numberBatch(frame: Buffer, sequence: number): void {
   frame.writeUInt32LE(sequence, SEQUENCE_AT);
 }
@@ -113,7 +113,7 @@ export function writeResult<R>(writer: ByteWriter, operation: Operation<unknown,
     writeKey(writer, key);
     writer.u8(Status.ok);
     operation.result.write(writer, result);
-    assertAnswerSize(writer.length - start);
+    assertAnswerSize(writer.bytesSince(start));
   } catch (error) {
     writer.truncate(start);
     throw error;
@@ -235,7 +235,7 @@ function beginMessage(writer: ByteWriter, kind: number): number {
 }
 
 function endMessage(writer: ByteWriter, start: number): void {
-  writer.patchU32(start, writer.length - start - 4);
+  writer.patchU32(start, writer.bytesSince(start) - 4);
 }
 
 export function readError(reader: ByteReader): GateError {

@@ -71,6 +71,7 @@ export {
   ALL_GATES,
   type Link,
   type LinkEvents,
+  type LinkFrame,
   type NodeId,
   type NodeInfo,
   type NodeRole,

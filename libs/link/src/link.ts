@@ -30,6 +30,20 @@ export type PeerChange =
  */
 export type SendResult = 'sent' | 'congested' | 'refused';
 
+/**
+ * A frame to send: whole, or in parts that follow each other in it. A driver need not join them. It must not change them:
+ * large content is not copied, and others may refer to it.
+ */
+export type LinkFrame = Buffer | readonly Buffer[];
+
+/** The size of a frame, whole or in parts. */
+export function bytesOf(frame: LinkFrame): number {
+  if (Buffer.isBuffer(frame)) return frame.length;
+  let bytes = 0;
+  for (const part of frame) bytes += part.length;
+  return bytes;
+}
+
 /** A gate that a link is configured to reach, and does not. */
 export interface UnreachedGate {
   /** Its id when it was reached before, else its address as `host:port`. */
@@ -88,9 +102,9 @@ export interface Link {
   /** Tells the peers what has changed about this node. `id`, `role` and `epoch` stay. */
   announce(self: NodeInfo): void;
   /** Sends to one peer, ordered per pair of nodes. Whether a frame has arrived, the nodes find out themselves. */
-  send(to: NodeId, frame: Buffer): SendResult;
+  send(to: NodeId, frame: LinkFrame): SendResult;
   /** Sends to every gate that has joined the channel, or to all gates for {@link ALL_GATES}; never to this node. */
-  cast(channel: string, frame: Buffer): SendResult;
+  cast(channel: string, frame: LinkFrame): SendResult;
   /** Gates: take part in a channel. Resolves when casts of any node reach this one. */
   join(channel: string): Promise<void>;
   leave(channel: string): void;

@@ -254,7 +254,7 @@ export class Outbound {
       peer.isDriverFull = true;
       peer.congestion.begin();
     }
-    if (peer.window.note(batch.frame.length, batch.messages)) this.sendMark(peer);
+    if (peer.window.note(batch.bytes, batch.messages)) this.sendMark(peer);
     if (!peer.window.isWatched) this.watch(peer);
   }
 
@@ -297,7 +297,7 @@ export class Outbound {
     // Which gates have joined the channel is not known here: it counts for each of them.
     for (const peer of this.host.peers.values()) {
       if (peer.isSelf || peer.info.role !== 'gate') continue;
-      if (peer.window.note(batch.frame.length, 0)) this.sendMark(peer);
+      if (peer.window.note(batch.bytes, 0)) this.sendMark(peer);
     }
   }
 

@@ -1,14 +1,16 @@
 import type { GateError } from '@nestgate/protocol';
 import { ByteWriter } from './bytes.js';
 import { BATCH_HEADER_BYTES, writeBatchHeader } from './envelope.js';
+import type { LinkFrame } from './link.js';
 import type { Pending } from './pending.js';
 
 /** A batch this large leaves at once instead of waiting for the end of the turn. */
-const MAX_BATCH_BYTES = 256 * 1024;
+const MAX_BATCH_BYTES = 64 * 1024;
 
 /** A batch of messages that is ready to leave. */
 export interface Batch {
-  readonly frame: Buffer;
+  readonly frame: LinkFrame;
+  readonly bytes: number;
   readonly messages: number;
   /** The last of its requests, from which the others are found. */
   readonly lastRequest: Pending | undefined;
@@ -38,16 +40,17 @@ export class Outlet {
 
   /** True when the gathered batch should not grow any more. */
   get isFull(): boolean {
-    return this.writer.length >= MAX_BATCH_BYTES;
+    return this.writer.size >= MAX_BATCH_BYTES;
   }
 
   /** The finished batch, or `undefined` when nothing has gathered. */
   take(): Batch | undefined {
-    if (this.writer.length <= BATCH_HEADER_BYTES) return undefined;
+    const bytes = this.writer.size;
+    if (bytes <= BATCH_HEADER_BYTES) return undefined;
     const { gathered: messages, lastRequest } = this;
     this.gathered = 0;
     this.lastRequest = undefined;
-    return { frame: this.writer.take(), messages, lastRequest };
+    return { frame: this.writer.takeParts(), bytes, messages, lastRequest };
   }
 }
 

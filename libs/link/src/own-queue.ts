@@ -100,7 +100,7 @@ export class OwnQueue {
     const { writer } = this;
     try {
       codec.write(writer, value);
-      assertSize?.(writer.length);
+      assertSize?.(writer.size);
     } catch (error) {
       writer.truncate(0);
       throw error;

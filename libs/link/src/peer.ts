@@ -68,7 +68,8 @@ export class Peer {
   /** Gives a batch its place among those that this peer gets, and returns it. */
   number(batch: Batch): number {
     this.sequenceOut = (this.sequenceOut + 1) >>> 0 || 1;
-    numberBatch(batch.frame, this.sequenceOut);
+    const { frame } = batch;
+    numberBatch(Buffer.isBuffer(frame) ? frame : (frame[0] as Buffer), this.sequenceOut);
     return this.sequenceOut;
   }
 

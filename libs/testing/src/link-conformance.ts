@@ -103,6 +103,20 @@ export function linkConformance(name: string, runner: TestRunner, driver: LinkDr
         expect(frames.map(([, frame], i) => sent[i]?.equals(frame))).toEqual(sizes.map(() => true));
     });
 
+    it('delivers frames in parts as if they were whole, and leaves the parts as they are', async () => {
+      const [gate, worker] = await pair();
+      const parts = [Buffer.from('head'), Buffer.alloc(700_000, 'ab'), Buffer.alloc(0), Buffer.alloc(700_000, 'cd')];
+      const frames = [[Buffer.from('one')], parts, parts.slice(0, 3), [...parts, Buffer.from('tail')]];
+      const sent = frames.map(frame => Buffer.concat(frame));
+      for (const frame of frames) expect(worker.link.send('g1', frame) === 'refused').toEqual(false);
+      expect(worker.link.cast(ALL_GATES, parts) === 'refused').toEqual(false);
+      await waitUntil('all frames', () => gate.frames.length === frames.length + 1, 10_000);
+      expect(gate.frames.filter(([, frame]) => sent.some(one => one.equals(frame))).length).toEqual(frames.length + 1);
+      expect(frames.map(frame => Buffer.concat(frame).equals(sent[frames.indexOf(frame)] as Buffer))).toEqual(
+        frames.map(() => true),
+      );
+    });
+
     it('says when a peer gets more than it takes, and when it can take more; what was accepted arrives', async () => {
       const [gate, worker] = await pair();
       const accepted: number[] = [];

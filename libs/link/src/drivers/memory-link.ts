@@ -1,6 +1,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import { GateError } from '@nestgate/protocol';
-import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
+import {
+  ALL_GATES,
+  type Link,
+  type LinkEvents,
+  type LinkFrame,
+  type NodeId,
+  type NodeInfo,
+  type SendResult,
+} from '../link.js';
 
 /** Where the memory links of one process meet. Nodes of one bus form a cluster. */
 export class MemoryBus {
@@ -59,19 +67,19 @@ class MemoryLink implements Link {
     for (const other of this.bus.links.values()) if (other !== this) other.meet(self, 'change');
   }
 
-  send(to: NodeId, frame: Buffer): SendResult {
+  send(to: NodeId, frame: LinkFrame): SendResult {
     const target = this.self && this.bus.links.get(to);
     if (!target || target === this) return 'refused';
-    target.take(this.self as NodeInfo, frame);
+    target.take(this.self as NodeInfo, Buffer.isBuffer(frame) ? frame : Buffer.concat(frame));
     return 'sent';
   }
 
-  cast(channel: string, frame: Buffer): SendResult {
+  cast(channel: string, frame: LinkFrame): SendResult {
     if (!this.self) return 'refused';
     for (const other of this.bus.links.values()) {
       if (other === this || other.self?.role !== 'gate') continue;
       // Each receiver owns its buffer.
-      if (channel === ALL_GATES || other.channels.has(channel)) other.take(this.self, Buffer.from(frame));
+      if (channel === ALL_GATES || other.channels.has(channel)) other.take(this.self, Buffer.concat([frame].flat()));
     }
     return 'sent';
   }

@@ -1,4 +1,4 @@
-import type { NodeId, NodeInfo } from '../link.js';
+import { bytesOf, type LinkFrame, type NodeId, type NodeInfo } from '../link.js';
 
 /** A frame of more bytes than this is nobody's. */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
@@ -101,10 +101,13 @@ export class NatsFragments {
   private readonly begun = new Map<NodeId, { first: NatsPart; next: number; parts: Buffer[]; bytes: number }>();
 
   /** The messages for a frame; `undefined` when the server's limit has no room for it. */
-  split(head: Buffer, frame: Buffer, maxPayload: number): Buffer[] | undefined {
-    if (head.length + frame.length <= maxPayload) return [Buffer.concat([head, frame])];
+  split(head: Buffer, content: LinkFrame, maxPayload: number): Buffer[] | undefined {
+    const bytes = bytesOf(content);
+    const whole = Buffer.isBuffer(content) ? [head, content] : [head, ...content];
+    if (head.length + bytes <= maxPayload) return [Buffer.concat(whole, head.length + bytes)];
     const size = maxPayload - head.length - NUMBERS_BYTES;
-    if (size < MIN_ROOM_BYTES || frame.length > Math.min(MAX_FRAME_BYTES, size * 0xffff)) return undefined;
+    if (size < MIN_ROOM_BYTES || bytes > Math.min(MAX_FRAME_BYTES, size * 0xffff)) return undefined;
+    const frame = Buffer.isBuffer(content) ? content : Buffer.concat(content, bytes);
     this.lastFrame = (this.lastFrame + 1) >>> 0;
     const parts: Buffer[] = [];
     for (let at = 0; at < frame.length; at += size) {

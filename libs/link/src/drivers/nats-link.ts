@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GateError } from '@nestgate/protocol';
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
 import { assertKnownOptions, optionKeys } from '../options.js';
-import type { Link, LinkEvents, NodeId, NodeInfo, SendResult } from '../link.js';
+import type { Link, LinkEvents, LinkFrame, NodeId, NodeInfo, SendResult } from '../link.js';
 import { accessOf } from './nats-access.js';
 import { NatsLine } from './nats-line.js';
 import { HEARTBEAT_MS } from './nats-members.js';
@@ -161,13 +161,13 @@ export class NatsLink implements Link {
     this.opened?.room.announce(self);
   }
 
-  send(to: NodeId, frame: Buffer): SendResult {
+  send(to: NodeId, frame: LinkFrame): SendResult {
     const member = this.opened?.room.members.reachable(to);
     // Where nobody listens any more, the server says so at once, to the reply subject.
     return member ? this.publish(member.subject, member.head, frame, member.lost) : 'refused';
   }
 
-  cast(channel: string, frame: Buffer): SendResult {
+  cast(channel: string, frame: LinkFrame): SendResult {
     if (!this.isUp || !this.opened) return 'refused';
     return this.publish(channelSubject(this.namespace, channel), this.opened.room.members.castHead, frame, undefined);
   }
@@ -205,7 +205,7 @@ export class NatsLink implements Link {
     room.members.clear();
   }
 
-  private publish(subject: string, head: Buffer, frame: Buffer, reply: string | undefined): SendResult {
+  private publish(subject: string, head: Buffer, frame: LinkFrame, reply: string | undefined): SendResult {
     const { line, room } = this.opened as Opened;
     const parts = room.fragments.split(head, frame, line.maxPayload);
     return parts ? line.send(subject, parts, reply) : 'refused';

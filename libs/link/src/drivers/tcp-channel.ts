@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { GateError } from '@nestgate/protocol';
-import type { NodeInfo, SendResult } from '../link.js';
+import { bytesOf, type LinkFrame, type NodeInfo, type SendResult } from '../link.js';
 import { readNodeInfo } from '../node-info.js';
 import { TcpGreeting, type Verdict } from './tcp-greeting.js';
 import type { TcpHandshake } from './tcp-handshake.js';
@@ -102,25 +102,37 @@ export class TcpChannel {
   }
 
   /** Sends a frame, or a cast when its header is given. */
-  send(frame: Buffer, castHeader?: Buffer): SendResult {
+  send(frame: LinkFrame, castHeader?: Buffer): SendResult {
     const { socket } = this;
     if (!this.peer || this.isClosing || !socket.writable || socket.writableLength > REFUSED_BYTES) return 'refused';
-    const whole = frame.length + (castHeader?.length ?? HEADER_BYTES);
-    if (whole > MAX_MESSAGE_BYTES) return 'refused';
-    const isMuch = this.isCongested || socket.writableLength + frame.length > CONGESTED_BYTES;
+    const bytes = bytesOf(frame);
+    if (bytes + (castHeader?.length ?? HEADER_BYTES) > MAX_MESSAGE_BYTES) return 'refused';
+    const isMuch = this.isCongested || socket.writableLength + bytes > CONGESTED_BYTES;
     // The socket tells of itself only when it is empty, which a sender that goes on slowly may never let it become.
     const onFlush = isMuch ? this.noteFlush : undefined;
-    if (!castHeader && frame.length <= SMALL_BYTES) {
+    if (!Buffer.isBuffer(frame)) {
+      this.writeParts(castHeader ?? messageHeader(Type.frame, bytes), frame, onFlush);
+    } else if (!castHeader && bytes <= SMALL_BYTES) {
       socket.write(wholeMessage(Type.frame, frame), onFlush);
     } else {
       socket.cork();
-      socket.write(castHeader ?? messageHeader(Type.frame, frame.length));
+      socket.write(castHeader ?? messageHeader(Type.frame, bytes));
       socket.write(frame, onFlush);
       socket.uncork();
     }
     if (socket.writableLength <= CONGESTED_BYTES) return 'sent';
     this.isCongested = true;
     return 'congested';
+  }
+
+  /** One after the other, with one call of the operating system. */
+  private writeParts(header: Buffer, parts: readonly Buffer[], onFlush: (() => void) | undefined): void {
+    const { socket } = this;
+    socket.cork();
+    socket.write(header);
+    const last = parts.length - 1;
+    for (let i = 0; i <= last; i++) socket.write(parts[i] as Buffer, i === last ? onFlush : undefined);
+    socket.uncork();
   }
 
   /** Tells the other side what has changed about this node. */

@@ -1,7 +1,16 @@
 import type { Socket } from 'node:net';
 import { GateError } from '@nestgate/protocol';
 import { assertKnownOptions, optionKeys } from '../options.js';
-import { ALL_GATES, type Link, type LinkEvents, type NodeId, type NodeInfo, type SendResult } from '../link.js';
+import {
+  ALL_GATES,
+  bytesOf,
+  type Link,
+  type LinkEvents,
+  type LinkFrame,
+  type NodeId,
+  type NodeInfo,
+  type SendResult,
+} from '../link.js';
 import { type HostPort, isLoopback, nameOf, parseTcpUrl, type TcpTlsOptions, type TcpUrl } from './tcp-address.js';
 import { TcpChannel, type TcpChannelEvents } from './tcp-channel.js';
 import { type DialTimes, TcpDialer } from './tcp-dialer.js';
@@ -130,13 +139,13 @@ export class TcpLink implements Link, TcpChannelEvents {
     for (const channel of this.channels()) channel.announce(self);
   }
 
-  send(to: NodeId, frame: Buffer): SendResult {
+  send(to: NodeId, frame: LinkFrame): SendResult {
     return this.roster?.channels.get(to)?.send(frame) ?? 'refused';
   }
 
-  cast(name: string, frame: Buffer): SendResult {
+  cast(name: string, frame: LinkFrame): SendResult {
     if (this.closing || !this.self) return 'refused';
-    const header = castHeader(name, frame.length);
+    const header = castHeader(name, bytesOf(frame));
     let result: SendResult = 'sent';
     for (const channel of this.channels()) {
       if (channel.peer?.role !== 'gate') continue;

@@ -13,6 +13,7 @@ import {
   nameFault,
 } from '@nestgate/protocol';
 import { isPlainJson, type JsonFault, jsonFault } from './json-faults.js';
+import { jsonText } from './json-text.js';
 
 /** Largest body of a push in bytes: what a client's outbox holds at most by default. */
 export const MAX_PUSH_BYTES = 1024 * 1024;
@@ -38,14 +39,14 @@ const MAX_SHOWN = 140;
  */
 export function encodeBody(value: unknown, topic?: string, root = 'body'): Body {
   if (value === undefined) return NO_BODY;
-  if (typeof value === 'string') return textBody(JSON.stringify(value));
+  if (typeof value === 'string') return textBody(jsonText(value) as string);
   if (typeof value === 'symbol' || typeof value === 'function')
     throw refusal(topic, `A ${typeof value} cannot be sent`);
   if (ArrayBuffer.isView(value)) return bytesBody(value);
   let encoded: string | undefined;
   let isPlain = false;
   try {
-    encoded = JSON.stringify(value);
+    encoded = jsonText(value);
     isPlain = isPlainJson(value);
   } catch (error) {
     // With a text it is not JSON that has failed, but the look at what has become JSON.

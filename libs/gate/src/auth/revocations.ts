@@ -7,6 +7,8 @@ import { GateCounters } from '../gate-counters.js';
 export const REVOKED = 'revoked';
 /** Uids that are remembered at most. */
 export const MAX_REVOCATIONS = 50_000;
+/** How often all are looked at when there is no room, in milliseconds: each look takes about a millisecond. */
+const PURGE_MS = 1_000;
 
 /** Credentials that were revoked before they were shown. */
 export class RevokedError extends GateError {
@@ -39,6 +41,8 @@ interface Revocation {
 @Injectable()
 export class Revocations {
   private readonly entries = new Map<string, Revocation>();
+  /** When all were looked at last, as `performance.now()`. */
+  private purgedAt = -Infinity;
 
   constructor(private readonly counters: GateCounters) {}
 
@@ -92,7 +96,10 @@ export class Revocations {
   }
 
   private makeRoom(now: number): void {
-    for (const [userId, { until }] of this.entries) if (until <= now) this.entries.delete(userId);
+    if (now - this.purgedAt >= PURGE_MS) {
+      this.purgedAt = now;
+      for (const [userId, { until }] of this.entries) if (until <= now) this.entries.delete(userId);
+    }
     const [oldest] = this.entries.keys();
     if (this.entries.size < MAX_REVOCATIONS || oldest === undefined) return;
     this.entries.delete(oldest);

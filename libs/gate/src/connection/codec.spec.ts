@@ -109,7 +109,7 @@ describe('a codec of the application', () => {
     expect(errors).toEqual(['push', 'decode']);
   });
 
-  it('that throws at what is sent to a client drops that', () => {
+  it('that throws at what is sent to a client drops that, or answers with an error', () => {
     const { wire } = create({ broken }).streamCodec('broken');
     errors.length = 0;
     const results = [
@@ -120,7 +120,8 @@ describe('a codec of the application', () => {
       wire.pong(1),
     ];
     expect(results).toEqual(Array.from({ length: 5 }, () => undefined));
-    expect(errors).toEqual(['hello', 'push', 'reply', 'error', 'pong']);
+    // What cannot be written as a reply is answered with an error, which this codec cannot write either.
+    expect(errors).toEqual(['hello', 'push', 'reply', 'error', 'error', 'pong']);
   });
 
   it('is passed through otherwise', () => {

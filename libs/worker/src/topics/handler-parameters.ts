@@ -69,7 +69,7 @@ export function parametersOf(
     const kind = isCustom ? utils.mapParamType(name) : Number(utils.mapParamType(name));
     const extract = isCustom
       ? factory && custom(factory, data, controller.constructor, method)
-      : builtIn(Number(kind), data);
+      : BUILT_IN.get(Number(kind))?.(data);
     if (!extract) return undefined;
     const type = tokens.exchangeEnumForString(kind as never);
     const told: PipeMetadata = { metatype: types?.[index], type, data, schema };
@@ -86,12 +86,14 @@ export function parametersOf(
   return found;
 }
 
-function builtIn(kind: RpcParamtype, data: unknown): Extract | undefined {
-  if (kind === RpcParamtype.CONTEXT) return (_payload, context) => context;
-  if (kind !== RpcParamtype.PAYLOAD) return undefined;
-  if (!data) return payload => payload;
-  return payload => (payload as Record<string, unknown> | null | undefined)?.[data as string];
-}
+const BUILT_IN: ReadonlyMap<number, (data: unknown) => Extract> = new Map<number, (data: unknown) => Extract>([
+  [RpcParamtype.CONTEXT, () => (_payload, context) => context],
+  [
+    RpcParamtype.PAYLOAD,
+    (data: unknown) =>
+      data ? payload => (payload as Record<string, unknown> | null | undefined)?.[data as string] : payload => payload,
+  ],
+]);
 
 function custom(factory: ParamFactory, data: unknown, controller: Function, method: Function): Extract {
   if (factory === sessionOf) return (_payload, context) => context.session;

@@ -113,7 +113,7 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   'libs/link/src/exchange.ts': ['queueMicrotask('],
   'libs/link/src/first-gate.ts': ['setTimeout('],
   'libs/link/src/listen-alone.ts': ["server.once('error'"],
-  'libs/link/src/outbound.ts': ['setImmediate(', 'setInterval('],
+  'libs/link/src/outbound.ts': ['setImmediate(', 'setTimeout(', 'setInterval('],
   'libs/link/src/own-queue.ts': ['setImmediate('],
   'libs/worker/src/client/gate-client-proxy.ts': ['setImmediate(', 'setTimeout('],
   'libs/worker/src/log/line-limit.ts': ['setTimeout('],

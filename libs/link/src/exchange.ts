@@ -39,7 +39,7 @@ export class Exchange implements Replier {
       this.refuse(pending, error);
       return;
     }
-    outbound.wrote(peer, urgent);
+    outbound.wrote(peer, urgent, operation.lingers);
   }
 
   notify<A>(peer: Peer, operation: Operation<A, unknown>, args: A): void {

@@ -93,6 +93,12 @@ export interface Link {
    * @defaultValue false
    */
   readonly knowsAllAtOpen?: boolean | undefined;
+  /**
+   * Whether a batch costs so much, whatever is in it, that frames of clients wait up to a millisecond for others while many turns
+   * of the event loop send few of them.
+   * @defaultValue false
+   */
+  readonly lingers?: boolean | undefined;
   /** What the link is and where it leads, for the log at the start; without secrets. */
   describe?(): string;
   /** Joins the cluster as `self`. Resolves when frames can be sent. */

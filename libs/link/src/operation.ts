@@ -35,6 +35,8 @@ export interface Operation<A, R, T extends Target = Target, P extends ReplyRule 
   readonly namesLost?: boolean | undefined;
   /** True for questions: neither they nor their answers wait behind what else is on its way. */
   readonly urgent?: boolean | undefined;
+  /** True when its requests may wait up to a millisecond for others, on links where that makes them cheaper. */
+  readonly lingers?: boolean | undefined;
   /** Joins the answers of several gates. */
   readonly merge?: Method<[one: R, other: R], R> | undefined;
   /** The answer of a cluster without gates, and the start of every merge. */

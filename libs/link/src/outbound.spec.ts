@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { count, text } from './codec.js';
+import { Linger } from './linger.js';
 import { LinkNode } from './link-node.js';
 import type { Link, LinkEvents, NodeInfo, SendResult } from './link.js';
 import { castOp, nodeOp, sum } from './operation.js';
@@ -8,12 +9,14 @@ import { PendingCall } from './pending.js';
 
 const tell = castOp(1, text, count, sum, () => 'all');
 const ask = nodeOp(2, 'required', text, text);
+const calm = { ...nodeOp(3, 'required', text, text), lingers: true };
 
 const nodeInfo = (id: string): NodeInfo => ({ id, role: 'gate', epoch: 'e1', modules: [], draining: false });
 
 /** A link that keeps what is sent, as `<node or channel> <messages>`. */
 class StillLink implements Link {
   readonly routesChannels = true;
+  lingers = false;
   readonly sent: string[] = [];
   result: SendResult = 'sent';
   events: LinkEvents | undefined;
@@ -44,11 +47,14 @@ describe('what leaves a node', () => {
   const nodes: LinkNode[] = [];
 
   afterEach(async () => {
+    jest.restoreAllMocks();
+    jest.useRealTimers();
     for (const node of nodes.splice(0)) await node.close({ drain: false });
   });
 
-  async function start(count: number) {
+  async function start(count: number, lingers = false) {
     const link = new StillLink();
+    link.lingers = lingers;
     const node = new LinkNode({ link, self: nodeInfo('g0') });
     nodes.push(node);
     await node.open();
@@ -126,5 +132,81 @@ describe('what leaves a node', () => {
     node.notify(peer, tell, large);
     node.flush();
     expect([peer.backlog.isEmpty, node.counters.refused, peer.whenDrained()]).toEqual([true, refused + 1, undefined]);
+  });
+
+  describe('on a link where messages may wait for others', () => {
+    function request(node: LinkNode, peer: Peer, word: string): Promise<unknown> {
+      const pending = new PendingCall(calm);
+      node.request(peer, calm, word, pending, performance.now() + 60_000);
+      return pending.promise.catch(({ code }: { code: string }) => code);
+    }
+
+    /** Ends the turn of the event loop, with frozen time. */
+    const endTurn = (): void => {
+      jest.advanceTimersByTime(0);
+    };
+
+    async function startWaiting() {
+      const started = await start(2, true);
+      jest.spyOn(Linger.prototype, 'waits').mockReturnValue(true);
+      jest.useFakeTimers();
+      return started;
+    }
+
+    it('leaves in order after a millisecond, in one batch for each peer', async () => {
+      const { link, node, peers } = await startWaiting();
+      const [one, two] = peers as [Peer, Peer];
+      for (const word of ['<a>', '<b>', '<c>']) {
+        void request(node, one, word);
+        void request(node, two, word);
+        endTurn();
+      }
+      expect(link.sent).toEqual([]);
+      jest.advanceTimersByTime(1);
+      expect(link.sent).toEqual(['g1 <a><b><c>', 'g2 <a><b><c>']);
+      void request(node, one, '<d>');
+      endTurn();
+      expect(link.sent).toHaveLength(2);
+      jest.advanceTimersByTime(1);
+      expect(link.sent.slice(2)).toEqual(['g1 <d>']);
+    });
+
+    it('leaves with the first message that does not wait', async () => {
+      const { link, node, peers } = await startWaiting();
+      const [one, two] = peers as [Peer, Peer];
+      void request(node, one, '<a>');
+      endTurn();
+      node.notify(two, tell, '<b>');
+      endTurn();
+      expect(link.sent).toEqual(['g1 <a>', 'g2 <b>']);
+      void request(node, one, '<c>');
+      endTurn();
+      void node.cast('x', tell, '<d>');
+      void request(node, one, '<e>');
+      endTurn();
+      expect(link.sent.slice(2)).toEqual(['g1 <c>', '#x <d>', 'g1 <e>']);
+    });
+
+    it('is sent before the node leaves, and ends with it otherwise', async () => {
+      const { link, node, peers } = await startWaiting();
+      const [one, two] = peers as [Peer, Peer];
+      const lost = request(node, two, '<a>');
+      const sent = request(node, one, '<b>');
+      endTurn();
+      link.events?.onPeer({ type: 'lost', id: 'g2' });
+      expect(await lost).toBe('NODE_LOST');
+      jest.useRealTimers();
+      await node.close({ drain: true });
+      expect(link.sent).toEqual(['g1 <b>']);
+      expect(await sent).toBe('LINK_CLOSED');
+    });
+
+    it('does not wait where the rate is low', async () => {
+      const { link, node, peers } = await start(1, true);
+      jest.useFakeTimers();
+      void request(node, peers[0] as Peer, '<a>');
+      endTurn();
+      expect(link.sent).toEqual(['g1 <a>']);
+    });
   });
 });

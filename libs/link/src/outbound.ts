@@ -4,6 +4,7 @@ import { Congestion } from './congestion.js';
 import { CastRounds, type RoundChannel } from './cast-rounds.js';
 import { type Counted, writeCast, writeCounted, writeDigest, writeMark, writeMissed, writeTaken } from './envelope.js';
 import type { Mark, Taken } from './flow-window.js';
+import { Linger, LINGER_MS } from './linger.js';
 import type { Link, NodeId, SendResult } from './link.js';
 import { type Batch, noteSent, Outlet } from './outlet.js';
 import type { Peer } from './peer.js';
@@ -45,6 +46,12 @@ export class Outbound {
   private castPlace: RoundChannel | undefined;
   private readonly rounds = new CastRounds();
   private scheduled = false;
+  /** Decides about messages that may wait for more than a turn; `undefined` where that saves nothing. */
+  private readonly linger: Linger | undefined;
+  private lingerTimer: NodeJS.Timeout | undefined;
+  private isTimed = false;
+  /** True when something has gathered that leaves at the end of the turn, and takes with it what was written before. */
+  private isPressing = false;
   /** Peers for which something waits, or that have not acknowledged everything. */
   private readonly asked = new Set<Peer>();
   private timer: NodeJS.Timeout | undefined;
@@ -52,7 +59,9 @@ export class Outbound {
   constructor(
     private readonly link: Link,
     private readonly host: OutboundHost,
-  ) {}
+  ) {
+    this.linger = link.lingers === true ? new Linger() : undefined;
+  }
 
   /** Where one more message to a peer is written; {@link wrote} must follow. */
   toPeer(peer: Peer, urgent: boolean): Outlet {
@@ -62,10 +71,12 @@ export class Outbound {
     return outlet;
   }
 
-  /** A message to a peer has been written. */
-  wrote(peer: Peer, urgent: boolean): void {
+  /** A message to a peer has been written. `lingers`: it may wait for those of the next turns. */
+  wrote(peer: Peer, urgent: boolean, lingers = false): void {
     const outlet = urgent ? peer.urgent : peer.main;
     outlet.gathered++;
+    if (lingers && this.linger) this.linger.gathered++;
+    else this.isPressing = true;
     if (outlet.isFull) this.flushPeer(peer);
     else this.list(peer);
   }
@@ -87,6 +98,7 @@ export class Outbound {
   /** A message to a channel has been written. */
   wroteCast(): void {
     this.casts.gathered++;
+    this.isPressing = true;
     if (this.casts.isFull) this.flushCasts();
     else this.schedule();
   }
@@ -181,6 +193,8 @@ export class Outbound {
 
   /** Sends all gathered batches now. */
   flush(): void {
+    this.isPressing = false;
+    this.linger?.end();
     // What has gathered for a channel was written after what has gathered for peers, or that would have been sent.
     this.flushListed();
     this.flushCasts();
@@ -200,14 +214,16 @@ export class Outbound {
 
   stop(): void {
     clearInterval(this.timer);
+    clearTimeout(this.lingerTimer);
     for (const peer of this.host.peers.values()) this.drop(peer, true);
     this.castCongestion.end();
   }
 
   private list(peer: Peer): void {
-    if (peer.listed) return;
-    peer.listed = true;
-    this.listed.push(peer);
+    if (!peer.listed) {
+      peer.listed = true;
+      this.listed.push(peer);
+    }
     this.schedule();
   }
 
@@ -221,12 +237,30 @@ export class Outbound {
   private readonly flushTurn = AsyncResource.bind((): void => {
     this.scheduled = false;
     this.turns++;
+    if (this.linger?.waits(performance.now()) === true && !this.isPressing) this.startLinger();
+    else this.flushSafely();
+  });
+
+  /** The timer may have been started for an earlier batch: no message waits for longer than it takes. */
+  private startLinger(): void {
+    if (this.isTimed) return;
+    this.isTimed = true;
+    if (this.lingerTimer) this.lingerTimer.refresh();
+    else this.lingerTimer = setTimeout(this.endLinger, LINGER_MS);
+  }
+
+  private readonly endLinger = AsyncResource.bind((): void => {
+    this.isTimed = false;
+    if (this.linger && this.linger.gathered > 0) this.flushSafely();
+  });
+
+  private flushSafely(): void {
     try {
       this.flush();
     } catch (error) {
       this.host.reportDefect(error, 'link.flush');
     }
-  });
+  }
 
   private flushPeer(peer: Peer): void {
     peer.listed = false;

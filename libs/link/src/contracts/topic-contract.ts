@@ -65,7 +65,7 @@ export const DISCONNECT_TOPIC = '$disconnect';
 /** What workers do for gates. Ids are never reused. */
 export const topicContract = {
   /** Runs the handler of a frame. Answered when the handler has settled, with its return value as a body. */
-  message: nodeOp(100, 'required', clientMessage, body),
+  message: { ...nodeOp(100, 'required', clientMessage, body), lingers: true },
   /**
    * The session has changed. Sent ahead of the answer to whoever changed it, so that the client's next handler sees what
    * the one before it has written, although its frame may have been on its way already.

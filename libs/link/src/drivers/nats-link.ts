@@ -72,6 +72,8 @@ interface Opened {
 /** Links nodes through NATS: a subject for each node, and one for each channel that a gate has joined. */
 export class NatsLink implements Link {
   readonly routesChannels = true;
+  /** Each batch wakes two nodes and the broker. */
+  readonly lingers = true;
   private readonly url: NatsUrl;
   private readonly namespace: string;
   private readonly warnings: NatsWarnings;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { NatsLink } from './drivers/nats-link.js';
 import { Linger } from './linger.js';
 
 /** Turns at a fixed rate, and what the decisions were. */
@@ -31,6 +32,11 @@ class Turns {
 }
 
 describe('Linger', () => {
+  it('is used on NATS, unless it is turned off', () => {
+    expect(new NatsLink({ url: 'nats://a' }).lingers).toBe(true);
+    expect(new NatsLink({ url: 'nats://a', lingers: false }).lingers).toBe(false);
+  });
+
   it.each([0.01, 0.5, 1.5])('has nothing wait at %d turns per millisecond', perMs => {
     expect(new Turns().run(3_000, perMs)).toBe(0);
   });

@@ -40,7 +40,7 @@ export interface LinkNodeOptions {
 
 /**
  * A node of the cluster: its peers, and the requests that wait for an answer. All messages to one peer in one turn of the
- * event loop leave as one frame. The node is a peer of its own, over the same envelope.
+ * event loop leave as one frame; frames of clients may wait for those of the next turns, see {@link Link.lingers}. The node is a peer of its own, over the same envelope.
  */
 export class LinkNode implements Replier, OutboundHost, OwnQueueHost {
   readonly dispatcher = new Dispatcher(this);

@@ -31,7 +31,7 @@ export interface OutboundHost {
 }
 
 /**
- * What leaves a node. Messages gather per peer, and leave as one frame at the end of the turn. Only so much is under way to
+ * What leaves a node. Messages gather per peer, and leave as one frame at the end of the turn, or a little later ({@link Linger}). Only so much is under way to
  * a peer at a time: the rest waits here, where questions and their answers overtake it. A cast to a channel is a frame
  * beside those, so that the two are sent in the order in which they were written: whoever gets both, gets them in that order.
  */

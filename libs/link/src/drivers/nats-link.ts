@@ -41,6 +41,12 @@ export interface NatsLinkOptions {
    * @defaultValue a warning of the process, with the code `NESTGATE_NATS`
    */
   readonly onWarning?: ((message: string) => void) | undefined;
+  /**
+   * Whether a gate's frames may wait up to a millisecond for others, while more than 2000 turns a second of its event loop send few of
+   * them: they cost less then, and arrive later.
+   * @defaultValue true
+   */
+  readonly lingers?: boolean | undefined;
 }
 
 /** What a {@link NatsLink} has counted since the start. */
@@ -53,7 +59,13 @@ export interface NatsCounters {
   readonly broken: number;
 }
 
-const KEYS = optionKeys<NatsLinkOptions>({ url: true, namespace: true, connection: true, onWarning: true });
+const KEYS = optionKeys<NatsLinkOptions>({
+  url: true,
+  namespace: true,
+  connection: true,
+  onWarning: true,
+  lingers: true,
+});
 /** How often the state of things is looked at, in milliseconds. */
 const TICK_MS = 100;
 /** How long a node waits at its start for others to make themselves known: until none has for so long, and at most. */
@@ -73,7 +85,7 @@ interface Opened {
 export class NatsLink implements Link {
   readonly routesChannels = true;
   /** Each batch wakes two nodes and the broker. */
-  readonly lingers = true;
+  readonly lingers: boolean;
   private readonly url: NatsUrl;
   private readonly namespace: string;
   private readonly warnings: NatsWarnings;
@@ -91,6 +103,7 @@ export class NatsLink implements Link {
     this.url = parseNatsUrl(options.url);
     this.namespace = options.namespace ?? this.url.namespace ?? 'nestgate';
     this.warnings = new NatsWarnings(options.onWarning);
+    this.lingers = options.lingers ?? true;
     assertToken('namespace', this.namespace);
   }
 

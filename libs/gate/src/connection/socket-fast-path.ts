@@ -26,6 +26,8 @@ export interface ByteWriter {
 /** The request object that stands for a write. */
 interface WriteRequest {
   oncomplete: (this: WriteRequest, status: number) => void;
+  /** Negative until the handle keeps the request, for a write that goes on. */
+  getAsyncId(): number;
   /** The outcome of a write that was over before anybody could be told. Newer versions of Node have it. */
   writeStatus?: unknown;
   /** Node keeps no reference to the bytes of a write that goes on. */
@@ -42,7 +44,6 @@ interface Handle {
   useUserBuffer(buffer: Uint8Array): void;
   /** 0, or the number of an error. Without a request from the caller, newer versions of Node make one for what they cannot write at once. */
   writeBuffer: (this: Handle, request: WriteRequest | null, data: Uint8Array) => number | WriteRequest;
-  readonly writeQueueSize: number;
 }
 
 const READER = Symbol('byte reader');
@@ -89,8 +90,7 @@ export class SocketFastPath {
     return (
       socket instanceof Socket &&
       typeof handle?.useUserBuffer === 'function' &&
-      typeof handle.writeBuffer === 'function' &&
-      typeof handle.writeQueueSize === 'number'
+      typeof handle.writeBuffer === 'function'
     );
   }
 
@@ -139,7 +139,8 @@ export class SocketFastPath {
       return 0;
     }
     const pending = typeof result === 'number' ? request : result;
-    if (!pending || (pending === request && handle.writeQueueSize === 0)) {
+    // Not the length of the queue of the handle: that may be empty while the end of the write is still to be reported.
+    if (!pending || (pending === request && pending.getAsyncId() < 0)) {
       this.spare = pending ?? undefined;
       return 0;
     }
@@ -201,7 +202,7 @@ function learnWriteRequest(socket: Socket, handle: Handle, data: Uint8Array): Wr
   let found: WriteRequestClass | null | 'unknown' = 'unknown';
   handle.writeBuffer = function (request, bytes) {
     if (request === null) found = null;
-    else if (typeof request === 'object') found = request.constructor as WriteRequestClass;
+    else if (typeof request?.getAsyncId === 'function') found = request.constructor as WriteRequestClass;
     return writeBuffer.call(this, request, bytes);
   };
   try {

@@ -11,6 +11,8 @@ export interface TraceSpan {
 const TRACEPARENT = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/;
 /** No identity may be all zeros. */
 const ZEROS = /^0+$/;
+const TRACE_BYTES = 16;
+const SPAN_BYTES = 8;
 
 /** Reads a `traceparent`; `undefined` for one that must be ignored. Later versions are read as far as they are known. */
 export function parseTraceParent(header: string | undefined): TraceSpan | undefined {
@@ -26,12 +28,27 @@ export function formatTraceParent({ traceId, spanId, traceFlags }: TraceSpan): s
 
 /** A new trace, for connections that bring none. */
 export function newTraceSpan(): TraceSpan {
-  return { traceId: randomHex(16), spanId: randomHex(8), traceFlags: 1 };
+  const random = crypto.getRandomValues(new Uint8Array(TRACE_BYTES + SPAN_BYTES));
+  return {
+    traceId: hexOf(random, 0, TRACE_BYTES),
+    spanId: hexOf(random, TRACE_BYTES, TRACE_BYTES + SPAN_BYTES),
+    traceFlags: 1,
+  };
 }
 
-function randomHex(bytes: number): string {
-  const values = crypto.getRandomValues(new Uint8Array(bytes));
+/** Each connection gets such an identity: digits are put together at once, without a text for each byte. */
+function hexOf(bytes: Uint8Array, start: number, end: number): string {
   // All zeros would be no identity; one bit set is.
-  values[0] = (values[0] as number) | 1;
-  return Array.from(values, value => value.toString(16).padStart(2, '0')).join('');
+  bytes[start] = (bytes[start] as number) | 1;
+  const codes: number[] = [];
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number;
+    codes.push(digitOf(byte >> 4), digitOf(byte & 15));
+  }
+  return String.fromCharCode(...codes);
+}
+
+/** The code of a lower-case hex digit. */
+function digitOf(value: number): number {
+  return value < 10 ? 0x30 + value : 0x57 + value;
 }

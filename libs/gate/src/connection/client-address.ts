@@ -12,6 +12,11 @@ const NETWORK_BITS = 64;
 /** How far the IPv4 address is behind the start of an IPv6 address that stands for it. */
 const MAPPED_BITS = 96;
 
+/** How an IPv4 address that came over an IPv6 socket is written by the operating system. */
+const MAPPED = /^::ffff:([\d.]+)$/i;
+/** The group of ones before such an address, however it is written. */
+const ONES = /ffff/i;
+
 /** Words for ranges, as Express has them for `trust proxy`. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1'],
@@ -111,7 +116,11 @@ export function isListed(address: string, { ranges }: Proxies): boolean {
 
 /** An IPv4 address that came over an IPv6 socket, as it is written elsewhere. */
 function plain(address: string): string {
-  if (isIP(address) !== 6 || address.includes('%')) return address;
+  // Each connection comes here. What holds no group of ones stands for no IPv4 address, and need not be parsed.
+  if (!address.includes(':')) return address;
+  const [, v4] = MAPPED.exec(address) ?? [];
+  if (v4 !== undefined && isIP(v4) === 4) return v4;
+  if (!ONES.test(address) || isIP(address) !== 6 || address.includes('%')) return address;
   const parsed = parse(address);
   return parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : address;
 }

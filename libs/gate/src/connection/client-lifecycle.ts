@@ -256,11 +256,15 @@ export class ClientLifecycle implements AgentHost {
     await inAsyncScope(() => this.learner.onConnect(this.sessionOf(agent)));
   }
 
-  private guarded(hook: () => void | Promise<void>): Promise<void> {
+  private async guarded(hook: () => void | Promise<void>): Promise<void> {
     this.runningHooks++;
-    return new Promise<void>(resolve => resolve(inAsyncScope(hook)))
-      .catch((error: unknown) => this.log.error(error))
-      .finally(() => this.runningHooks--);
+    try {
+      await inAsyncScope(hook);
+    } catch (error) {
+      this.log.error(error);
+    } finally {
+      this.runningHooks--;
+    }
   }
 }
 

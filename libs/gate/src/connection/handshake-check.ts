@@ -24,9 +24,9 @@ export function checkUpgrade(request: IncomingMessage): Refusal | undefined {
   const { method, headers, httpVersionMajor, httpVersionMinor, rawHeaders } = request;
   if (httpVersionMajor !== 1 || httpVersionMinor < 1) return malformed('The version must be HTTP/1.1');
   // Node keeps only the first Host; two of them would let the Origin be compared with one and the proxy route by another.
-  if (rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length !== 1) {
-    return malformed('There must be one Host');
-  }
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) if (rawHeaders[at]?.toLowerCase() === 'host') hosts++;
+  if (hosts !== 1) return malformed('There must be one Host');
   if (method !== 'GET') return malformed('The method must be GET');
   // Node hands on what follows the head as the first bytes of the new protocol, a body as well.
   if (headers['transfer-encoding'] !== undefined || !/^0*$/.test(headers['content-length'] ?? '')) {

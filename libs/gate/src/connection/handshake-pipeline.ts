@@ -1,10 +1,18 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HttpException, Injectable, type OnModuleInit } from '@nestjs/common';
-import { DiscoveryService, ExternalContextCreator, HttpAdapterHost } from '@nestjs/core';
+import { GUARDS_METADATA, INTERCEPTORS_METADATA } from '@nestjs/common/constants.js';
+import { EXCEPTION_FILTERS_METADATA } from '@nestjs/common/internal';
+import {
+  type ApplicationConfig,
+  DiscoveryService,
+  ExternalContextCreator,
+  HttpAdapterHost,
+  ModuleRef,
+} from '@nestjs/core';
 import { inAsyncScope } from '@nestgate/link';
 import { BoundedLog, GateError } from '@nestgate/worker';
 import { HandshakeHandler, type HandshakeResult } from '../hooks/handshake-handler.js';
-import type { HandshakeRequest } from '../hooks/handshake-request.js';
+import { HandshakeRequest } from '../hooks/handshake-request.js';
 import type { Refusal } from './admission.js';
 import { createResponse, finishResponse, headersOf, type WrittenResponse } from './handshake-response.js';
 import { unboundEnhancers } from './unbound-enhancers.js';
@@ -12,28 +20,46 @@ import { unboundEnhancers } from './unbound-enhancers.js';
 /** What a handshake ended with. */
 export type HandshakeOutcome = { readonly accepted: HandshakeResult } | { readonly refused: Refusal };
 
-type Run = (request: HandshakeRequest, response: ServerResponse, next: () => void) => Promise<unknown>;
+type Run = (request: HandshakeRequest) => Promise<unknown>;
+type NestRun = (request: HandshakeRequest, response: ServerResponse, next: () => void) => Promise<unknown>;
 
 /** What requests and responses of an app on Express inherit from. */
-export interface Prototypes {
+interface Prototypes {
   readonly request: object;
   readonly response: object;
 }
 
+const FORBIDDEN: Refusal = { status: 403, message: 'Forbidden' };
 const INTERNAL: Refusal = { status: 500, message: 'Internal server error' };
 
 /** Runs the {@link HandshakeHandler} with Nest's guards, interceptors and exception filters around it. */
 @Injectable()
 export class HandshakePipeline implements OnModuleInit {
   private readonly log = new BoundedLog(HandshakePipeline.name);
+  private readonly config: ApplicationConfig | undefined;
   private run: Run | undefined;
+  private found: Prototypes | null | undefined;
 
   constructor(
     private readonly handler: HandshakeHandler,
     private readonly contexts: ExternalContextCreator,
     private readonly adapterHost: HttpAdapterHost,
     private readonly discovery: DiscoveryService,
-  ) {}
+    moduleRef: ModuleRef,
+  ) {
+    // A protected field: an older or newer Nest may have none.
+    this.config = moduleRef['container'].applicationConfig;
+  }
+
+  /** A request of an upgrade. Its response is made when it is asked for. */
+  requestOf(raw: IncomingMessage, ip: string, codec: string): HandshakeRequest {
+    return new HandshakeRequest(raw, ip, codec, this.prototypes?.request, this.createResponse);
+  }
+
+  private get prototypes(): Prototypes | undefined {
+    if (this.found === undefined) this.found = this.findPrototypes() ?? null;
+    return this.found ?? undefined;
+  }
 
   /**
    * Fails closed: a guard that does not run lets everybody in.
@@ -50,7 +76,7 @@ export class HandshakePipeline implements OnModuleInit {
   }
 
   /** Of an app on Express, what its requests and responses have. */
-  get prototypes(): Prototypes | undefined {
+  private findPrototypes(): Prototypes | undefined {
     const http = this.adapterHost.httpAdapter;
     if (http?.getType() !== 'express') return undefined;
     const { request, response } = http.getInstance<Partial<Prototypes>>();
@@ -60,28 +86,31 @@ export class HandshakePipeline implements OnModuleInit {
   async handshake(request: HandshakeRequest): Promise<HandshakeOutcome> {
     // Made with the first handshake, when all global guards have been registered.
     const run = (this.run ??= this.createRun());
-    const written = this.createResponse(request);
     try {
       // A middleware, or a guard, that has ended the response may never settle.
-      await Promise.race([inAsyncScope(() => run(request, written.response, ignore)), written.ended]);
-      await endOf(written);
+      const ended = new Promise<void>(resolve => (request.onEnded = resolve));
+      await Promise.race([inAsyncScope(() => run(request)), ended]);
+      await endOf(request.written);
     } catch (error) {
+      const { written } = request;
       await endOf(written);
       // Nest throws on what a filter has caught that returned nothing, though it has answered.
-      if (written.response.writableEnded) return { refused: refusalBy(written) };
-      return { refused: { ...this.refusalOf(error), headers: headersOf(written.response) } };
+      if (written?.response.writableEnded) return { refused: refusalBy(written) };
+      const refused = this.refusalOf(error);
+      return { refused: written ? { ...refused, headers: headersOf(written.response) } : refused };
     }
     const result = this.passed.get(request);
-    if (result && !written.response.writableEnded)
+    const { written } = request;
+    if (result && !written?.response.writableEnded)
       return refusalIn(result) ?? this.expiryFault(result) ?? { accepted: result };
     // An exception filter, or a guard, has answered; it remains a refusal.
-    return { refused: refusalBy(written) };
+    return { refused: written ? refusalBy(written) : FORBIDDEN };
   }
 
   /** Emits the end of the response, which a log of requests waits for. 101 is an upgrade that was granted. */
   finish(request: HandshakeRequest, status: number): void {
     try {
-      if (request.res) finishResponse(request.res, status);
+      if (request.written) finishResponse(request.written.response, status);
     } catch (error) {
       this.log.error(error, 'handshake');
     }
@@ -90,14 +119,14 @@ export class HandshakePipeline implements OnModuleInit {
   /** The requests whose handler has run to its end, which is the only thing that lets a client in. */
   private readonly passed = new WeakMap<HandshakeRequest, HandshakeResult>();
 
-  private createResponse(request: HandshakeRequest): WrittenResponse {
+  private readonly createResponse = (request: HandshakeRequest): WrittenResponse => {
     const written = createResponse(request.raw, this.prototypes?.response);
     const { response } = written;
     // As the frameworks have it.
     Object.assign(response, { req: request, request, locals: {} });
-    request.res = response;
+    void written.ended.then(() => request.onEnded?.());
     return written;
-  }
+  };
 
   private createRun(): Run {
     const { handler, passed } = this;
@@ -111,7 +140,30 @@ export class HandshakePipeline implements OnModuleInit {
     for (const key of Reflect.getMetadataKeys(method) as string[]) {
       Reflect.defineMetadata(key, Reflect.getMetadata(key, method), callback);
     }
-    return this.contexts.create(handler, callback, 'handshake') as Run;
+    // With nothing around it, Nest calls it through several promises, and nobody looks at its response.
+    if (!this.isEnhanced(method)) return callback;
+    const run = this.contexts.create(handler, callback, 'handshake') as NestRun;
+    return request => run(request, request.res as ServerResponse, ignore);
+  }
+
+  /** Whether Nest has anything to call around the handler. Pipes are for parameters, which it has none of. */
+  private isEnhanced(method: object): boolean {
+    const { config } = this;
+    if (!config) return true;
+    const globals = [
+      config.getGlobalGuards(),
+      config.getGlobalInterceptors(),
+      config.getGlobalFilters(),
+      config.getGlobalRequestGuards(),
+      config.getGlobalRequestInterceptors(),
+      config.getGlobalRequestFilters(),
+    ];
+    const own = [GUARDS_METADATA, INTERCEPTORS_METADATA, EXCEPTION_FILTERS_METADATA].flatMap(key =>
+      [method, this.handler.constructor].map(
+        target => Reflect.getMetadata(key, target) as readonly unknown[] | undefined,
+      ),
+    );
+    return [...globals, ...own].some(enhancers => enhancers !== undefined && enhancers.length > 0);
   }
 
   /** Fails closed: an expiry that is no moment would never come. */
@@ -148,8 +200,8 @@ function refusalIn(
 }
 
 /** Waits for the end of a response that has begun: middleware may put it off, as that of a session does until it is stored. */
-async function endOf({ response, ended }: WrittenResponse): Promise<void> {
-  if (response.headersSent && !response.writableEnded) await ended;
+async function endOf(written: WrittenResponse | undefined): Promise<void> {
+  if (written?.response.headersSent && !written.response.writableEnded) await written.ended;
 }
 
 function textOf(body: unknown): string {

@@ -12,7 +12,7 @@ import { GateCounters } from '../gate-counters.js';
 import { StartupWindow } from '../routing/startup-window.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { HandshakeRequest } from '../hooks/handshake-request.js';
+import type { HandshakeRequest } from '../hooks/handshake-request.js';
 import { Admission, type Refusal } from './admission.js';
 import { ClientLifecycle } from './client-lifecycle.js';
 import { Codecs } from './codec.js';
@@ -245,7 +245,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
 
     // An app that was initialized, and whose server listens by other means than `app.listen()`.
     if (!this.start.isServing) await this.start.begin();
-    const handshake = new HandshakeRequest(request, ip, codec, this.pipeline.prototypes?.request);
+    const handshake = this.pipeline.requestOf(request, ip, codec);
     const outcome = await this.authenticate(handshake, socket);
     const refused = 'refused' in outcome ? outcome.refused : this.draining ? DRAINING : undefined;
     if (!socket.destroyed && refused) this.refuse(stream, refused);

@@ -2,6 +2,7 @@ import { IncomingMessage, type IncomingHttpHeaders, type ServerResponse } from '
 import type { TLSSocket } from 'node:tls';
 import { parse } from 'cookie';
 import { originForm } from '../connection/handshake-check.js';
+import type { WrittenResponse } from '../connection/handshake-response.js';
 
 /**
  * The HTTP request that asks for the upgrade. Guards get it from `context.switchToHttp().getRequest()`, and may put a
@@ -26,8 +27,10 @@ export class HandshakeRequest {
   readonly params: Readonly<Record<string, string>> = {};
   /** When it came, as `performance.now()`. */
   readonly arrivedAt: number = performance.now();
-  /** The response that guards and filters get beside it. */
-  res: ServerResponse | undefined;
+  /** The response, once somebody has asked for it. @internal */
+  written: WrittenResponse | undefined = undefined;
+  /** Called when its response has been ended. @internal */
+  onEnded: (() => void) | undefined = undefined;
 
   constructor(
     /** The request itself. */
@@ -38,6 +41,8 @@ export class HandshakeRequest {
     readonly codec: string,
     /** What an app's requests inherit from: of Express, `app.request`. */
     prototype?: object,
+    /** Makes its response. */
+    private readonly respond?: (request: HandshakeRequest) => WrittenResponse,
   ) {
     this.method = raw.method ?? 'GET';
     this.url = originForm(raw.url);
@@ -45,8 +50,13 @@ export class HandshakeRequest {
     this.headers = raw.headers;
     const at = this.url.indexOf('?');
     this.path = at < 0 ? this.url : this.url.slice(0, at);
-    this.query = Object.fromEntries(new URLSearchParams(at < 0 ? '' : this.url.slice(at + 1)));
+    this.query = at < 0 ? {} : Object.fromEntries(new URLSearchParams(this.url.slice(at + 1)));
     return new Proxy(this, new Inheritance(raw, prototype));
+  }
+
+  /** The response that guards and filters get beside it. It is made when it is asked for: most handshakes need none. */
+  get res(): ServerResponse | undefined {
+    return (this.written ??= this.respond?.(this))?.response;
   }
 
   /** The cookies, by name: of two with one name the first, without quotes, as with Express. */

@@ -115,7 +115,7 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
   readonly maxConnections?: number | undefined;
   /** Connections per IP address, of IPv6 per /64 network; 0 is no limit. @defaultValue 100 */
   readonly maxConnectionsPerIp?: number | undefined;
-  /** New connections per second; 0 is no limit. @defaultValue 1000 */
+  /** New connections per second, as many at once; 0 is no limit. @defaultValue 2000 */
   readonly maxConnectionRate?: number | undefined;
   /** Groups a client may be in. @defaultValue 128 */
   readonly maxGroups?: number | undefined;

@@ -23,7 +23,7 @@ const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, m
   ['messageRate', 100, 0, 1_000_000],
   ['maxConnections', connectionsForFdLimit(), 0, 10_000_000],
   ['maxConnectionsPerIp', 100, 0, 10_000_000],
-  ['maxConnectionRate', 1_000, 0, 1_000_000],
+  ['maxConnectionRate', 2_000, 0, 1_000_000],
   ['maxGroups', 128, 1, 1_000_000],
   ['maxSettingsBytes', 16_384, 2, 16_777_216],
   ['closeTimeout', 5_000, 10, 600_000],

@@ -35,7 +35,7 @@ const NUMBERS: Readonly<Record<NumberOption, readonly [fallback: number, min: nu
   messageRate: [100, 0, 1_000_000],
   maxConnections: [0, 0, 10_000_000],
   maxConnectionsPerIp: [100, 0, 10_000_000],
-  maxConnectionRate: [1_000, 0, 1_000_000],
+  maxConnectionRate: [2_000, 0, 1_000_000],
   maxGroups: [128, 1, 1_000_000],
   maxSettingsBytes: [16 * 1024, 2, 16 * 1024 * 1024],
   closeTimeout: [5_000, 10, 600_000],

@@ -149,8 +149,11 @@ export class SocketFastPath {
     pending.data = data;
     pending.bytes = data.length;
     pending.socket = socket;
+    if (typeof pending.writeStatus === 'number') {
+      onComplete.call(pending, pending.writeStatus);
+      return 0;
+    }
     pending.writer = writer;
-    if (typeof pending.writeStatus === 'number') onComplete.call(pending, pending.writeStatus);
     return data.length;
   }
 }

@@ -5,7 +5,7 @@ import { QUICK_CLIENTS, WORKLOADS } from './workloads.mjs';
 
 /** How long processes take to start, to warm up and to end, about, in milliseconds. */
 const START_MS = 2_300;
-/** How long opening one client takes, about, in milliseconds: gates admit 1000 connections per second. */
+/** How long opening one client takes, about, in milliseconds: gates of older commits admit 1000 connections per second. */
 const OPEN_MS = 1;
 const IDLE_MS = 1_500;
 /** How long clients of a storm take to be back beside connecting, about, in milliseconds. */

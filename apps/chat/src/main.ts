@@ -1,14 +1,5 @@
-import 'reflect-metadata';
-import type { AddressInfo } from 'node:net';
-import { announce, createApp, readConfig, startHandlers } from '@nestgate-app/common';
-import { AppModule } from './app.module.js';
-import { servePage } from './page.js';
+import { assertOpenFiles } from '@nestgate-app/common/open-files';
 
-const config = readConfig(process.env, 'memory:');
-const app = await createApp(AppModule.forRoot(config.gate));
-servePage(app);
-await startHandlers(app);
-await app.listen(config.port ?? 3000);
-
-const { port } = app.getHttpServer().address() as AddressInfo;
-announce(`nestgate chat: open http://localhost:${port}/ (clients: ws://localhost:${port}/gate)`);
+// All modules are loaded at once, and with too few open files that fails without a word about them.
+assertOpenFiles();
+await import('./start.js');

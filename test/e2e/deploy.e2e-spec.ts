@@ -109,7 +109,7 @@ describe('deploy/Dockerfile', () => {
   it('starts an app without a shell, as nobody special, with variables that it reads', () => {
     expect(appOf(JSON.parse(inLast('CMD') ?? '[]') as string[])).toBe('gate');
     expect(inLast('USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/);
-    const names = Array.from((inLast('ENV') ?? '').matchAll(/(\w+)=/g), match => match[1] as string);
+    const names = Array.from((inLast('ENV') ?? '').matchAll(/(?:^|\s)(\w+)=/g), match => match[1] as string);
     expect(names).toContain('PORT');
     expect(names.filter(name => !name.startsWith('NODE_') && !knownVariables().has(name))).toEqual([]);
     expect(inLast('HEALTHCHECK')).toMatch(/ CMD \["node", "healthcheck\.mjs"\]$/);

@@ -145,7 +145,7 @@ describe('every way to start', () => {
     expect(cluster.gate.app.get(LinkNode).peers.has('api')).toBe(true);
   });
 
-  it('an app that is initialized only serves its first client, whoever has its server listen', async () => {
+  it('an app that is initialized only serves its first client, however its server came to listen', async () => {
     const app = await NestFactory.create(appModule(GateModule.forRoot({})), { logger: lines });
     apps.push(app);
     await app.init();

@@ -22,7 +22,7 @@ export interface HandlerParameter {
   readonly pipes: readonly PipeTransform[];
   /** The kind that Nest makes the `type` of {@link metadata} of. */
   readonly kind: number | string;
-  /** What pipes are told of the parameter. */
+  /** The metadata that pipes are given with the value. */
   readonly metadata: PipeMetadata;
 }
 

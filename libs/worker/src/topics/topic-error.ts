@@ -80,7 +80,7 @@ export function warnOfFilter(filter: object, failure: unknown, topic: string | u
   );
 }
 
-/** Filter classes that were told of. */
+/** Filter classes that were logged. */
 const warned = new WeakSet<Function>();
 /** What {@link toldError} has made for a stream: it is not looked at again. */
 const told = new WeakSet<object>();

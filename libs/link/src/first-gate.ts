@@ -31,7 +31,8 @@ export class FirstGate {
   async wait(opening: Promise<void>, waitMs: number): Promise<void> {
     this.begin();
     const leftMs = Math.min(waitMs, (this.until as number) - performance.now());
-    if (leftMs <= 0) {
+    // A timer may fire up to a millisecond early: the rest of that is no time to wait for.
+    if (leftMs < 1) {
       // Whoever starts the node is told.
       opening.catch(() => undefined);
       return;

@@ -28,7 +28,8 @@ describe('a worker that has stood still', () => {
 
   beforeEach(async () => {
     clock = 0;
-    const start = performance.now();
+    // Whole, so that sums and differences are exact.
+    const start = Math.floor(performance.now());
     jest.spyOn(performance, 'now').mockImplementation(() => start + clock);
     bus = new MemoryBus();
     node = new LinkNode({ link: bus.link(), self: { ...NODE, id: 'w1', role: 'worker' } });

@@ -65,7 +65,7 @@ interface ReadFields {
  * - **Writes** go to the handle of the socket, as long as the stream of the socket holds nothing. The request object is used again
  *   unless the operating system did not take everything at once.
  *
- * Sockets that are not plain TCP or Unix sockets (TLS), and versions of Node that look different inside, use the stream.
+ * Sockets that are not plain TCP or Unix sockets (TLS), versions of Node that look different inside, and Windows use the stream.
  */
 export class SocketFastPath {
   private readonly fields: ReadFields | undefined;
@@ -79,7 +79,8 @@ export class SocketFastPath {
 
   /** @param isEnabled false to use the streams of all sockets. */
   constructor(isEnabled = true) {
-    this.fields = isEnabled ? findReadFields() : undefined;
+    // Not tried on Windows, whose reads fill their buffer before they are reported.
+    this.fields = isEnabled && process.platform !== 'win32' ? findReadFields() : undefined;
     this.buffer = Buffer.allocUnsafeSlow(this.fields ? READ_BYTES : 0);
   }
 

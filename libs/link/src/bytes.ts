@@ -13,7 +13,7 @@ const MIN_SHARE = 1 / 4;
 /** Texts up to this length are written and compared unit by unit. */
 const SHORT_TEXT = 24;
 /**
- * A writer remembers how large its last batch was up to this size: a batch of 256 KiB with a message more. Batches of many
+ * A writer remembers how large its last batch was up to this size: a full batch with large messages more. Batches of many
  * messages would otherwise grow by doubling, which leaves behind three times their size in buffers that only a later
  * collection frees. Nothing is kept between batches.
  */

@@ -3,7 +3,7 @@ import { HEADER_BYTES, sizeOf } from './tcp-message.js';
 
 /**
  * Up to this size a message that is spread over chunks gets all its room at once: as much as most batches of large frames have
- * (256 KiB and a frame more), which would be copied once more otherwise.
+ * (64 KiB, and its large content), which would be copied once more otherwise.
  */
 const EAGER_BYTES = 384 * 1024;
 

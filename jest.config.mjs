@@ -4,8 +4,11 @@ const common = {
   testEnvironment: '<rootDir>/test/environment.mjs',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
+    '^@nestgate/contract/(asyncapi|dto)$': '<rootDir>/libs/contract/src/$1.ts',
     '^@nestgate/gate/redis$': '<rootDir>/libs/gate/src/redis.ts',
+    '^@nestgate/client/(frame|share|testing)$': '<rootDir>/libs/client/src/$1.ts',
     '^@nestgate/link/nats$': '<rootDir>/libs/link/src/nats.ts',
+    '^@nestgate/([^/]+)/internal$': '<rootDir>/libs/$1/src/internal.ts',
     '^@nestgate/([^/]+)$': '<rootDir>/libs/$1/src/index.ts',
     '^@nestgate-app/([^/]+)$': '<rootDir>/apps/$1/src/index.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
@@ -85,21 +88,22 @@ const ignoring = names => ['/node_modules/', ...names.map(name => `/${name}\\.`)
 const testPathIgnorePatterns = ignoring(isDelayed ? NOT_OVER_A_RELAY : []);
 
 export default {
-  // Ends what hangs. What has to be done in time says so itself.
-  testTimeout: 60_000,
+  // Ends what hangs, also on a machine that is several times slower. What has to be done in time says so itself.
+  testTimeout: 180_000,
+  testSequencer: '<rootDir>/test/sequencer.mjs',
   projects: [
     { ...common, displayName: 'unit', testMatch: ['<rootDir>/{libs,apps}/*/src/**/*.spec.ts'] },
     { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.e2e-spec.ts'], testPathIgnorePatterns },
     {
       ...common,
       displayName: 'network',
-      testMatch: [`<rootDir>/test/e2e/{${OVER_A_NETWORK.join(',')}}.e2e-spec.ts`],
+      testMatch: [`<rootDir>/test/e2e/*/{${OVER_A_NETWORK.join(',')}}.e2e-spec.ts`],
       setupFiles: [...common.setupFiles, '<rootDir>/test/delayed-network.mjs'],
     },
     {
       ...common,
       displayName: 'streams',
-      testMatch: [`<rootDir>/test/e2e/{${OVER_STREAMS.join(',')}}.e2e-spec.ts`],
+      testMatch: [`<rootDir>/test/e2e/*/{${OVER_STREAMS.join(',')}}.e2e-spec.ts`],
       setupFiles: [...common.setupFiles, '<rootDir>/test/without-fast-path.mjs'],
     },
     {

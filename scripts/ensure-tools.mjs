@@ -1,7 +1,4 @@
-/**
- * Finds the programs that the tests need, and installs what is missing where it can: with apt, as root. No npm package
- * ships these binaries.
- */
+/** The programs that the tests need and no npm package ships: where they are, and how they are installed. */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -34,28 +31,46 @@ export function findTool({ names, variable }) {
   return names.flatMap(name => directories.map(directory => join(directory, name))).find(isExecutable);
 }
 
-function run(command, args) {
+function run(command, args, output = 'ignore') {
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  return spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'], env: environment }).status === 0;
+  spawnSync(command, args, { stdio: ['ignore', output, 'inherit'], env: environment });
 }
 
-/** Puts the path of each tool into its variable. Throws when one is missing and cannot be installed here. */
-export function ensureTools() {
-  const missing = Object.values(TOOLS).filter(tool => !findTool(tool));
-  const packages = missing.map(tool => tool.pkg).join(' ');
-  if (missing.length > 0 && process.getuid?.() === 0 && findTool({ names: ['apt-get'] })) {
-    console.log(`Installing with apt: ${packages}`);
+function missingTools() {
+  return Object.values(TOOLS).filter(tool => !findTool(tool));
+}
+
+/**
+ * Installs the tools that are missing, with apt, as root. Only `npm run setup` does.
+ * @throws when one is missing and cannot be installed here.
+ */
+export function installTools() {
+  const packages = missingTools().map(tool => tool.pkg);
+  if (packages.length > 0 && process.getuid?.() === 0 && findTool({ names: ['apt-get'] })) {
+    console.log(`Installing with apt: ${packages.join(' ')}`);
     run('apt-get', ['update', '-qq']);
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing.map(tool => tool.pkg)]);
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages]);
   }
-  for (const tool of Object.values(TOOLS)) {
-    const path = findTool(tool);
-    if (!path) {
-      throw new Error(
-        `The tests need ${tool.names.join(' or ')}. As root: apt-get install ${packages}. ` +
-          `Elsewhere install it your way, and put it on PATH or name it in ${tool.variable}.`,
-      );
-    }
-    process.env[tool.variable] = path;
-  }
+  assertTools();
+}
+
+function assertTools() {
+  const missing = missingTools();
+  if (missing.length === 0) return;
+  const names = missing.map(tool => tool.names.join(' or ')).join(', ');
+  const variables = missing.map(tool => tool.variable).join(', ');
+  throw new Error(
+    `The tests need ${names}. As root: apt-get install ${missing.map(tool => tool.pkg).join(' ')}. ` +
+      `Elsewhere install it your way, and put it on PATH or name it in ${variables}.`,
+  );
+}
+
+/**
+ * Puts the path of each tool into its variable. Runs `npm run setup` first when something is missing.
+ * @throws when one is missing all the same.
+ */
+export function ensureTools() {
+  if (missingTools().length > 0) run('npm', ['run', '--silent', 'setup'], 'inherit');
+  assertTools();
+  for (const tool of Object.values(TOOLS)) process.env[tool.variable] = findTool(tool);
 }

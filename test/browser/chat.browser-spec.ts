@@ -1,130 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions } from 'playwright-core';
+import { artifacts, ChatApp, launch, Person, timeoutMs } from './support/chat-app.js';
 
-const main = fileURLToPath(new URL('../../apps/chat/dist/main.js', import.meta.url));
-const artifacts = process.env['NESTGATE_ARTIFACTS'] ?? path.join(os.tmpdir(), 'nestgate-artifacts');
 const desktop: BrowserContextOptions = { viewport: { width: 1280, height: 800 } };
 const phone: BrowserContextOptions = { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true };
-const chromiumFlags =
-  '--no-sandbox --disable-gpu --disable-quic --no-first-run' +
-  ' --disable-background-networking --disable-component-update --disable-sync';
-const patienceMs = 20_000;
 
 jest.setTimeout(120_000);
-
-/** The built chat app as a process of its own, on a port of its own. */
-class ChatApp {
-  private constructor(
-    private readonly child: ChildProcess,
-    readonly url: URL,
-  ) {}
-
-  static async start(port = '0'): Promise<ChatApp> {
-    // The options this test run needs are none of the app's business.
-    const env = { ...process.env, PORT: port, NODE_OPTIONS: '' };
-    const child = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    const url = await new Promise<string>((resolve, reject) => {
-      const giveUp = (why: string): void => {
-        clearTimeout(timer);
-        child.kill('SIGKILL');
-        reject(new Error(`${why}\n${output}`));
-      };
-      const timer = setTimeout(() => giveUp('The chat app printed no URL in time.'), patienceMs);
-      const read = (chunk: Buffer): void => {
-        output += chunk.toString();
-        const match = /http:\/\/[^\s/]+:\d+/.exec(output);
-        if (match === null) return;
-        clearTimeout(timer);
-        resolve(match[0]);
-      };
-      child.stdout.on('data', read);
-      child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-      child.once('error', error => giveUp(error.message));
-      child.once('exit', code => giveUp(`The chat app exited with ${code} before it listened.`));
-    });
-    return new ChatApp(child, new URL(url));
-  }
-
-  async stop(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const gone = once(this.child, 'exit');
-    this.child.kill('SIGTERM');
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), patienceMs);
-    await gone;
-    clearTimeout(timer);
-  }
-}
-
-/** One person in front of one page. */
-class Person {
-  constructor(readonly page: Page) {}
-
-  private get(testId: string, more = ''): Locator {
-    return this.page.locator(`[data-testid="${testId}"]${more}`);
-  }
-
-  async login(name: string): Promise<this> {
-    await this.get('name-input').fill(name);
-    await this.get('name-submit').click();
-    return this;
-  }
-
-  async join(room: string): Promise<this> {
-    await this.get('room-input').fill(room);
-    await this.get('room-submit').click();
-    await this.get('room-tab', `[data-room="${room}"][aria-current]`).waitFor({ state: 'attached' });
-    return this;
-  }
-
-  async say(text: string): Promise<void> {
-    await this.get('message-input').fill(text);
-    await this.get('message-send').click();
-  }
-
-  async whisper(to: string, text: string): Promise<void> {
-    await this.get('member', `[data-name="${to}"]`).click();
-    expect(await this.get('whisper-target').inputValue()).toBe(to);
-    await this.say(text);
-    await this.get('whisper-target').selectOption('');
-  }
-
-  /** The message with exactly this text, once it is there. */
-  async hears(text: string, kind = 'said'): Promise<Locator> {
-    const has = this.page.getByText(text, { exact: true });
-    const message = this.get('message', `[data-kind="${kind}"]`).filter({ has });
-    await message.waitFor();
-    return message;
-  }
-
-  async senderOf(text: string, kind = 'said'): Promise<string | null> {
-    return (await this.hears(text, kind)).locator('[data-testid="message-from"]').textContent();
-  }
-
-  async sees(name: string): Promise<void> {
-    await this.get('member', `[data-name="${name}"]`).waitFor();
-  }
-
-  async misses(name: string): Promise<void> {
-    await this.get('member', `[data-name="${name}"]`).waitFor({ state: 'detached' });
-  }
-
-  async is(connection: 'online' | 'reconnecting'): Promise<void> {
-    await this.get('connection-state', `[data-state="${connection}"]`).waitFor();
-  }
-
-  /** By how much the page is too wide. Not against innerWidth: on a phone that one grows with the page. */
-  async overflow(): Promise<number> {
-    const width = await this.page.evaluate('document.documentElement.scrollWidth');
-    return Number(width) - (this.page.viewportSize()?.width ?? 0);
-  }
-}
 
 const keep = ({ page }: Person, name: string) => page.screenshot({ path: path.join(artifacts, `${name}.png`) });
 
@@ -135,10 +18,7 @@ describe('the chat page', () => {
 
   beforeAll(async () => {
     await mkdir(artifacts, { recursive: true });
-    browser = await chromium.launch({
-      executablePath: process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium',
-      args: chromiumFlags.split(' '),
-    });
+    browser = await launch();
   });
   afterAll(() => browser?.close());
 
@@ -153,7 +33,7 @@ describe('the chat page', () => {
 
   async function visit(options: BrowserContextOptions = desktop): Promise<Person> {
     const context = await browser.newContext(options);
-    context.setDefaultTimeout(patienceMs);
+    context.setDefaultTimeout(timeoutMs);
     const page = await context.newPage();
     page.on('pageerror', error => complaints.push(error.message));
     page.on('console', line => {
@@ -194,7 +74,7 @@ describe('the chat page', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('notices when somebody goes', async () => {
+  it('shows when a member leaves', async () => {
     const [ada, linus] = await adaAndLinus();
     await linus.page.close();
     await ada.misses('Linus');
@@ -217,6 +97,53 @@ describe('the chat page', () => {
     expect(await linus.senderOf('After.')).toBe('Ada');
     await linus.say('Still here.');
     expect(await ada.senderOf('Still here.')).toBe('Linus');
+    expect(complaints).toEqual([]);
+  });
+
+  it('loses and doubles no message while a page has no network: its session goes on', async () => {
+    const [ada, linus] = await adaAndLinus();
+    await ada.say('Before.');
+    await linus.hears('Before.');
+
+    await ada.page.context().setOffline(true);
+    await ada.is('reconnecting');
+    await linus.say('Are you there?');
+    await linus.hears('Are you there?');
+    await ada.say('I am in a tunnel.');
+    await ada.awaits('I am in a tunnel.');
+    await keep(ada, 'chat-offline');
+    await ada.page.context().setOffline(false);
+    await ada.is('online');
+
+    await linus.hears('I am in a tunnel.');
+    await ada.hears('I am in a tunnel.');
+    const all = ['Before.', 'Are you there?', 'I am in a tunnel.'];
+    expect([await ada.texts(), await linus.texts()]).toEqual([all, all]);
+    // Nothing is missing, and nobody has joined again.
+    expect((await ada.notices()).filter(text => /missing|not shown/.test(text))).toEqual([]);
+    expect(complaints).toEqual([]);
+  });
+
+  it('sends what was written while the server restarted, once, and says that messages may be missing', async () => {
+    const [ada, linus] = await adaAndLinus();
+    await ada.page.context().setOffline(true);
+    await ada.is('reconnecting');
+    await app.stop();
+    await ada.say('Written meanwhile.');
+    await ada.say('And this.');
+    await ada.awaits('Written meanwhile.', 'And this.');
+    app = await ChatApp.start(app.url.port);
+    await linus.is('online');
+    await ada.page.context().setOffline(false);
+    await ada.is('online');
+
+    await linus.hears('And this.');
+    await ada.hears('And this.');
+    const all = ['Written meanwhile.', 'And this.'];
+    expect([await ada.texts(), await linus.texts()]).toEqual([all, all]);
+    for (const person of [ada, linus]) {
+      expect(await person.notices()).toContain('Connected again. Messages sent in between are not shown.');
+    }
     expect(complaints).toEqual([]);
   });
 

@@ -1,21 +1,14 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
-import {
-  createCaller,
-  type Link,
-  LinkNode,
-  MemoryBus,
-  ownersQueryOp,
-  ownerOp,
-  type SessionSnapshot,
-  sessionContract,
-} from '@nestgate/link';
+import { type Link, LinkNode, MemoryBus, type SessionSnapshot } from '@nestgate/link';
+import { createCaller, ownersQueryOp, ownerOp, sessionContract } from '@nestgate/link/internal';
 import { GateError, NO_BODY } from '@nestgate/protocol';
 import { FaultCluster, isLong, LINKS } from './support/fault-cluster.js';
 import { printFigures } from './support/figures.js';
 import type { LedgerClient } from './support/ledger-client.js';
 import { sumReports } from './support/ledger.js';
 import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
+import { requestsOf } from '../e2e/support/insides.js';
 
 const RUN_MS = isLong ? 600_000 : 20_000;
 /** How long a request may take here, in milliseconds. */
@@ -37,7 +30,7 @@ describe.each(LINKS)('answers that are late, lost or in time, over %s', link => 
   afterEach(() => cluster?.end());
 
   it(
-    'each belong to whoever asked',
+    'each belong to the caller',
     async () => {
       cluster = await FaultCluster.start({ link, gates: 1, workers: 2, gate: { requestTimeout: REQUEST_MS } });
       const clients = await cluster.connect(0, CLIENTS);
@@ -132,7 +125,7 @@ describe('answers that are late, lost or in time, over memory', () => {
   });
 
   it(
-    'each belong to whoever asked',
+    'each belong to the caller',
     async () => {
       const bus = new MemoryBus();
       let boots = 0;
@@ -200,7 +193,7 @@ describe('answers that are late, lost or in time, over memory', () => {
       expect(wrong).toBe(0);
       expect(Object.keys(ends).filter(code => !EXPECTED.has(code))).toEqual([]);
       expect(Math.min(answered, late, gaps, ends['TIMEOUT'] ?? 0, ends['LINK_UNAVAILABLE'] ?? 0)).toBeGreaterThan(0);
-      expect(asker.requests.size).toBe(0);
+      expect(requestsOf(asker).size).toBe(0);
     },
     RUN_MS + 30_000,
   );

@@ -135,7 +135,7 @@ describe('the books of a sender that never stops', () => {
     expect(balance.report()).toMatchObject({ accepted: 1, lost: 1, silent: 1, open: 0 });
   });
 
-  it('find what reaches somebody whom it is not for', () => {
+  it('find messages that reach a wrong client', () => {
     const { balance, ada, bob } = start();
     const payload = balance.intend('uid', 'ada');
     balance.log.settle(payload.seq, ACCEPTED);

@@ -30,7 +30,7 @@ describe('a gate that is flooded', () => {
   beforeAll(async () => {
     cluster = await FaultCluster.start({ link: 'tcp', gates: 1, workers: 1, gate: { messageRate: RATE } });
     neighbours = await cluster.connect(0, 12);
-  }, 30_000);
+  });
   afterEach(resetRawSockets);
   afterAll(() => cluster.end());
 

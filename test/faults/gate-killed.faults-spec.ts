@@ -108,5 +108,5 @@ describe.each(LINKS)('a gate that is killed with clients on it, over %s', link =
     await cluster.isWhole();
     const [fresh] = await cluster.connect(0, 1);
     await waitUntil('the new gate to see the same', async () => isDeepStrictEqual(await view(fresh!), right));
-  }, 40_000);
+  });
 });

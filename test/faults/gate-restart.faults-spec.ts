@@ -109,5 +109,5 @@ describe('a sender that never stops, over tcp', () => {
     expect(report.told).toBeGreaterThan(200);
     expect(client.closedWith).toBeUndefined();
     expect(await flow.api.isOnline(clientId)).toBe(true);
-  }, 60_000);
+  });
 });

@@ -16,7 +16,7 @@ const SWEEP_MS = PING_MS / 5;
 const TOLERANCE_MS = 500;
 const ROOM = 'lobby';
 
-describe('clients whose network is gone without a word', () => {
+describe('clients whose network disappears silently', () => {
   let cluster: FaultCluster;
   let hole: BlackHole;
   const lost: LedgerClient[] = [];
@@ -53,7 +53,7 @@ describe('clients whose network is gone without a word', () => {
     const asker = others[3]!;
     const { rooms } = await asker.call<{ rooms: Record<string, number> }>('chat/rooms');
     const { uids } = await asker.call<{ uids: string[] }>('chat/who', { room: ROOM });
-    const whispered = await asker.call('chat/whisper', { to: 'user-0', text: 'anybody?' });
+    const whispered = await asker.call('chat/whisper', { to: 'user-0', text: 'hello?' });
     await waitUntil('their sockets to be gone', () => cluster.gates[0]!.sockets === sockets - CLIENTS);
     const socketsMs = Date.now() - hole.lastAt;
     await load.flows(5);
@@ -75,5 +75,5 @@ describe('clients whose network is gone without a word', () => {
     expect(unanswered).toBe(0);
     expect(load.report()).toMatchObject({ ...NO_DEFECTS, errors: {} });
     for (const client of [...others, ...idle]) expect(client.closedWith).toBeUndefined();
-  }, 30_000);
+  });
 });

@@ -27,7 +27,7 @@ describe.each(OVER)('handlers over %s', link => {
 
   beforeAll(async () => {
     cluster = await FaultCluster.start({ link, gates: 1, gate: { requestTimeout: REQUEST_MS } });
-  }, 30_000);
+  });
   afterAll(() => cluster.end());
 
   it('that throw, reject or never resolve get each request one coded answer in time, keep nothing, and harm nobody', async () => {
@@ -83,7 +83,7 @@ describe.each(OVER)('handlers over %s', link => {
     expect(load.report()).toMatchObject({ ...NO_DEFECTS, errors: {} });
     for (const node of [gate, ...cluster.workers]) expect(node.isOver).toBe(false);
     for (const client of [...victims, ...neighbours]) expect(client.closedWith).toBeUndefined();
-  }, 40_000);
+  });
   it('that block their worker for 5 s fail what waits behind them in time, and nothing of that is started later', async () => {
     const clients = await cluster.connect(0, 12);
     const load = new Load(clients, { everyMs: 150, window: 40, workMs: 5 });
@@ -133,5 +133,5 @@ describe.each(OVER)('handlers over %s', link => {
     expect(newcomers.some(client => effects.workerOf(client, Date.now()) === victim.id)).toBe(true);
     expect(victim.isOver).toBe(false);
     for (const client of [...all, bystander!]) expect(client.closedWith).toBeUndefined();
-  }, 40_000);
+  });
 });

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { waitUntil } from '@nestgate/testing';
 import { CutProxy, type Way } from './support/cut-proxy.js';
 import { type CutFindings, CutRound } from './support/cut-round.js';
+import { NEWS_MS } from './support/effects.js';
 import { FaultCluster, isLong } from './support/fault-cluster.js';
 import { printFigures } from './support/figures.js';
 import { Load } from './support/load.js';
@@ -17,8 +18,6 @@ const SAMPLE: readonly number[] = isLong
   : [1, 4, 5, 18, 97, 333, 1_001, 5_003];
 /** How long that may take: a dialer waits up to 3 s before it tries again, when it is cut off often. */
 const LIMIT_MS = 20_000 + SAMPLE.length * 5_000;
-/** The two ends of a link do not learn in the same moment that it is broken. In milliseconds. */
-const NEWS_MS = 50;
 const WAYS: readonly Way[] = ['up', 'down'];
 
 describe('a tcp link that breaks', () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
+import { NEWS_MS } from './support/effects.js';
 import { FaultCluster, isLong } from './support/fault-cluster.js';
 import { printFigures } from './support/figures.js';
 import { ACCEPTED } from './support/ledger.js';
@@ -70,7 +71,7 @@ describe('a NATS server under load', () => {
     const refused = log.intents.find(({ at, outcome }) => at >= downAt && outcome !== ACCEPTED);
     const detectionMs = (refused?.at ?? Number.NaN) - downAt;
     const effects = cluster.effects();
-    const expired = effects.expired(clients);
+    const expired = effects.expired(clients, NEWS_MS);
     printFigures(name, {
       requests,
       confirmed: pushes,

@@ -47,7 +47,7 @@ it('pushes are delivered or counted when the link of their gate hands on nothing
   expect(report.reordered).toBe(0);
   expect(report.delivered).toBeGreaterThan(500);
   expect(report.lost - uncertain - report.refused).toBeLessThanOrEqual(0);
-}, 60_000);
+});
 
 /** Whether everybody is back, and a while after that. */
 async function allAreBack(): Promise<void> {

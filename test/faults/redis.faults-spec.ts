@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RedisProcess, waitUntil } from '@nestgate/testing';
-import { DelayProxy } from '../e2e/storage-redis-support.js';
+import { DelayProxy } from '../e2e/support/storage-redis-support.js';
 import { FaultCluster, isLong } from './support/fault-cluster.js';
 import { printFigures } from './support/figures.js';
 import { sumReports } from './support/ledger.js';

@@ -58,7 +58,7 @@ describe.each(LINKS)('a worker that is killed, over %s', link => {
     expect(new Set(failed.map(({ name }) => name))).toEqual(new Set(hit.map(({ name }) => name)));
     expect(requests).toMatchObject({ ...NO_DEFECTS, errors: { WORKER_LOST: failed.length } });
     for (const { settledAt } of failed) expect(settledAt).toBeLessThanOrEqual(killedAt + limit);
-    // What a client asked after it had been told of the loss, was served.
+    // Requests that a client sent after the reported loss were served.
     for (const { requests: ledger } of hit) {
       const told = Math.min(...ledger.log.failed.map(({ settledAt }) => settledAt));
       expect(ledger.log.failed.filter(({ at }) => at > told)).toEqual([]);

@@ -52,7 +52,10 @@ const NEIGHBOURS = {
 };
 const FOLDER = 'neighbours';
 /** Examples of the docs, as `docs/gate.md` and `docs/worker.md` show them. */
-const RECIPES = { recipe: 'gate-examples-sessions', 'throttling-recipe': 'worker-examples-throttling' };
+const RECIPES = {
+  recipe: 'gate/support/gate-examples-sessions',
+  'throttling-recipe': 'topics/support/worker-examples-throttling',
+};
 
 interface Note {
   readonly before: string | null;

@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import type { DynamicModule } from '@nestjs/common';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { GateTransport, SafeLogger } from '@nestgate/worker';
+import { OperationsPort } from './operations/operations-port.js';
 
 const LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'log', 'debug', 'verbose'];
 
@@ -38,6 +39,19 @@ export async function createApp(module: DynamicModule | Type): Promise<NestExpre
   // Not SIGHUP: it has certificates read again.
   app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });
   return app;
+}
+
+/**
+ * Opens the port for `/health` and `/metrics`, if there is to be one: before the others, so that an app that cannot have it takes no client.
+ * Returns its number.
+ */
+export async function openOperations(
+  app: NestExpressApplication,
+  port: number | undefined,
+): Promise<number | undefined> {
+  const operations = app.get(OperationsPort);
+  await operations.listen(port);
+  return operations.port;
 }
 
 /** Connects the handlers of an app to its clients. */

@@ -1,8 +1,6 @@
-import { Allow, IsInt, IsOptional, IsString, Length, Max, MaxLength, Min } from 'class-validator';
+import { Allow, IsInt, IsOptional, IsString, Length, Max, Min } from 'class-validator';
 
-/** How long a text of the chat may be, in characters. */
-const MAX_TEXT = 4_000;
-/** Longest name or room in characters; the gate checks bytes too. */
+/** Longest name of a group or key in characters; the gate checks bytes too. */
 const MAX_NAME = 128;
 
 export class SlowDto {
@@ -21,38 +19,55 @@ export class FailDto {
   code?: string;
 }
 
+export class CountDto {
+  @IsInt()
+  @Min(0)
+  @Max(1_000_000_000)
+  n!: number;
+
+  /** Milliseconds before each item; without it items come as fast as they are pulled. */
+  @IsOptional()
+  @IsInt()
+  @Min(0)
+  @Max(600_000)
+  everyMs?: number;
+
+  /** Bytes that each item carries in addition. */
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(2_000_000)
+  pad?: number;
+}
+
+export class StreamFailDto {
+  /** Items before the error. */
+  @IsInt()
+  @Min(0)
+  @Max(1_000_000)
+  after!: number;
+}
+
+export class AskDto {
+  @IsString()
+  @Length(1, MAX_NAME)
+  topic!: string;
+
+  /** Any JSON value. */
+  @Allow()
+  body?: unknown;
+
+  @IsOptional()
+  @IsInt()
+  @Min(1)
+  @Max(600_000)
+  timeoutMs?: number;
+}
+
 export class RefreshDto {
   @IsString()
   @Length(1, 8_192)
   token!: string;
-}
-
-export class LoginDto {
-  @IsString()
-  @Length(1, MAX_NAME)
-  name!: string;
-}
-
-export class RoomDto {
-  @IsString()
-  @Length(1, MAX_NAME)
-  room!: string;
-}
-
-export class SayDto extends RoomDto {
-  @IsString()
-  @MaxLength(MAX_TEXT)
-  text!: string;
-}
-
-export class WhisperDto {
-  @IsString()
-  @Length(1, MAX_NAME)
-  to!: string;
-
-  @IsString()
-  @MaxLength(MAX_TEXT)
-  text!: string;
 }
 
 export class SessionSetDto {

@@ -1,1 +1,2 @@
+export { chat } from './chat.contract.js';
 export { HandlersModule } from './handlers.module.js';

@@ -1,11 +1,13 @@
 import 'reflect-metadata';
 import type { AddressInfo } from 'node:net';
 import { type DynamicModule, Module } from '@nestjs/common';
-import { HandlersModule } from '@nestgate-app/handlers';
+import { chat, HandlersModule } from '@nestgate-app/handlers';
 import {
   announce,
   createApp,
   MetricsModule,
+  openOperations,
+  operatorModules,
   readConfig,
   startHandlers,
   WorkerHealthModule,
@@ -17,22 +19,30 @@ const DEFAULT_LINK = 'tcp://127.0.0.1:7400';
 
 @Module({})
 class WorkerAppModule {
-  static forRoot(options: WorkerModuleOptions): DynamicModule {
+  static forRoot(options: WorkerModuleOptions, modules: readonly DynamicModule[]): DynamicModule {
     return {
       module: WorkerAppModule,
-      imports: [WorkerModule.forRoot(options), HandlersModule, WorkerHealthModule, MetricsModule.forRoot()],
+      imports: [
+        WorkerModule.forRoot({ ...options, contracts: [chat] }),
+        HandlersModule,
+        WorkerHealthModule,
+        MetricsModule.forRoot(),
+        ...modules,
+      ],
     };
   }
 }
 
 const config = readConfig(process.env, DEFAULT_LINK);
-const app = await createApp(WorkerAppModule.forRoot(config.node));
+const app = await createApp(WorkerAppModule.forRoot(config.node, await operatorModules(config)));
+const opsPort = await openOperations(app, config.opsPort);
 await startHandlers(app);
 if (config.port === undefined) {
   await app.init();
-  announce('nestgate worker: started');
 } else {
   await app.listen(config.port);
-  const { port } = app.getHttpServer().address() as AddressInfo;
-  announce(`nestgate worker: health at http://localhost:${port}/health`);
 }
+const healthPort = opsPort ?? (app.getHttpServer().address() as AddressInfo | null)?.port;
+announce(
+  `nestgate worker: ${healthPort === undefined ? 'started' : `health at http://localhost:${healthPort}/health`}`,
+);

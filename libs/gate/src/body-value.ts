@@ -1,6 +1,7 @@
 import type { JsonValue, Settings } from '@nestgate/link';
 import { type Body, BodyKind, GateError } from '@nestgate/protocol';
-import { encodeBody } from '@nestgate/worker';
+import { encodeBody } from '@nestgate/worker/internal';
+import { parseJson } from '@nestgate/link/internal';
 
 /**
  * What application code sees of a body: the parsed JSON, the bytes, or `undefined`.
@@ -11,7 +12,7 @@ export function bodyValue(body: Body): unknown {
   const bytes = asBuffer(body.bytes);
   if (body.kind === BodyKind.bytes) return bytes;
   try {
-    return JSON.parse(bytes.toString('utf8')) as unknown;
+    return parseJson<unknown>(bytes.toString('utf8'));
   } catch {
     throw new GateError('BAD_FRAME');
   }

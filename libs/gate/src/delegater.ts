@@ -1,22 +1,26 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import {
-  type Handlers,
   type JsonInput,
   type JsonValue,
   LinkNode,
-  pushContract,
-  sessionContract,
-  type SessionContract,
   type SessionSnapshot,
   type Settings,
   type SettingsInput,
 } from '@nestgate/link';
-import { CLOSE, GateError } from '@nestgate/protocol';
-import { assertName, type Credentials, encodeMessage, type MergeOptions, Session } from '@nestgate/worker';
+import {
+  type Handlers,
+  present,
+  type pushContract,
+  type ReceiptContract,
+  type SessionContract,
+} from '@nestgate/link/internal';
+import { type Body, CLOSE, GateError } from '@nestgate/protocol';
+import { type Credentials, type MergeOptions, Session } from '@nestgate/worker';
+import { assertName, encodeMessage } from '@nestgate/worker/internal';
 import { Revoker } from './auth/revoker.js';
 import { SessionExpiry } from './auth/session-expiry.js';
 import { copyOfSettings } from './body-value.js';
-import type { ClientAgent } from './connection/client-agent.js';
+import type { ClientAgent } from './client/client-agent.js';
 import { GateCounters } from './gate-counters.js';
 import type { ResolvedGateOptions } from './gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from './gate.tokens.js';
@@ -25,12 +29,22 @@ import { Standstill } from './hub/standstill.js';
 import { Pusher } from './hub/pusher.js';
 import { byName, idsOf, settingsOf, sizeOf, uidsOf } from './hub/answers.js';
 import { pageOf } from './hub/page.js';
+import { MovingSessions } from './resume/moving-sessions.js';
+import { PushReceipts } from './receipts/push-receipts.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { SessionKeeper } from './session/session-keeper.js';
 
+/** What all pushes for receipts say. */
+interface ReceiptArgs {
+  readonly topic: string;
+  readonly body: Body;
+  readonly waitMs: number;
+  readonly except?: readonly string[] | undefined;
+}
+
 /**
  * Does on this gate what workers and other nodes ask for, and what the gate's own app asks for: everything that changes a
- * session passes here, whoever asks. Its methods are about clients of this gate only; `GatewayApi` finds a client wherever
+ * session passes here, from the application or another node. Its methods are about clients of this gate only; `GatewayApi` finds a client wherever
  * it is.
  *
  * Each method that takes a session id rejects with `SESSION_NOT_FOUND` when the client is not here, except
@@ -40,6 +54,7 @@ import { SessionKeeper } from './session/session-keeper.js';
 export class Delegater implements OnModuleInit {
   constructor(
     private readonly node: LinkNode,
+    private readonly moving: MovingSessions,
     private readonly hub: Hub,
     private readonly router: TopicRouter,
     private readonly keeper: SessionKeeper,
@@ -48,18 +63,19 @@ export class Delegater implements OnModuleInit {
     private readonly expiry: SessionExpiry,
     private readonly standstill: Standstill,
     private readonly counters: GateCounters,
+    private readonly receipts: PushReceipts,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {}
 
   onModuleInit(): void {
-    this.node.dispatcher.serve(sessionContract, this.standstill.guard(sessionContract, this.handlers()));
     const pushes: Handlers<typeof pushContract> = {
       one: ({ serial, topic, body }) => {
         const agent = this.hub.withSerial(serial);
         if (agent) this.pusher.pushOne(agent, topic, body);
+        else this.moving.forward(this.hub.clientId(serial), topic, body);
       },
     };
-    this.node.dispatcher.serve(pushContract, this.standstill.guard(pushContract, pushes));
+    this.moving.serve({ sessions: this.handlers(), pushes, receipts: this.receiptHandlers() });
   }
 
   /** The agent of a client of this gate. @throws {GateError} `SESSION_NOT_FOUND`. */
@@ -181,6 +197,7 @@ export class Delegater implements OnModuleInit {
       replace: args =>
         snapshotOf(this.change(args.clientId, agent => keeper.replace(agent, copyOfSettings(args.settings)))),
       connected: args => this.connected(args.clientId),
+      isAway: ({ clientId }) => hub.get(clientId).isAway,
       close: ({ clientId, message }) => {
         if (message) pusher.push([hub.get(clientId)], message.topic, message.body);
         return this.close(clientId);
@@ -193,9 +210,15 @@ export class Delegater implements OnModuleInit {
       leaveGroup: ({ clientId, group }) => void groups.remove(group, hub.get(clientId)),
 
       send: ({ clientIds, topic, body }) => {
-        if (clientIds.length > 1) return pusher.push(hub.present(clientIds), topic, body);
-        const agent = clientIds.length === 1 ? hub.find(clientIds[0] as string) : undefined;
-        return agent && pusher.pushOne(agent, topic, body) ? 1 : 0;
+        if (clientIds.length > 1) {
+          const absent = this.node.holders.size > 0 ? clientIds.filter(id => !hub.find(id)) : [];
+          const forwarded = absent.filter(id => this.moving.forward(id, topic, body)).length;
+          return pusher.push(hub.present(clientIds), topic, body) + forwarded;
+        }
+        if (clientIds.length === 0) return 0;
+        const id = present(clientIds[0]);
+        const agent = hub.find(id);
+        return (agent ? pusher.pushOne(agent, topic, body) : this.moving.forward(id, topic, body)) ? 1 : 0;
       },
       broadcast: ({ topic, body, clientIds, except }) =>
         pusher.push(clientIds ? hub.present(clientIds) : hub.all(), topic, body, presentIn(except)),
@@ -223,8 +246,38 @@ export class Delegater implements OnModuleInit {
     };
   }
 
+  /** The pushes whose sender waits until the clients have acknowledged them. */
+  private receiptHandlers(): Handlers<ReceiptContract> {
+    const { hub, moving, pusher, receipts } = this;
+    const { uids, groups } = hub;
+    const push = (
+      targets: Iterable<ClientAgent>,
+      { topic, body, waitMs, except }: ReceiptArgs,
+      forwarded: readonly string[] = [],
+    ) =>
+      receipts.collect(waitMs, wait => {
+        const excluded = except && hub.present(except);
+        pusher.pushEach(targets, topic, body, agent => wait.add(agent.connection.session), excluded);
+        for (const clientId of forwarded) {
+          const elsewhere = moving.forwardForReceipt(clientId, topic, body, waitMs);
+          if (elsewhere) wait.follow(elsewhere);
+        }
+      });
+    return {
+      send: args => {
+        const absent = this.node.holders.size > 0 ? args.clientIds.filter(id => !hub.find(id)) : [];
+        return push(hub.present(args.clientIds), args, absent);
+      },
+      broadcast: args => push(hub.all(), args),
+      sendToUid: args => push(hub.union(uids, args.uids), args),
+      sendToGroup: args => push(hub.union(groups, args.groups), args),
+    };
+  }
+
   private async change(sessionId: string, apply: (agent: ClientAgent) => Promise<void>): Promise<Session> {
     const agent = this.hub.get(sessionId);
+    // Its state has gone to another gate already.
+    if (agent.connection.session?.isHandedOver) throw this.hub.absence(sessionId);
     try {
       await apply(agent);
     } finally {

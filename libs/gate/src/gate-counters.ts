@@ -45,8 +45,39 @@ export type GateCounter =
   | 'storage_failures'
   /** Clients whose coming or going no worker has heard of, though one listens: `connect`, `disconnect`. */
   | 'events_lost'
+  /** Times that a resumable session has lost its connection, by close code. */
+  | 'sessions_detached'
+  /** Times that a session has gone on with another connection, by where it was: `here`, or on another gate (`moved`). */
+  | 'sessions_resumed'
+  /**
+   * Sessions that another gate has asked for, by what became of it: they are `away`, or stay here because the other gate is `lost`, was
+   * `late`, or has `declined`, or a change of the session took too long (`busy`).
+   */
+  | 'sessions_moved'
+  /**
+   * Sessions that came from another gate, and may miss messages, by why: a node has not said in time that it sends to this gate (`link`),
+   * or the other gate was lost on the way (`gate-lost`).
+   */
+  | 'moves_in_doubt'
+  /** Attempts to resume a session that were refused, by code. */
+  | 'resumes_refused'
+  /**
+   * Sessions that ended because they were without a connection: for too long (`expired`), or there were too many, in all (`full`) or of
+   * one address (`address`).
+   */
+  | 'sessions_expired'
+  /** Times that a client was told that messages are missing, by why. */
+  | 'resume_gaps'
+  /** Acknowledgements that a sender wanted to wait for, and the gate did not, by reason: too many are waited for (`full`). */
+  | 'receipts_refused'
   /** Answers to requests that their client did not wait for any more, by reason. */
-  | 'answers_dropped';
+  | 'answers_dropped'
+  /** Streams, by how they have ended: at their `end`, by `cancel` of the client, by an `error`, or the client is gone (`client_gone`). */
+  | 'streams_ended'
+  /** Items of streams that were not sent, because their stream had `ended`. */
+  | 'items_dropped'
+  /** Frames of clients about what does not exist (any more): a `cancel` of a stream, an `answer` to a call. */
+  | 'frames_ignored';
 
 /** What a label outside of the known ones becomes. */
 const CUSTOM = 'custom';

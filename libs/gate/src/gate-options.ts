@@ -1,49 +1,76 @@
 import type { NodeOptions } from '@nestgate/worker';
-import type { EncryptMode } from './connection/pack-cipher.js';
+import type { EncryptMode } from './codec/pack-cipher.js';
 
-/** What happens to a client that does not read what is sent to it, once its outbox is full. */
+/** Policy for a client that does not read, when its queue is full. */
 export type SlowClientPolicy = 'disconnect' | 'drop-oldest' | 'drop-newest';
 
-/** Where WebSocket clients are accepted. */
+/** Endpoint of WebSocket clients. */
 export interface WsOptions {
   /** The path of the endpoint. @defaultValue '/gate' */
   readonly path?: string | undefined;
-  /** A port of its own; without it the endpoint is on the HTTP server of the Nest app. */
+  /** A separate port; without it the endpoint is on the HTTP server of the Nest app. */
   readonly port?: number | undefined;
   /** The address that `port` binds to. @defaultValue '127.0.0.1' */
   readonly host?: string | undefined;
   /**
    * Origins that browsers may come from, beside the request's own host: `host`, `host:port` or a full origin. Of http and https
-   * the scheme, case, a default port and a slash at the end make no difference, and `*.` stands for one label; other schemes
+   * the scheme, case, a default port and a slash at the end are ignored, and `*.` stands for one label; other schemes
    * (`capacitor://localhost`) are compared exactly. `'*'` allows all. @defaultValue []
    */
   readonly origins?: '*' | readonly string[] | undefined;
 }
 
-/** Where TCP clients are accepted. */
+/** Endpoint of TCP clients. */
 export interface TcpOptions {
-  /** The port; 0 picks a free one. */
+  /** The port; 0 selects a free one. */
   readonly port: number;
   /** The address that it binds to. @defaultValue '127.0.0.1' */
   readonly host?: string | undefined;
-  /** What clients speak, or the name of a codec of your own. @defaultValue 'pack' */
+  /** The codec of TCP clients, or the name of a custom one. @defaultValue 'pack' */
   readonly codec?: string | undefined;
 }
 
-/** Certificates for what the gate itself listens on: `tcp`, and `ws` with a port of its own. */
+/** Certificates for the ports of the gate itself: `tcp.port` and `ws.port`. */
 export interface TlsOptions {
-  /** Files in PEM. They are read again on SIGHUP; connections stay. */
+  /** Files in PEM. SIGHUP reloads them; connections stay. */
   readonly certFile: string;
   readonly keyFile: string;
-  /** Authorities that clients' certificates must come from; without it clients need none. */
+  /** Authorities for client certificates; without it clients need no certificate. */
   readonly caFile?: string | undefined;
 }
 
 /**
- * What a second client of one uid means: nothing (`many`), the older one is closed with 4001 (`replace`), or the newer
- * one's bind is refused with `FORBIDDEN`, unless the older one does not answer a ping within 2 s (`refuse`).
+ * Rule for a second client of one uid. `many` allows it; `replace` closes the older client with 4001; `refuse` refuses the bind
+ * of the newer client with `FORBIDDEN`, unless the older client does not answer a ping within 2 s.
  */
 export type LoginRule = 'many' | 'replace' | 'refuse';
+
+/** What `away` sessions look like to workers that watch presence: as before (`hold`), or gone until they are resumed (`drop`). */
+export type AwayPresence = 'hold' | 'drop';
+
+/** Sessions that outlive their connection, for clients that offer `gate.json.2` or `gate.frame.2`. Times are in milliseconds. */
+export interface ResumeOptions {
+  /** How long a session without a connection is kept. @defaultValue 120000 */
+  readonly keepMs?: number | undefined;
+  /** The same for sessions without a uid. @defaultValue 30000 */
+  readonly keepGuestMs?: number | undefined;
+  /** Frames kept for one session until its client has acknowledged them. Above it the oldest are dropped, and the client is notified. @defaultValue 1000 */
+  readonly frames?: number | undefined;
+  /** The same in bytes. @defaultValue 262144 */
+  readonly bytes?: number | undefined;
+  /** Bytes kept for all sessions together; above it the sessions detached longest lose their frames. @defaultValue 268435456 */
+  readonly totalBytes?: number | undefined;
+  /** Sessions without a connection; above it the one detached longest ends. @defaultValue 50000 */
+  readonly maxDetached?: number | undefined;
+  /** The same for one IP address, of IPv6 for one /64 network; 0 is no limit. @defaultValue 100 */
+  readonly maxDetachedPerAddress?: number | undefined;
+  /** Client and gate acknowledge after so many frames. @defaultValue 64 */
+  readonly ackEvery?: number | undefined;
+  /** Longest time until an acknowledgement. @defaultValue 1000 */
+  readonly ackMs?: number | undefined;
+  /** @defaultValue 'hold' */
+  readonly presence?: AwayPresence | undefined;
+}
 
 /** The options of a gate. Times are in milliseconds, sizes in bytes. */
 export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
@@ -53,50 +80,50 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
   readonly tls?: TlsOptions | undefined;
   /** Encrypts the packs of `gate.pack` clients. */
   readonly encryptKey?: string | undefined;
-  /** How. `river-cbc` is weak, and only for clients that exist. @defaultValue 'aes-256-gcm' */
+  /** The cipher. `river-cbc` is weak, and only for existing clients. @defaultValue 'aes-256-gcm' */
   readonly encryptMode?: EncryptMode | undefined;
   /** @defaultValue 'many' */
   readonly login?: LoginRule | undefined;
   /**
-   * Addresses or CIDR ranges of proxies whose `X-Forwarded-For` is believed, or the words `loopback`, `linklocal`, `uniquelocal`
+   * Addresses or CIDR ranges of proxies whose `X-Forwarded-For` is used, or the words `loopback`, `linklocal`, `uniquelocal`
    * and `unix` (all connections through a Unix socket). Connections through them count for the address that they name.
    * @defaultValue []
    */
   readonly trustedProxies?: readonly string[] | undefined;
-  /** Largest frame a client may send, the whole WebSocket payload. @defaultValue 65535 */
+  /** Largest frame of a client: the whole WebSocket payload. @defaultValue 65535 */
   readonly maxPackSize?: number | undefined;
   /** Deepest nesting of a JSON frame, its own object included. @defaultValue 32 */
   readonly maxJsonDepth?: number | undefined;
-  /** Frames of one client that may be unanswered; past it the gate stops reading that client. @defaultValue 20 */
+  /** Unanswered frames of one client; above it the gate stops reading its socket. @defaultValue 20 */
   readonly concurrentTasks?: number | undefined;
   /** Packs that may be queued for one client. @defaultValue 1000 */
   readonly sendPackBuffNum?: number | undefined;
   /** Bytes that may be queued for one client. @defaultValue 1048576 */
   readonly sendBuffBytes?: number | undefined;
   /**
-   * Bytes that may be queued for one client for a while: as long as its socket takes something, its queue may go beyond
-   * `sendPackBuffNum` and `sendBuffBytes` up to this, where each pack counts 128 bytes more. At least `sendBuffBytes`; with
-   * just that the two are hard bounds. @defaultValue 16777216, or `sendBuffBytes` if that is more
+   * Bytes that may be queued for one client temporarily: while its socket accepts data, its queue may exceed
+   * `sendPackBuffNum` and `sendBuffBytes` up to this; each pack counts 128 bytes more. At least `sendBuffBytes`; with
+   * exactly that value the two are hard bounds. @defaultValue 16777216, or `sendBuffBytes` if that is more
    */
   readonly sendBurstBytes?: number | undefined;
   /**
-   * Bytes that may be queued for all clients together that are beyond `sendPackBuffNum` or `sendBuffBytes`. At least
+   * Queued bytes of all clients together that exceed `sendPackBuffNum` or `sendBuffBytes`. At least
    * `sendBurstBytes`. @defaultValue 268435456, or `sendBurstBytes` if that is more
    */
   readonly sendBurstTotalBytes?: number | undefined;
-  /** How long the socket of a client beyond either may take nothing. @defaultValue 5000 */
+  /** Time without progress for the socket of a client above either bound. @defaultValue 5000 */
   readonly slowClientTimeout?: number | undefined;
-  /** What happens past these. @defaultValue 'disconnect' */
+  /** Policy above these limits. @defaultValue 'disconnect' */
   readonly slowClientPolicy?: SlowClientPolicy | undefined;
-  /** How long connecting and the handshake may take. @defaultValue 10000 */
+  /** Time limit for connecting, the handshake and the connect hooks. @defaultValue 10000 */
   readonly overTime?: number | undefined;
-  /** How often a client is pinged. @defaultValue 25000 */
+  /** Interval of pings to a client. @defaultValue 25000 */
   readonly pingInterval?: number | undefined;
-  /** A client that has sent nothing for this long is dead. @defaultValue 60000 */
+  /** Time after which a silent client is closed with 4003. @defaultValue 60000 */
   readonly heartOverTimer?: number | undefined;
-  /** How long a request may take, waiting for a worker included. @defaultValue 30000 */
+  /** Time limit of a request, including the wait for a worker. @defaultValue 30000 */
   readonly requestTimeout?: number | undefined;
-  /** How long a frame waits when all workers of its module are gone. @defaultValue 3000 */
+  /** Time that a frame waits when all workers of its module are gone. @defaultValue 3000 */
   readonly workerWait?: number | undefined;
   /**
    * Refuses clients whose `@OnConnect` no worker handles, also when none has ever announced one: set it where `@OnConnect`
@@ -104,31 +131,36 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
    */
   readonly requireOnConnect?: boolean | undefined;
   /**
-   * How long after the link is open a gate waits for other nodes before it takes clients, at most: less when workers have
-   * come and no others follow. As long, frames of unknown modules wait too. 0 is not at all, as on a `memory:` link.
+   * Longest wait of a gate for other nodes, after its link is open and before it accepts clients. The wait is shorter when workers have
+   * joined and no others follow. Frames of unknown modules wait as long. 0 is no wait, as on a `memory:` link.
    * @defaultValue 1500
    */
   readonly startupWait?: number | undefined;
-  /** Messages a client may send per second, with a burst of twice as many; 0 is no limit. @defaultValue 100 */
+  /** Messages of a client per second, with a burst of twice as many; 0 is no limit. @defaultValue 100 */
   readonly messageRate?: number | undefined;
-  /** Connections in all; 0 is no limit. @defaultValue 80 % of the files that the process may open, where that is known */
+  /** Total number of connections; 0 is no limit. @defaultValue 80 % of the files that the process may open, where that is known */
   readonly maxConnections?: number | undefined;
   /** Connections per IP address, of IPv6 per /64 network; 0 is no limit. @defaultValue 100 */
   readonly maxConnectionsPerIp?: number | undefined;
-  /** New connections per second, as many at once; 0 is no limit. @defaultValue 2000 */
+  /** New connections per second, with a burst of as many; 0 is no limit. @defaultValue 2000 */
   readonly maxConnectionRate?: number | undefined;
   /** Groups a client may be in. @defaultValue 128 */
   readonly maxGroups?: number | undefined;
   /** Size of a session's settings as JSON. @defaultValue 16384 */
   readonly maxSettingsBytes?: number | undefined;
-  /** How long a closing client may take to read what is queued for it. @defaultValue 5000 */
+  /** Time for a closing client to read its queued messages. @defaultValue 5000 */
   readonly closeTimeout?: number | undefined;
-  /** How often the storage is told which bound sessions are online; at least 1000. @defaultValue 10000 */
+  /** Interval of the storage heartbeat with all bound sessions that are online; at least 1000. @defaultValue 10000 */
   readonly storageHeartbeat?: number | undefined;
   /** Bytes read from a TCP client that may wait to be handled. @defaultValue 65536 */
   readonly bufSize?: number | undefined;
-  /** How long a stopping gate waits for unanswered requests before it closes its clients. @defaultValue 4000 */
+  /**
+   * Time that a stopping gate waits for its sessions to move to other gates, and for unanswered requests, before it closes its clients.
+   * @defaultValue 4000, with `resume` 30000
+   */
   readonly drainTimeout?: number | undefined;
+  /** Sessions that outlive their connection; `{}` for all defaults. Off unless given. */
+  readonly resume?: ResumeOptions | undefined;
 }
 
 /** The options that are numbers. */
@@ -136,10 +168,10 @@ export type NumberOption = {
   [K in keyof GateOptions]-?: NonNullable<GateOptions[K]> extends number ? K : never;
 }[keyof GateOptions];
 
-/** All of `T` is there. Other than with `Required`, that is so with `exactOptionalPropertyTypes` too. */
+/** All properties of `T` are present, unlike `Required` also with `exactOptionalPropertyTypes`. */
 type Filled<T> = { readonly [K in keyof T]-?: NonNullable<T[K]> };
 
-/** Options with every default filled in. */
+/** Options with all defaults. */
 export type ResolvedGateOptions = Readonly<Record<NumberOption, number>> &
   NodeOptions & {
     readonly ws: Filled<Omit<WsOptions, 'port'>> & Pick<WsOptions, 'port'>;
@@ -151,4 +183,8 @@ export type ResolvedGateOptions = Readonly<Record<NumberOption, number>> &
     readonly trustedProxies: readonly string[];
     readonly slowClientPolicy: SlowClientPolicy;
     readonly requireOnConnect: boolean;
+    readonly resume: ResolvedResumeOptions | undefined;
   };
+
+/** {@link ResumeOptions} with every default filled in. */
+export type ResolvedResumeOptions = Filled<ResumeOptions>;

@@ -15,18 +15,18 @@ import {
   NODE_OPTIONS,
   nodeExports,
   nodeProviders,
-} from '@nestgate/worker';
+} from '@nestgate/worker/internal';
 import { Revocations } from './auth/revocations.js';
 import { Revoker } from './auth/revoker.js';
 import { SessionExpiry } from './auth/session-expiry.js';
-import { Admission } from './connection/admission.js';
-import { AgentCreator } from './connection/agent-creator.js';
-import { ClientLifecycle } from './connection/client-lifecycle.js';
-import { Codecs, type CustomCodecs } from './connection/codec.js';
-import { HandshakePipeline } from './connection/handshake-pipeline.js';
-import { SocketFastPath } from './connection/socket-fast-path.js';
-import { TcpAcceptor } from './connection/tcp-acceptor.js';
-import { WsAcceptor } from './connection/ws-acceptor.js';
+import { Admission } from './admission/admission.js';
+import { AgentCreator } from './client/agent-creator.js';
+import { ClientLifecycle } from './client/client-lifecycle.js';
+import { Codecs, type CustomCodecs } from './codec/codec.js';
+import { HandshakePipeline } from './admission/handshake-pipeline.js';
+import { SocketFastPath } from '@nestgate/link/internal';
+import { TcpAcceptor } from './tcp/tcp-acceptor.js';
+import { WsAcceptor } from './websocket/ws-acceptor.js';
 import { Delegater } from './delegater.js';
 import { GateCounters } from './gate-counters.js';
 import type { GateOptions, ResolvedGateOptions } from './gate-options.js';
@@ -44,15 +44,23 @@ import {
   SendMessageHook,
 } from './hooks/pack-hooks.js';
 import { SessionLearner, SilentSessionLearner } from './hooks/session-learner.js';
+import { TapRedactor, UsualTapRedactor } from './hooks/tap-redactor.js';
 import { UsualWorkerChoice, WorkerChoice } from './hooks/worker-choice.js';
+import { ClientAsks } from './hub/client-asks.js';
 import { Hub } from './hub/hub.js';
 import { Pusher } from './hub/pusher.js';
 import { GateMetrics } from './metrics/gate-metrics.js';
+import { MovingSessions } from './resume/moving-sessions.js';
+import { ResumableSessions } from './resume/resumable-sessions.js';
 import { ClientEvents } from './routing/client-events.js';
+import { GateOperator } from './operate/gate-operator.js';
+import { SessionTaps } from './operate/session-taps.js';
 import { PackIntake } from './routing/pack-intake.js';
 import { StartupWindow } from './routing/startup-window.js';
+import { StreamTable } from './routing/stream-table.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { WorkerDirectory } from './routing/worker-directory.js';
+import { PushReceipts } from './receipts/push-receipts.js';
 import { Standstill } from './hub/standstill.js';
 import { LoginRules } from './session/login-rules.js';
 import { SessionKeeper } from './session/session-keeper.js';
@@ -91,6 +99,7 @@ const PROVIDERS: readonly Provider[] = [
   { provide: RouteHandler, useClass: OpenRouteHandler },
   { provide: SendMessageHook, useClass: OpenSendMessageHook },
   { provide: RecvPackHandler, useClass: ForwardingRecvPackHandler },
+  { provide: TapRedactor, useClass: UsualTapRedactor },
   { provide: WorkerChoice, useClass: UsualWorkerChoice },
   { provide: StorageHandler, useFactory: () => new MemoryStorage() },
   Admission,
@@ -98,23 +107,30 @@ const PROVIDERS: readonly Provider[] = [
   Codecs,
   PackIntake,
   Pusher,
+  PushReceipts,
   Revocations,
   Revoker,
   SessionExpiry,
   SessionKeeper,
+  SessionTaps,
   { provide: SocketFastPath, useFactory: () => new SocketFastPath() },
   TcpAcceptor,
+  ClientAsks,
   ClientEvents,
   ClientLifecycle,
   Delegater,
   Gate,
   GateCounters,
   GateMetrics,
+  GateOperator,
   HandshakePipeline,
   Hub,
   LoginRules,
+  MovingSessions,
+  ResumableSessions,
   Standstill,
   StartupWindow,
+  StreamTable,
   TopicRouter,
   WorkerDirectory,
   WsAcceptor,
@@ -135,13 +151,7 @@ const base = new ConfigurableModuleBuilder<GateOptions>({ optionsInjectionToken:
         { provide: CUSTOM_CODECS, useValue: codecs ?? {} },
         ...(providers ?? []),
       ],
-      exports: [
-        ...(nodeExports('gate') as NonNullable<DynamicModule['exports']>),
-        Delegater,
-        Gate,
-        GateCounters,
-        GateMetrics,
-      ],
+      exports: [...nodeExports('gate'), Delegater, Gate, GateCounters, GateMetrics],
     }),
   )
   .build();

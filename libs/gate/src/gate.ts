@@ -1,10 +1,10 @@
 import { Inject, Injectable, type BeforeApplicationShutdown } from '@nestjs/common';
 import { LinkNode } from '@nestgate/link';
-import { AppStart, BoundedLog } from '@nestgate/worker';
-import { ClientLifecycle } from './connection/client-lifecycle.js';
-import { endsOnHangup } from './connection/tls-files.js';
-import { TcpAcceptor } from './connection/tcp-acceptor.js';
-import { WsAcceptor } from './connection/ws-acceptor.js';
+import { AppStart, BoundedLog } from '@nestgate/worker/internal';
+import { ClientLifecycle } from './client/client-lifecycle.js';
+import { endsOnHangup } from './admission/tls-files.js';
+import { TcpAcceptor } from './tcp/tcp-acceptor.js';
+import { WsAcceptor } from './websocket/ws-acceptor.js';
 import { Delegater } from './delegater.js';
 import { GateCounters } from './gate-counters.js';
 import type { ResolvedGateOptions } from './gate-options.js';
@@ -14,17 +14,18 @@ import { HandshakeHandler } from './hooks/handshake-handler.js';
 import { RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hooks.js';
 import { SessionLearner } from './hooks/session-learner.js';
 import { StartupWindow } from './routing/startup-window.js';
+import { ResumableSessions } from './resume/resumable-sessions.js';
 import { StorageHandler } from './storage/storage-handler.js';
 
-/** How often a draining gate looks whether its clients are done, in milliseconds. */
+/** Interval at which a draining gate checks for unanswered requests, in milliseconds. */
 const POLL_MS = 20;
 /**
- * The part of the time for draining in which clients are still served. A busy client always has something unanswered, so in
- * the rest nothing new is taken from it, and what is under way ends.
+ * The part of `drainTimeout` in which clients are still served. A busy client always has an unanswered request. In the rest of the
+ * time the gate therefore accepts no new frames and waits for the requests in flight.
  */
 const SERVING_PART = 0.75;
 
-/** The face of the gate module: its parts, and its end. */
+/** Gives access to the parts of the gate module, starts the acceptors and drains them at shutdown. */
 @Injectable()
 export class Gate implements BeforeApplicationShutdown {
   private readonly log = new BoundedLog(Gate.name);
@@ -48,6 +49,7 @@ export class Gate implements BeforeApplicationShutdown {
     private readonly clients: ClientLifecycle,
     private readonly node: LinkNode,
     private readonly startup: StartupWindow,
+    private readonly sessions: ResumableSessions,
     start: AppStart,
   ) {
     start.addUnserved(() => 'clients are not accepted');
@@ -57,14 +59,14 @@ export class Gate implements BeforeApplicationShutdown {
   }
 
   /**
-   * Whether clients should be sent here. False while the gate waits for other nodes right after its start (`startupWait`),
-   * and from the moment it is told to stop: readiness checks should fail then.
+   * Whether the gate accepts clients, for readiness checks. False while it waits for other nodes after its start
+   * (`startupWait`), and as soon as it begins to stop.
    */
   get isReady(): boolean {
     return !this.draining && this.startup.isOver;
   }
 
-  /** True from the moment the gate is told to stop. */
+  /** True as soon as the gate begins to stop. */
   get isDraining(): boolean {
     return this.draining;
   }
@@ -79,7 +81,12 @@ export class Gate implements BeforeApplicationShutdown {
     return this.tcpAcceptor.port;
   }
 
-  /** Accepts clients: the link is open, and all hooks of the app have run. */
+  /** Refuses new clients from now on, as a gate does that is about to end: readiness fails, and other nodes know that it drains. */
+  refuseClients(): void {
+    this.drain();
+  }
+
+  /** Starts to accept clients, after the link is open and all hooks of the app have run. */
   private async open(): Promise<void> {
     this.startup.begin();
     await this.acceptor.open();
@@ -96,7 +103,7 @@ export class Gate implements BeforeApplicationShutdown {
     }
   }
 
-  /** Before the hooks of other modules run: readiness falls first, so that no new clients are sent here. */
+  /** Runs before the hooks of other modules: readiness falls first, so that load balancers send no new clients. */
   private drain(): void {
     if (this.draining) return;
     this.draining = true;
@@ -107,8 +114,8 @@ export class Gate implements BeforeApplicationShutdown {
   }
 
   /**
-   * Lets unanswered requests end (bounded), then sends the clients away with 1012 and waits until they are gone, and
-   * their disconnect hooks have ended (each bounded by `closeTimeout`).
+   * Moves sessions that outlive their connection to other gates, waits for unanswered requests (both `drainTimeout`), then closes the clients with 1012, and waits for their close and for their
+   * disconnect hooks (each at most `closeTimeout`).
    */
   async beforeApplicationShutdown(): Promise<void> {
     const { drainTimeout, closeTimeout } = this.options;
@@ -116,15 +123,18 @@ export class Gate implements BeforeApplicationShutdown {
     for (let turn = 0; turn < 2; turn++) await new Promise(resolve => setImmediate(resolve));
     this.warnOfCut();
     const serving = drainTimeout * SERVING_PART;
-    if (!(await until(() => this.isIdle(), serving))) {
+    const before = performance.now();
+    await this.sessions.moveAway(serving);
+    if (!(await until(() => this.isIdle(), Math.max(0, serving - (performance.now() - before))))) {
       for (const agent of this.delegater.sessions()) agent.block();
       await until(() => this.isIdle(), drainTimeout - serving);
     }
+    this.sessions.stop();
     const leaving = [...this.delegater.sessions()];
     this.delegater.onDestroy();
     await until(() => leaving.every(agent => agent.isGone), closeTimeout);
     for (const agent of leaving) if (!agent.isGone) agent.connection.destroy();
-    // What the application does when its clients leave, such as writing to a database, is part of the end.
+    // Disconnect hooks, which may write to a database, are part of the shutdown.
     if (!(await until(() => this.clients.isSettled, closeTimeout))) {
       this.log.warn(
         `Hooks of clients that have left still run after ${closeTimeout} ms (closeTimeout): the app ends without them`,
@@ -133,12 +143,12 @@ export class Gate implements BeforeApplicationShutdown {
     await Promise.all([this.acceptor.close(), this.tcpAcceptor.close()]);
   }
 
-  /** A module that ends the sockets of the HTTP server in its own hooks, as Apollo's does, leaves no client to say 1012 to. */
+  /** Warns when another module, for example Apollo's, has closed the sockets of the HTTP server before the gate sent 1012. */
   private warnOfCut(): void {
     const { clientsAtEnd } = this;
     const cut = clientsAtEnd - this.delegater.getAgentNum();
     this.clientsAtEnd = 0;
-    // Some may have left by themselves.
+    // Some clients may have disconnected by themselves.
     if (cut < 2 || cut * 2 < clientsAtEnd) return;
     this.log.warn(
       `${cut} of ${clientsAtEnd} clients were cut (1006) before the gate could close them with 1012: another module ends the ` +
@@ -153,7 +163,7 @@ export class Gate implements BeforeApplicationShutdown {
   }
 }
 
-/** Resolves with whether the condition has come true in time. */
+/** Waits for a condition. Resolves with false after the time limit. */
 async function until(condition: () => boolean, timeoutMs: number): Promise<boolean> {
   const end = performance.now() + timeoutMs;
   for (;;) {

@@ -163,7 +163,7 @@ describe('resolveGateOptions', () => {
     expect(refusalOf({ [key]: 1 })).toBe(`GateModule: unknown option "${key}"; did you mean "${nearest}"?`);
   });
 
-  it.each(['toString', 'constructor', 'messagesPerHour'])(
+  it.each(['toString', 'hasOwnProperty', 'messagesPerHour'])(
     'refuses the unknown key %s, and lists those it knows',
     key => {
       expect(refusalOf({ [key]: 1 })).toMatch(
@@ -311,7 +311,7 @@ describe('doubtsAbout', () => {
     ['a heartOverTimer below pingInterval', { heartOverTimer: 1_000 }],
     ['a heartOverTimer equal to pingInterval', { heartOverTimer: 5_000, pingInterval: 5_000 }],
     ['a host without a port', { ws: { host: '0.0.0.0' } }],
-  ])('tells of %s', (_why, options) => {
+  ])('warns of %s', (_why, options) => {
     expect(doubts(options)).toHaveLength(1);
     expect(doubts(options)[0]).toMatch(/^Option (link|encryptKey|heartOverTimer|ws\.host)\b/);
   });

@@ -1,10 +1,12 @@
-import { assertKnownOptions, optionKeys } from '@nestgate/link';
-import { GateError, MAX_JSON_DEPTH } from '@nestgate/protocol';
-import { checkLinkOptions, isLinkUnset } from '@nestgate/worker';
-import { compileProxies } from './connection/client-address.js';
-import { compileOrigins } from './connection/origins.js';
-import { createPackCipher, type EncryptMode } from './connection/pack-cipher.js';
+import { assertKnownOptions, optionKeys } from '@nestgate/link/internal';
+import { MAX_JSON_DEPTH } from '@nestgate/protocol';
+import { checkLinkOptions, isLinkUnset } from '@nestgate/worker/internal';
+import { compileProxies } from './admission/client-address.js';
+import { compileOrigins } from './admission/origins.js';
+import { createPackCipher, type EncryptMode } from './codec/pack-cipher.js';
 import { connectionsForFdLimit } from './fd-limit.js';
+import { resolveResumeOptions } from './resume/resolve-resume-options.js';
+import { refuse } from './refuse-option.js';
 import type {
   GateOptions,
   LoginRule,
@@ -16,6 +18,8 @@ import type {
   WsOptions,
 } from './gate-options.js';
 
+/** The default of `drainTimeout` with `resume`. */
+const RESUME_DRAIN_MS = 30_000;
 /** Default, smallest and largest value of each number. Timers of Node end at 2^31-1 ms. */
 const NUMBERS: Readonly<Record<NumberOption, readonly [fallback: number, min: number, max: number]>> = {
   maxPackSize: [65_535, 64, 16 * 1024 * 1024],
@@ -44,7 +48,6 @@ const NUMBERS: Readonly<Record<NumberOption, readonly [fallback: number, min: nu
   bufSize: [64 * 1024, 1_024, 16 * 1024 * 1024],
 };
 
-const SECRET_KEYS = /secret|pass|token|credential|encryptKey|apiKey/i;
 const POLICIES: readonly SlowClientPolicy[] = ['disconnect', 'drop-oldest', 'drop-newest'];
 const LOGIN_RULES: readonly LoginRule[] = ['many', 'replace', 'refuse'];
 const ENCRYPT_MODES: readonly EncryptMode[] = ['aes-256-gcm', 'river-cbc'];
@@ -58,11 +61,15 @@ const OTHER_KEYS = optionKeys<Omit<GateOptions, NumberOption>>({
   trustedProxies: true,
   slowClientPolicy: true,
   requireOnConnect: true,
+  resume: true,
   link: true,
   nodeId: true,
   secret: true,
   currentClient: true,
   joinWithoutServer: true,
+  contracts: true,
+  strict: true,
+  validate: true,
 });
 /** Those of the module too, although they are not here any more: one of them may be what a misspelt option meant. */
 const KEYS: readonly string[] = [...OTHER_KEYS, ...Object.keys(NUMBERS), 'isGlobal', 'providers', 'imports', 'codecs'];
@@ -82,7 +89,9 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     // Each is at least as large as the one before it, which stands before it in the table.
     const least =
       key === 'sendBurstBytes' ? numbers.sendBuffBytes : key === 'sendBurstTotalBytes' ? numbers.sendBurstBytes : min;
-    const value = options[key] ?? (key === 'maxConnections' ? connectionsForFdLimit() : Math.max(fallback, least));
+    // Sessions that move take their time.
+    const usual = key === 'drainTimeout' && options.resume !== undefined ? RESUME_DRAIN_MS : fallback;
+    const value = options[key] ?? (key === 'maxConnections' ? connectionsForFdLimit() : Math.max(usual, least));
     if (!Number.isInteger(value) || value < least || value > max)
       refuse(key, `an integer from ${least} to ${max}`, value);
     numbers[key] = value;
@@ -105,6 +114,9 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     secret: options.secret,
     currentClient: options.currentClient,
     joinWithoutServer: options.joinWithoutServer,
+    contracts: options.contracts,
+    strict: options.strict,
+    validate: options.validate,
     ...numbers,
     ws: resolveWs(options.ws),
     tcp: tcp === undefined ? undefined : resolveTcp(tcp),
@@ -115,6 +127,7 @@ export function resolveGateOptions(options: GateOptions = {}): ResolvedGateOptio
     trustedProxies: Object.freeze([...trustedProxies]),
     slowClientPolicy: oneOf('slowClientPolicy', POLICIES, options.slowClientPolicy ?? 'disconnect'),
     requireOnConnect,
+    resume: options.resume === undefined ? undefined : resolveResumeOptions(options.resume),
   });
 }
 
@@ -188,19 +201,4 @@ function resolveWs(ws: WsOptions = {}): ResolvedGateOptions['ws'] {
   }
   compileOrigins(origins);
   return Object.freeze({ path, port, host, origins: origins === '*' ? origins : Object.freeze([...origins]) });
-}
-
-function refuse(key: string, allowed: string, value: unknown): never {
-  // What is a secret, or may be one by mistake, is in no error: errors end up in logs.
-  const shown = SECRET_KEYS.test(key) ? 'what it has' : inspect(value);
-  throw new GateError('BAD_ARGUMENT', `Option ${key}: ${shown} is not allowed; allowed: ${allowed}`);
-}
-
-function inspect(value: unknown): string {
-  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
-  try {
-    return JSON.stringify(value) ?? typeof value;
-  } catch {
-    return typeof value;
-  }
 }

@@ -1,10 +1,10 @@
-/** Names a node in the cluster. */
+/** Identifies a node in the cluster. */
 export type NodeId = string;
 
-/** What a node is: a gate holds clients (and may host handlers too), a worker hosts handlers, an api node only calls. */
+/** The role of a node: a gate holds clients (and may run handlers), a worker runs handlers, an api node only calls. */
 export type NodeRole = 'gate' | 'worker' | 'api';
 
-/** What a node tells the others about itself. */
+/** Information that a node announces to the others. */
 export interface NodeInfo {
   readonly id: NodeId;
   readonly role: NodeRole;
@@ -12,27 +12,27 @@ export interface NodeInfo {
   readonly epoch: string;
   /** The modules whose topics this node has handlers for. */
   readonly modules: readonly string[];
-  /** True when the node takes no new work any more. */
+  /** True while the node drains: it accepts no new work. */
   readonly draining: boolean;
 }
 
 /**
- * A change among a node's peers. `change` is told when a peer announces new information about itself; `leave` when it has
- * said goodbye, and `lost` when it has not: it may be dead, or only out of reach.
+ * A change among the peers of a node. `change`: a peer has announced new information; `leave`: it has
+ * sent a leave message; `lost`: it disappeared without one: it may be dead or only unreachable.
  */
 export type PeerChange =
   | { readonly type: 'join' | 'change'; readonly node: NodeInfo }
   | { readonly type: 'leave' | 'lost'; readonly id: NodeId };
 
 /**
- * What became of a frame: `sent` (accepted), `congested` (accepted, but the peer is over its high-water mark: wait for
- * `onDrain`), or `refused` (not accepted: no such peer, or the link is down). A refused frame must be told to its sender.
+ * Result of a send: `sent` (accepted), `congested` (accepted, but the peer is above its high-water mark: wait for
+ * `onDrain`), or `refused` (not accepted: no such peer, or the link is down). The node must report a refused frame to its sender.
  */
 export type SendResult = 'sent' | 'congested' | 'refused';
 
 /**
- * A frame to send: whole, or in parts that follow each other in it. A driver need not join them. It must not change them:
- * large content is not copied, and others may refer to it.
+ * A frame to send: one buffer, or consecutive parts. A driver need not join them. It must not change them:
+ * large content is not copied, and other code may refer to it.
  */
 export type LinkFrame = Buffer | readonly Buffer[];
 
@@ -44,32 +44,34 @@ export function bytesOf(frame: LinkFrame): number {
   return bytes;
 }
 
-/** A gate that a link is configured to reach, and does not. */
+/** A configured gate that a link does not reach. */
 export interface UnreachedGate {
   /** Its id when it was reached before, else its address as `host:port`. */
   readonly name: NodeId;
   /** Whether it was a peer before. */
   readonly wasReached: boolean;
-  /** Why it was not reached, for people; `undefined` before the first attempt has ended. */
+  /** The reason, as text; `undefined` before the first attempt has ended. */
   readonly reason: string | undefined;
 }
 
-/** What a link tells its node. */
+/** Events of a link. */
 export interface LinkEvents {
-  /** A frame of a peer. Frames of one peer come in the order in which they were sent. The buffer is the receiver's. */
-  onFrame(from: NodeId, frame: Buffer): void;
+  /**
+   * A frame of a peer, in the order in which the peer sent them. The buffer belongs to the receiver, unless it returns true:
+   * then nothing refers to the buffer any more, and the driver may reuse it.
+   */
+  onFrame(from: NodeId, frame: Buffer): boolean | void;
   onPeer(change: PeerChange): void;
-  /** The peer, or the link as a whole when `undefined`, can take more again. */
+  /** Backpressure has ended for the peer, or for the whole link when `undefined`. */
   onDrain(peer: NodeId | undefined): void;
-  /** The link as a whole has gone down, or has come back. It counts as up when `open` has resolved. */
+  /** The whole link is down or up again. It counts as up when `open` has resolved. */
   onStatus(isUp: boolean): void;
-  /** Drivers with a configured list of gates: these, and no others of the list, are out of reach now. */
+  /** For drivers with a configured list of gates: the gates of the list that are currently unreachable. */
   onUnreached?(gates: readonly UnreachedGate[]): void;
-  /** A connection from `who`, an address or a name, was refused: for people, and as often as others try. */
+  /** A connection from `who`, an address or a name, was refused. Called for each attempt, so limit the log lines. */
   onRefused?(who: string, why: string): void;
   /**
-   * An error was thrown in a callback of the driver itself, a socket's or a timer's. The driver goes on, without what the
-   * callback was about. Never throws.
+   * An exception in a socket or timer callback of the driver. The driver continues. Never throws.
    */
   onDefect?(error: unknown, where: string): void;
 }
@@ -78,42 +80,42 @@ export interface LinkEvents {
 export const ALL_GATES = '*';
 
 /**
- * Carries frames between nodes. A driver knows nothing of what is in them. Every driver passes
+ * Transports frames between nodes. A driver does not read them. Every driver passes
  * `linkConformance` of `@nestgate/testing`.
  */
 export interface Link {
   /**
-   * Whether a cast travels only to the gates that have joined its channel. Where it travels to every gate anyway, frames to
-   * each of them are as cheap, and share a batch with what else goes there.
+   * Whether a cast reaches only the gates that have joined its channel. If it reaches every gate anyway, frames to each of
+   * them cost the same and share a batch with other messages.
    */
   readonly routesChannels: boolean;
   /**
-   * Whether every node that is on the link is known when `open` has resolved. Without it, others may still be on their way: a
-   * gate waits for them before it takes clients.
+   * Whether every node on the link is known when `open` has resolved. If not, other nodes may still connect, and a gate waits for
+   * them before it accepts clients.
    * @defaultValue false
    */
   readonly knowsAllAtOpen?: boolean | undefined;
   /**
-   * Whether a batch costs so much, whatever is in it, that frames of clients wait up to a millisecond for others while many turns
-   * of the event loop send few of them.
+   * Whether the fixed cost of a batch is so high that frames of clients wait up to 1 ms for others, while many turns of the event loop
+   * send few frames.
    * @defaultValue false
    */
   readonly lingers?: boolean | undefined;
-  /** What the link is and where it leads, for the log at the start; without secrets. */
+  /** Description of the link and its addresses, for the log at the start; without secrets. */
   describe?(): string;
   /** Joins the cluster as `self`. Resolves when frames can be sent. */
   open(self: NodeInfo, events: LinkEvents): Promise<void>;
   /** The peers known now, without this node itself. */
   peers(): ReadonlyMap<NodeId, NodeInfo>;
-  /** Tells the peers what has changed about this node. `id`, `role` and `epoch` stay. */
+  /** Announces changed information about this node. `id`, `role` and `epoch` stay. */
   announce(self: NodeInfo): void;
-  /** Sends to one peer, ordered per pair of nodes. Whether a frame has arrived, the nodes find out themselves. */
+  /** Sends to one peer, ordered per pair of nodes. The nodes themselves acknowledge frames. */
   send(to: NodeId, frame: LinkFrame): SendResult;
   /** Sends to every gate that has joined the channel, or to all gates for {@link ALL_GATES}; never to this node. */
   cast(channel: string, frame: LinkFrame): SendResult;
-  /** Gates: take part in a channel. Resolves when casts of any node reach this one. */
+  /** Joins a channel (gates only). Resolves when casts of any node reach this one. */
   join(channel: string): Promise<void>;
   leave(channel: string): void;
-  /** Leaves the cluster. With `drain`, what was accepted is sent first. */
+  /** Leaves the cluster. With `drain`, accepted frames are sent first. */
   close(options: { readonly drain: boolean }): Promise<void>;
 }

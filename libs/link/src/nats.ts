@@ -1,2 +1,2 @@
 /** `@nestgate/link/nats`: needs the optional peer `@nats-io/transport-node`. */
-export { type NatsCounters, NatsLink, type NatsLinkOptions } from './drivers/nats-link.js';
+export { type NatsCounters, NatsLink, type NatsLinkOptions } from './drivers/nats/nats-link.js';

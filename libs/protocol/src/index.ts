@@ -6,13 +6,53 @@ export {
   MAX_ERROR_DETAILS_BYTES,
   MAX_ERROR_MESSAGE,
   type TruncatedDetails,
-} from './bounded-error.js';
-export { CLOSE, closeCodeInfo, type CloseCodeInfo, closeReason, isSendableCloseCode } from './close-codes.js';
-export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode } from './errors.js';
-export { type DecodedFrame, type FrameFault, JsonFrameDecoder, MAX_JSON_DEPTH } from './json-decoder.js';
-export { isDeeperThan, isTextDeeperThan } from './json-scan.js';
+} from './errors/bounded-error.js';
+export {
+  CLOSE,
+  closeCodeInfo,
+  type CloseCodeInfo,
+  closeReason,
+  isSendableCloseCode,
+  keepsSession,
+} from './errors/close-codes.js';
+export type {
+  AnyContract,
+  AnyEntry,
+  AnySchema,
+  BodyOf,
+  CallsOf,
+  ClientBodyOf,
+  ContractEntry,
+  EntriesOf,
+  EntryKind,
+  EntryTypes,
+  ErrorCodeOf,
+  HandledKind,
+  ItemOf,
+  MessagesOf,
+  PlainVendor,
+  PushesOf,
+  ReplyOf,
+  RequestsOf,
+  SchemaIssue,
+  SchemaResult,
+  StandardSchema,
+  StreamsOf,
+  TopicsOf,
+  TypeOf,
+} from './contract-entry.js';
+export { defaultMessage, type ErrorBody, type ErrorCode, GateError, isErrorCode } from './errors/errors.js';
+export {
+  type AnswerError,
+  type DecodedFrame,
+  type FrameFault,
+  isAnswerError,
+  JsonFrameDecoder,
+  MAX_JSON_DEPTH,
+} from './frames/json-decoder.js';
+export { isDeeperThan, isTextDeeperThan } from './frames/json-scan.js';
 export { errorText, type ErrorText, logJson, logText, MAX_LOG_TEXT, urlForLog } from './log-text.js';
-export { isName, MAX_NAME_BYTES, nameFault } from './name.js';
+export { isName, MAX_NAME_BYTES, nameFault } from './names/name.js';
 export {
   FRAME_LENGTH_BYTES,
   FrameKind,
@@ -24,8 +64,25 @@ export {
   readPackParts,
   readU32,
   writeU32,
-} from './pack-layout.js';
-export { type Body, BodyKind, BodySlice, copyBytes, JsonText, NO_BODY, type Pack } from './pack.js';
+} from './frames/pack-layout.js';
+export { type Body, BodyKind, BodySlice, copyBytes, JsonText, type Lease, NO_BODY, type Pack } from './frames/pack.js';
+export {
+  type GapNotice,
+  type GapReason,
+  type HelloSession,
+  RESUME_VERSION,
+  type ResumedNotice,
+  type ResumeRefusal,
+  type ResumeRefusalCode,
+  resumeRefusal,
+} from './resume.js';
 export { formatTraceParent, newTraceSpan, parseTraceParent, type TraceSpan } from './trace-parent.js';
-export { GATE_TOPICS, isTopic, MAX_TOPIC_BYTES, moduleOf, RESERVED_TOPIC_PREFIX } from './topic.js';
+export {
+  GATE_TOPIC_PREFIX,
+  GATE_TOPICS,
+  isTopic,
+  MAX_TOPIC_BYTES,
+  moduleOf,
+  RESERVED_TOPIC_PREFIX,
+} from './names/topic.js';
 export { unitAt } from './text-unit.js';

@@ -1,23 +1,29 @@
-export { BinaryClient, type BinaryClientOptions, type BinaryMessage, jsonOf } from './binary-client.js';
+export { BinaryClient, type BinaryClientOptions, type BinaryMessage, jsonOf } from './clients/binary-client.js';
 export {
   type ClosedWith,
   FakeClient,
   type FakeClientOptions,
   type ReceivedFrame,
+  type ReceivedStream,
   UpgradeRefused,
-} from './fake-client.js';
-export { type DelayedRelay, type DelayedRelayOptions, startDelayedRelay } from './delayed-relay.js';
-export { freePort } from './free-port.js';
-export { NatsCluster, type NatsClusterOptions } from './nats-cluster.js';
-export { NatsProcess } from './nats-process.js';
-export { linkConformance, type LinkDriver, type TestRunner } from './link-conformance.js';
-export { LinkProbe } from './link-probe.js';
-export { RequestError } from './request-error.js';
-export { RedisProcess } from './redis-process.js';
-export { type ConformanceStorageOptions, ODD_NAMES, storageConformance, sessionOf } from './storage-conformance.js';
-export { type ServerCommand, ServerProcess } from './server-process.js';
-export { TcpRelay } from './tcp-relay.js';
-export { type NodeFiles, TestAuthority } from './test-authority.js';
+} from './clients/fake-client.js';
+export { type DelayedRelay, type DelayedRelayOptions, startDelayedRelay } from './network/delayed-relay.js';
+export { freePort } from './processes/free-port.js';
+export { NatsCluster, type NatsClusterOptions } from './processes/nats-cluster.js';
+export { NatsProcess } from './processes/nats-process.js';
+export { linkConformance, type LinkDriver, type TestRunner } from './conformance/link-conformance.js';
+export { LinkProbe } from './conformance/link-probe.js';
+export { RequestError } from './clients/request-error.js';
+export { RedisProcess } from './processes/redis-process.js';
+export {
+  type ConformanceStorageOptions,
+  ODD_NAMES,
+  storageConformance,
+  sessionOf,
+} from './conformance/storage-conformance.js';
+export { type ServerCommand, ServerProcess } from './processes/server-process.js';
+export { TcpRelay } from './network/tcp-relay.js';
+export { type NodeFiles, TestAuthority } from './processes/test-authority.js';
 export {
   createTestCluster,
   TestCluster,
@@ -26,6 +32,6 @@ export {
   type TestModule,
   type TestWorker,
 } from './test-cluster.js';
-export { LoopWatch, starvedMs } from './starvation.js';
-export { dialTestNetwork, isNetworkDelayed, testNetworkOptions } from './test-network.js';
+export { LoopWatch, starvedMs } from './network/starvation.js';
+export { dialTestNetwork, isNetworkDelayed, testNetworkOptions } from './network/test-network.js';
 export { DEFAULT_WAIT_MS, waitUntil } from './wait-until.js';

@@ -3,9 +3,9 @@ import { Controller, Injectable, Module } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import { GateModule } from '@nestgate/gate';
 import { OnTopic, WorkerModule } from '@nestgate/worker';
-import { BinaryClient } from './binary-client.js';
-import { startDelayedRelay } from './delayed-relay.js';
-import { NatsCluster } from './nats-cluster.js';
+import { BinaryClient } from './clients/binary-client.js';
+import { startDelayedRelay } from './network/delayed-relay.js';
+import { NatsCluster } from './processes/nats-cluster.js';
 import { createTestCluster, type TestCluster } from './test-cluster.js';
 
 @Injectable()

@@ -2,10 +2,12 @@ import type { AddressInfo } from 'node:net';
 import type { INestApplication, INestMicroservice, LoggerService, LogLevel, ModuleMetadata } from '@nestjs/common';
 import { Test, type TestingModuleBuilder } from '@nestjs/testing';
 import { Gate, GateModule, type GateModuleExtras, type GateOptions } from '@nestgate/gate';
-import { assertKnownOptions, kindOf, type Link, LinkNode, MemoryBus, optionKeys } from '@nestgate/link';
+import { type Link, LinkNode, MemoryBus } from '@nestgate/link';
+import { assertKnownOptions, kindOf, optionKeys, present } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import { createLink, GatewayApi, GateTransport, LINK, WorkerModule } from '@nestgate/worker';
-import { FakeClient, type FakeClientOptions } from './fake-client.js';
+import { GatewayApi, GateTransport, LINK, WorkerModule } from '@nestgate/worker';
+import { createLink } from '@nestgate/worker/internal';
+import { FakeClient, type FakeClientOptions } from './clients/fake-client.js';
 import { waitUntil } from './wait-until.js';
 
 /** A module of an app: a class, or what a `forRoot` returns. */
@@ -97,7 +99,7 @@ export class TestCluster {
 
   /** The first gate. */
   get gate(): TestGate {
-    return this.gates[0] as TestGate;
+    return present(this.gates[0]);
   }
 
   /** The `GatewayApi` of the first gate. */
@@ -110,7 +112,7 @@ export class TestCluster {
     options: FakeClientOptions & { readonly gate?: number | undefined; readonly path?: string | undefined } = {},
   ): Promise<FakeClient> {
     const { gate = 0, path = '', ...rest } = options;
-    const client = await FakeClient.connect((this.gates[gate] as TestGate).url + path, rest);
+    const client = await FakeClient.connect(present(this.gates[gate]).url + path, rest);
     this.clients.push(client);
     return client;
   }

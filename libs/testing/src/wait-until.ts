@@ -1,4 +1,4 @@
-import { starvedMs } from './starvation.js';
+import { starvedMs } from './network/starvation.js';
 
 /** How long a condition may take to come true, in milliseconds, unless a test says otherwise. */
 export const DEFAULT_WAIT_MS = 5_000;

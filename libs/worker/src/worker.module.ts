@@ -35,7 +35,7 @@ function extendWith(what: string, role: NodeRole) {
     global: isGlobal ?? true,
     imports: [...(definition.imports ?? []), AppStartModule, ...(role === 'api' ? [] : [DiscoveryModule])],
     providers: [...(definition.providers ?? []), checked, ...nodeProviders(role)],
-    exports: nodeExports(role) as NonNullable<DynamicModule['exports']>,
+    exports: nodeExports(role),
   });
 }
 

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort, type ServerCommand, ServerProcess } from '@nestgate/testing';
-import { TestCertificates } from '../tls-support.js';
+import { TestCertificates } from './tls-support.js';
 
 /** The proxies that docs/proxies.md shows. */
 export type ProxyKind = 'nginx' | 'haproxy';
@@ -34,7 +34,9 @@ export class ProxyServer extends ServerProcess {
       .replace('/etc/haproxy/tls/gate.pem', pem)
       .replace('listen 443 ssl', `listen 127.0.0.1:${port} ssl`)
       .replace('bind :443 ssl', `bind 127.0.0.1:${port} ssl`)
-      .replaceAll('75s', `${idleS}s`);
+      .replaceAll('75s', `${idleS}s`)
+      // Gates of the tests answer the check on the port of the clients.
+      .replaceAll(' check port 9464 ', ' check ');
     writeFileSync(this.configFile, kind === 'nginx' ? this.nginxAround(shown) : shown);
   }
 
@@ -54,7 +56,7 @@ export class ProxyServer extends ServerProcess {
     return `wss://127.0.0.1:${this.port}/gate`;
   }
 
-  /** Reads the configuration again, as whoever changes it does. */
+  /** Reloads the configuration. */
   reload(): void {
     this.signal(this.kind === 'nginx' ? 'SIGHUP' : 'SIGUSR2');
   }

@@ -15,7 +15,7 @@ export const WIRE = {
   bye: 7,
   refused: 8,
   ready: 9,
-  twin: 10,
+  duplicate: 10,
 } as const;
 
 export const nodeInfo = (id: string, role: NodeRole = 'worker', epoch = '1'): NodeInfo => ({

@@ -1,14 +1,5 @@
-import {
-  type Codec,
-  type Contract,
-  type Handlers,
-  LinkNode,
-  type NodeInfo,
-  type NodeRole,
-  nodeOp,
-  PendingCall,
-  TcpLink,
-} from '@nestgate/link';
+import { LinkNode, type NodeInfo, type NodeRole, TcpLink } from '@nestgate/link';
+import { type Codec, type Contract, type Handlers, nodeOp, PendingCall } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { waitUntil } from '@nestgate/testing';
 import { CutProxy, type Way } from './cut-proxy.js';
@@ -56,7 +47,7 @@ export interface CutFindings {
   readonly reorder: number;
   /** Requests without an outcome, or with one that is no coded error of a broken link. */
   readonly strange: readonly string[];
-  /** Messages that nobody answers which have neither arrived nor been counted by anybody. */
+  /** Messages without an answer that neither arrived nor were counted. */
   readonly silent: number;
 }
 
@@ -79,8 +70,8 @@ export class CutRound {
       const log = new SenderLog({ run: 'cut', session, dir: 'push' });
       this.told.push({ log, arrivals: new Arrivals(log) });
     }
-    gate.dispatcher.serve(contract, this.handlersOf(gate, 1));
-    worker.dispatcher.serve(contract, this.handlersOf(worker, 0));
+    gate.dispatcher.serve(contract, this.handlersOf(1));
+    worker.dispatcher.serve(contract, this.handlersOf(0));
   }
 
   /** Runs a round. Without `cut` nothing breaks. @throws {Error} when the two do not go on afterwards. */
@@ -106,11 +97,11 @@ export class CutRound {
     }
   }
 
-  private handlersOf(node: LinkNode, direction: 0 | 1): Handlers<typeof contract> {
+  private handlersOf(direction: 0 | 1): Handlers<typeof contract> {
     return {
       ask: (value, call) => {
         this.askArrivals.note(value);
-        node.reply(call, contract.ask, value);
+        call.peer.reply(call, contract.ask, value);
       },
       tell: value => void this.told[direction]?.arrivals.note(value),
     };
@@ -149,7 +140,7 @@ export class CutRound {
   }
 
   private peerOf(node: LinkNode) {
-    return [...node.peers.values()].find(({ isSelf }) => !isSelf);
+    return [...node.remotes.values()][0];
   }
 
   private async ask(): Promise<void> {
@@ -157,7 +148,7 @@ export class CutRound {
     const peer = this.peerOf(this.gate);
     if (!peer) return void this.asks.settle(value.seq, 'NO_PEER');
     const pending = new PendingCall(contract.ask);
-    this.gate.request(peer, contract.ask, value, pending, performance.now() + REQUEST_MS);
+    peer.request(contract.ask, value, pending, performance.now() + REQUEST_MS);
     try {
       const reply = await pending.promise;
       if (this.replies.note(reply) === value.seq) this.asks.settle(value.seq, ACCEPTED);
@@ -172,7 +163,7 @@ export class CutRound {
     const peer = this.peerOf(from);
     const value = log.intend();
     if (!peer) return void log.settle(value.seq, 'NO_PEER');
-    from.notify(peer, contract.tell, value);
+    peer.notify(contract.tell, value);
     log.settle(value.seq, ACCEPTED);
   }
 

@@ -1,6 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { LedgerClient } from './ledger-client.js';
 
+/**
+ * How much later than one end of a link the other one may learn that it is broken, in milliseconds: until then a worker begins what has
+ * reached it, although the gate has already answered `WORKER_LOST`.
+ */
+export const NEWS_MS = 250;
+
 /** One time that a handler has begun. */
 export interface Effect {
   /** The worker that ran it. */
@@ -38,11 +44,17 @@ export class Effects {
     return [...this.byRequest].filter(([, list]) => list.length > 1).map(([key]) => key);
   }
 
-  /** Requests of these clients whose handler began later than `graceMs` after the client had been told that they failed. */
-  expired(clients: readonly LedgerClient[], graceMs = 0): string[] {
+  /**
+   * Requests of these clients whose handler began after the client had been told that they failed; with `WORKER_LOST`, later than
+   * `newsMs` after it.
+   */
+  expired(clients: readonly LedgerClient[], newsMs = 0): string[] {
     return clients.flatMap(client =>
       client.requests.log.failed
-        .filter(({ seq, settledAt }) => this.of(client, seq).some(({ at }) => at > settledAt + graceMs))
+        .filter(({ seq, settledAt, outcome }) => {
+          const last = settledAt + (outcome === 'WORKER_LOST' ? newsMs : 0);
+          return this.of(client, seq).some(({ at }) => at > last);
+        })
         .map(({ seq, outcome }) => `${client.name}/${seq} (${outcome})`),
     );
   }

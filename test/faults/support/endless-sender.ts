@@ -80,7 +80,7 @@ export class EndlessSender {
     const turn = this.turn++;
     const kind = KINDS[turn % KINDS.length] as PushKind;
     const { bound } = balance;
-    // Nobody is there to be called by its id: there is always somebody to be called by name.
+    // Without a client there is no client id, but a uid can always be used.
     if (kind === 'client' && bound.length === 0) return;
     const target =
       kind === 'client'

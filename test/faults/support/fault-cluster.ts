@@ -17,6 +17,8 @@ export interface FaultClusterOptions {
   readonly gates?: number;
   /** @defaultValue 2 */
   readonly workers?: number;
+  /** Without a broker: whether gates know each other, as they must where sessions move between them. */
+  readonly meshed?: boolean;
   /** Options of the gates, beside those of `apps/gate`; or those of the gate with this number. */
   readonly gate?: object | ((index: number) => object);
   /** Where the gates keep users, as `NESTGATE_STORAGE`. @defaultValue 'memory:' */
@@ -93,7 +95,7 @@ export class FaultCluster {
     const before = this.gates[index];
     const env = {
       FAULTS_PORT: before?.isOver ? String(before.port) : '0',
-      NESTGATE_LINK: this.gateLinks[index],
+      NESTGATE_LINK: this.gateLink(index),
       NESTGATE_SECRET: 'shared',
       NESTGATE_MSG_RATE: '0',
       NESTGATE_MAX_PER_IP: '0',
@@ -120,6 +122,15 @@ export class FaultCluster {
     this.effectFiles.set(id, file);
     this.workers.push(worker);
     return worker;
+  }
+
+  /** The address of a gate, with those of the others where it knows them. */
+  private gateLink(index: number): string {
+    const own = this.gateLinks[index] as string;
+    const { link, meshed = false } = this.options;
+    if (link !== 'tcp' || !meshed) return own;
+    const others = this.gateLinks.filter((_, other) => other !== index);
+    return `${own}?peers=${others.map(url => url.replace('tcp://', '')).join(',')}`;
   }
 
   /** What the gates are called, whichever process is in their place. */

@@ -17,7 +17,7 @@ export class CallFailed extends Error {
   }
 }
 
-/** A `gate.json` client whose requests stand in a ledger. Pushes go to whoever listens to their topic. */
+/** A `gate.json` client whose requests stand in a ledger. Pushes go to the listeners of their topic. */
 export class LedgerClient {
   readonly requests: RequestLedger;
   closedWith: number | undefined;

@@ -5,7 +5,7 @@ import { waitUntil } from '@nestgate/testing';
 
 export type Role = 'gate' | 'worker';
 
-/** What a node tells of itself. */
+/** Information that a node reports about itself. */
 export interface NodeState {
   /** What its link has counted. */
   readonly counters: Readonly<Record<string, number>>;

@@ -10,7 +10,7 @@ export interface StreamName {
   readonly dir: Direction;
 }
 
-/** What every message of the fault tests carries, so that whoever gets it can tell what it is and whether it is whole. */
+/** What every message of the fault tests carries, so that a receiver can identify and verify it. */
 export interface Payload extends StreamName {
   /** Counts from 1. */
   readonly seq: number;

@@ -89,7 +89,7 @@ interface Count {
 
 /**
  * The books of one sender that pushes in every way to connections that come and go: `accepted = received + lost + inFlight`,
- * where each lost push has to be counted by somebody, or is silent.
+ * where each lost push must be counted on one side, or it was lost silently.
  *
  * - A push is *owed* to the connections that were bound, by what the receiver knew, when it was sent, and that nobody knew to be
  *   gone. To the group: from when the join was answered. It is owed no more when it ended with an error: the sender was told.

@@ -22,7 +22,7 @@ export async function expectBalanced(fault: string, run: BalanceRun): Promise<Ba
     ...(silence && { silence }),
   });
   expect({ ...report, silence }).toMatchObject({ ...BALANCED, silence: '' });
-  // It did push all the time, and somebody got it.
+  // It pushed all the time, and clients received it.
   expect(report.received).toBeGreaterThan(100);
   return report;
 }

@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** What a proxy does with one connection: both sockets are there, and nothing flows between them yet. */
 export type Wiring = (near: Socket, far: Socket, index: number) => void;
 
-/** A proxy on a free port of this machine, in front of a port that somebody listens on. */
+/** A proxy on a free port of this machine, in front of a listening port. */
 export class TcpProxy {
   private readonly sockets = new Set<Socket>();
   private connections = 0;

@@ -23,7 +23,7 @@ export interface FlowReport {
   readonly silent: number;
 }
 
-/** A service in this process that pushes numbers by itself, at a steady rate, and knows which of them it was told of. */
+/** A service in this process that pushes numbers by itself, at a steady rate, and knows the reported result of each. */
 export class NumberFlow {
   /** Of each number, whether it was accepted. */
   private readonly accepted: boolean[] = [];

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 
 export const REPOSITORY = resolve(import.meta.dirname, '../../..');
-export const LIBS = ['protocol', 'link', 'worker', 'gate', 'testing'] as const;
+export const LIBS = ['protocol', 'client', 'contract', 'link', 'worker', 'gate', 'testing', 'cli', 'admin'] as const;
 const FIXTURE = join(REPOSITORY, 'test/outside/project');
 /** A command that takes longer hangs: installs over a slow network take the longest. */
 const COMMAND_MS = 300_000;

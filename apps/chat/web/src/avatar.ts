@@ -1,6 +1,6 @@
 import { make } from './dom.js';
 
-/** Up to two letters that stand for a name: of its first and its last word. */
+/** Up to two initials of a name, from its first and its final word. */
 export function initials(name: string): string {
   const parts = name.split(/[\s_.\-:/@]+/u).filter(part => part !== '');
   const spoken = parts.filter(part => /^[\p{L}\p{N}]/u.test(part));
@@ -18,7 +18,7 @@ function firstLetter(word: string): string {
   return '';
 }
 
-/** The same name has the same hue everywhere, without anybody having to agree on it (FNV-1a). */
+/** The same name has the same hue everywhere, without coordination (FNV-1a). */
 export function hue(name: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < name.length; index += 1) {

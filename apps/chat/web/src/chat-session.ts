@@ -1,15 +1,25 @@
-import { ChatApi, type ChatPush, readPush } from './chat-api.js';
+import { connect, type GapEvent, type GateClient, GateError, isGateError } from '@nestgate/client';
+import type { chat } from '@nestgate-app/handlers/chat.contract';
 import { type ChatState, type Room, WHISPERS } from './chat-state.js';
-import { GateClient, type LinkState } from './gate-client.js';
-import { GateError } from './gate-frames.js';
-import { retryDelay } from './reconnect-policy.js';
 
 const POLL_EVERY_MS = 3_000;
+/** How long a message may wait for a connection. */
+const SEND_WITHIN_MS = 120_000;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 5_000;
+/** With these the same request may succeed a moment later: a gate that has just started does not know its workers yet. */
+const TRANSIENT_CODES = new Set([
+  'NO_ROUTE',
+  'NO_WORKER',
+  'WORKER_LOST',
+  'TIMEOUT',
+  'RATE_LIMITED',
+  'STORAGE_UNAVAILABLE',
+]);
 
 /** What a person can do here, and what keeps the state true while they do it. */
 export class ChatSession {
-  private readonly gate: GateClient;
-  private readonly api: ChatApi;
+  private readonly gate: GateClient<typeof chat>;
   /** What we signed in as; the server's uid for it is in the state. */
   private name = '';
   private restoration = 0;
@@ -20,40 +30,49 @@ export class ChatSession {
     private readonly state: ChatState,
     private readonly complain: (error: unknown) => void,
   ) {
-    this.gate = new GateClient(url, {
-      onState: link => this.linkChanged(link),
-      onPush: (topic, body) => this.received(topic, body),
+    this.gate = connect<typeof chat>(url, {
+      autoConnect: false,
+      // Messages that are queued are sent after it: the server knows by then who sends them.
+      load: reason => (reason === 'session' ? this.restore() : this.poll()),
     });
-    this.api = new ChatApi(this.gate);
+    this.gate.on('state', link => this.state.setConnection(link));
+    this.gate.on('gap', gap => this.missed(gap));
+    this.gate.on('error', error => this.complain(error));
+    this.gate.on('chat/said', said => {
+      const room = this.state.rooms.get(said.room);
+      if (room !== undefined) this.state.post(room, { ...said, kind: 'said' });
+    });
+    this.gate.on('chat/joined', ({ room, name }) => this.joined(room, name));
+    this.gate.on('chat/whispered', ({ from, text }) => this.whispered(from, text));
   }
 
   start(): void {
     this.gate.connect();
     window.setInterval(() => void this.poll(), POLL_EVERY_MS);
-    // navigator.onLine is no reason not to try (a gate on this machine needs no network); this is one to try now.
-    window.addEventListener('online', () => this.gate.nudge());
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState !== 'visible') return;
       this.state.activate(this.state.active);
-      this.gate.nudge();
       void this.poll();
     });
   }
 
   connectNow(): void {
-    this.gate.connect();
+    if (this.gate.state.name === 'waiting') this.gate.wake();
+    else this.gate.connect();
   }
 
   async login(name: string): Promise<void> {
-    const uid = await this.api.login(name);
+    const { uid } = await this.gate.request('chat/login', { name });
     this.name = name;
     this.state.me = uid;
     this.state.changed();
     await this.poll();
   }
 
-  /** The wire has no logout; a new connection belongs to nobody yet. */
+  /** The wire has no logout; a new session belongs to nobody yet. */
   logout(): void {
+    this.restoration += 1;
+    this.gate.close();
     this.state.reset();
     this.gate.connect();
   }
@@ -62,7 +81,7 @@ export class ChatSession {
     const room = this.state.openRoom(name);
     if (!room.joined) {
       try {
-        await this.api.join(name);
+        await this.gate.request('chat/join', { room: name });
       } catch (error) {
         this.state.closeRoom(name);
         throw error;
@@ -74,8 +93,7 @@ export class ChatSession {
   }
 
   async leave(name: string): Promise<void> {
-    // Without a connection there is nothing to leave; not coming back is enough.
-    if (name !== WHISPERS && this.state.online) await this.api.leave(name);
+    if (name !== WHISPERS) await this.gate.request('chat/leave', { room: name }, { timeoutMs: SEND_WITHIN_MS });
     this.state.closeRoom(name);
     await this.poll();
   }
@@ -87,12 +105,13 @@ export class ChatSession {
   }
 
   async say(room: string, text: string): Promise<void> {
-    await this.api.say(room, text);
+    await this.pending(room, text, this.gate.request('chat/say', { room, text }, { timeoutMs: SEND_WITHIN_MS }));
   }
 
   /** The server does not echo a whisper to its sender, so our own copy goes into the room it was written in. */
   async whisper(to: string, text: string, place: string): Promise<void> {
-    const delivered = await this.api.whisper(to, text);
+    const request = this.gate.request('chat/whisper', { to, text }, { timeoutMs: SEND_WITHIN_MS });
+    const { delivered } = await this.pending(place, text, request);
     if (delivered === 0) throw new GateError('NOT_DELIVERED', `${to} is not connected, so nobody got your whisper.`);
     const room = this.state.rooms.get(place);
     const from = this.state.me;
@@ -101,85 +120,76 @@ export class ChatSession {
     }
   }
 
-  private linkChanged(link: LinkState): void {
-    this.restoration += 1;
-    if (link.kind === 'online' && this.state.me !== null) {
-      this.state.setConnection({ kind: 'restoring' });
-      void this.restore(this.restoration);
-    } else {
-      this.state.setConnection(link);
+  /** Shows a message as pending until it is answered. */
+  private async pending<T>(place: string, text: string, request: Promise<T>): Promise<T> {
+    const message = { text };
+    const room = this.state.rooms.get(place);
+    room?.pending.add(message);
+    this.state.changed();
+    try {
+      return await request;
+    } finally {
+      room?.pending.delete(message);
+      this.state.changed();
     }
   }
 
-  /** The server knows nothing of the connection we had before: sign in again, and go back into every room. */
-  private async restore(restoration: number): Promise<void> {
-    for (let attempt = 0; restoration === this.restoration; attempt += 1) {
+  /** The server knows nothing of the session we had before: sign in again, and go back into every room. */
+  private async restore(): Promise<void> {
+    if (this.state.me === null) return;
+    const restoration = ++this.restoration;
+    this.state.setConnection({ name: 'restoring' });
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
       try {
-        await this.api.login(this.name);
+        await this.gate.request('chat/login', { name: this.name });
         for (const room of this.state.joinedRooms) await this.rejoin(room);
-        if (restoration !== this.restoration) return;
-        this.restored();
-        await this.poll();
-        return;
+        break;
       } catch (error) {
-        // The link has changed meanwhile: whoever brings it back restores it.
-        if (restoration !== this.restoration) return;
-        if (!(error instanceof GateError && error.transient)) {
+        // Another session follows, which is restored by a call of its own.
+        if (restoration !== this.restoration || isLost(error)) return;
+        if (!isTransient(error)) {
           this.complain(error);
           this.state.reset();
-          this.state.setConnection({ kind: 'online' });
-          return;
+          break;
         }
-        await new Promise(resolve => window.setTimeout(resolve, retryDelay(attempt)));
+        await new Promise(resolve => window.setTimeout(resolve, pauseMs));
       }
     }
+    if (restoration !== this.restoration) return;
+    this.state.setConnection(this.gate.state);
+    void this.poll();
   }
 
   private async rejoin(room: Room): Promise<void> {
     if (room.name === WHISPERS) return;
     try {
-      await this.api.join(room.name);
+      await this.gate.request('chat/join', { room: room.name });
       room.membersAt = 0;
     } catch (error) {
-      if (!(error instanceof GateError) || error.transient || !this.gate.online) throw error;
+      if (isTransient(error) || isLost(error)) throw error;
       this.complain(error);
       this.state.closeRoom(room.name);
     }
   }
 
-  private restored(): void {
+  private missed({ n }: GapEvent): void {
+    const what = n === 1 ? 'A message is missing' : `${n} messages are missing`;
     for (const room of this.state.joinedRooms) {
-      this.state.notice(room, null, 'Connected again. Messages sent in between are not shown.');
+      const text =
+        n === null ? 'Connected again. Messages sent in between are not shown.' : `${what} here or elsewhere.`;
+      this.state.notice(room, null, text);
     }
-    this.state.setConnection({ kind: 'online' });
   }
 
-  private received(topic: string, body: unknown): void {
-    if (topic === '$gate/error') {
-      this.complain(body);
-      return;
-    }
-    const push = readPush(topic, body);
-    if (push === null) return;
-    if (push.kind === 'whispered') this.whispered(push);
-    else this.happened(push);
-  }
-
-  private happened(push: Exclude<ChatPush, { kind: 'whispered' }>): void {
-    const room = this.state.rooms.get(push.room);
+  private joined(name: string, who: string): void {
+    const room = this.state.rooms.get(name);
     if (room === undefined) return;
-    if (push.kind === 'said') {
-      this.state.post(room, push);
-      return;
-    }
-    if (this.state.memberJoined(room, push.name) && push.name !== this.state.me) {
-      this.state.notice(room, push.name, 'joined');
-    }
+    if (this.state.memberJoined(room, who) && who !== this.state.me) this.state.notice(room, who, 'joined');
     if (room.name === this.state.active) void this.refreshMembers(room);
   }
 
   /** A whisper belongs to no room: show it where its reader is, or else where they would expect the sender. */
-  private whispered({ from, text }: Extract<ChatPush, { kind: 'whispered' }>): void {
+  private whispered(from: string, text: string): void {
     const { me, joinedRooms } = this.state;
     if (me === null) return;
     let room = this.state.activeRoom ?? joinedRooms.find(({ members }) => members.includes(from));
@@ -197,7 +207,8 @@ export class ChatSession {
     this.polling = true;
     try {
       if (activeRoom !== null) await this.refreshMembers(activeRoom);
-      this.state.directory = await this.api.rooms();
+      const { rooms } = await this.gate.request('chat/rooms', undefined, { whenOffline: 'fail' });
+      this.state.directory = new Map(Object.entries(rooms));
       this.state.changed();
     } catch {
       // Nobody asked for this, so nobody needs to hear that it failed; the next round is seconds away.
@@ -210,10 +221,20 @@ export class ChatSession {
     if (room.name === WHISPERS || !this.state.online) return;
     const asOf = room.joinsSeen;
     try {
-      const names = await this.api.who(room.name);
-      if (room.joinsSeen === asOf) this.state.setMembers(room, names);
+      const { uids } = await this.gate.request('chat/who', { room: room.name }, { whenOffline: 'fail' });
+      // One person may be there through several connections, and is still one person.
+      if (room.joinsSeen === asOf) this.state.setMembers(room, [...new Set(uids)]);
     } catch {
       // As above: the list is refreshed again shortly.
     }
   }
+}
+
+function isTransient(error: unknown): boolean {
+  return isGateError(error) && TRANSIENT_CODES.has(error.code);
+}
+
+/** The session has ended, or the client has. */
+function isLost(error: unknown): boolean {
+  return isGateError(error, 'CONNECTION_LOST') || isGateError(error, 'OFFLINE');
 }

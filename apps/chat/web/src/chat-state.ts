@@ -1,4 +1,4 @@
-import type { LinkState } from './gate-client.js';
+import type { GateState } from '@nestgate/client';
 import { type NewEntry, Timeline } from './timeline.js';
 
 /** Whispers with people we share no room with have a place of their own; no real room has an empty name. */
@@ -7,8 +7,13 @@ export const WHISPERS = '';
 const FRESH_MS = 10_000;
 const FRAME_MS = 16;
 
-/** The link's states and one more: connected again, but not yet signed in and back in our rooms. */
-export type Connection = LinkState | { kind: 'restoring' };
+/** The client's states and one more: connected again, but not yet signed in and back in our rooms. */
+export type Connection = GateState | { readonly name: 'restoring' };
+
+/** A message that the server has not answered yet. */
+export interface PendingMessage {
+  readonly text: string;
+}
 
 export interface Room {
   readonly name: string;
@@ -21,12 +26,14 @@ export interface Room {
   /** How many joins have been announced; a list asked for before the latest one is out of date. */
   joinsSeen: number;
   unread: number;
+  /** In the order in which they were written. */
+  readonly pending: Set<PendingMessage>;
 }
 
 /** Everything the page knows. Views read it and draw; only the session changes it. */
 export class ChatState {
   me: string | null = null;
-  connection: Connection = { kind: 'connecting' };
+  connection: Connection = { name: 'idle' };
   active: string | null = null;
   directory: ReadonlyMap<string, number> = new Map();
   readonly rooms = new Map<string, Room>();
@@ -34,7 +41,13 @@ export class ChatState {
   private drawing: number | null = null;
 
   get online(): boolean {
-    return this.connection.kind === 'online';
+    return this.connection.name === 'online';
+  }
+
+  /** Messages that wait for a connection. While there is one, the few that are in flight are none. */
+  get queued(): number {
+    if (this.online) return 0;
+    return [...this.rooms.values()].reduce((sum, room) => sum + room.pending.size, 0);
   }
 
   get activeRoom(): Room | null {
@@ -61,7 +74,16 @@ export class ChatState {
   openRoom(name: string): Room {
     let room = this.rooms.get(name);
     if (room === undefined) {
-      room = { name, timeline: new Timeline(), joined: false, members: [], membersAt: 0, joinsSeen: 0, unread: 0 };
+      room = {
+        name,
+        timeline: new Timeline(),
+        joined: false,
+        members: [],
+        membersAt: 0,
+        joinsSeen: 0,
+        unread: 0,
+        pending: new Set(),
+      };
       this.rooms.set(name, room);
     }
     return room;

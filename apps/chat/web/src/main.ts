@@ -9,11 +9,9 @@ import { RoomsView } from './view-rooms.js';
 import { TimelineView } from './view-timeline.js';
 import { ToastView } from './view-toast.js';
 
-const gateUrl = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/gate`;
-
 const toasts = new ToastView();
 const state = new ChatState();
-const session = new ChatSession(gateUrl, state, error => toasts.show(error));
+const session = new ChatSession('/gate', state, error => toasts.show(error));
 
 /** Whatever a person asked for either happens or says why not. */
 async function attempt(action: Promise<void>): Promise<boolean> {

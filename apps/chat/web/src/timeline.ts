@@ -20,7 +20,7 @@ export interface Whisper extends Stamped {
   readonly text: string;
 }
 
-/** Something that happened rather than something somebody said. */
+/** An event, not a message of a user. */
 export interface Notice extends Stamped {
   readonly kind: 'notice';
   readonly who: string | null;

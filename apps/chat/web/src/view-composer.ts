@@ -64,7 +64,8 @@ export class ComposerView {
     this.offerTargets(room, this.target.value);
     const to = this.target.value;
     this.form.classList.toggle('whispering', to !== EVERYONE);
-    this.button.disabled = !this.state.online || (room.name === WHISPERS && to === EVERYONE);
+    // Without a connection it is sent later.
+    this.button.disabled = this.state.connection.name === 'ended' || (room.name === WHISPERS && to === EVERYONE);
     const prompt = to === EVERYONE ? `Message ${roomTitle(room.name)}` : `Whisper to ${to}`;
     this.input.placeholder = prompt.length > LONGEST_PROMPT ? `${prompt.slice(0, LONGEST_PROMPT)}…` : prompt;
   }

@@ -19,7 +19,7 @@ export class MembersView {
     const room = this.state.activeRoom;
     const { me } = this.state;
     const everyone = room?.members ?? [];
-    // Whoever looks for themselves looks at the top.
+    // The user's own entry is at the top.
     const ordered = [...everyone.filter(name => name === me), ...everyone.filter(name => name !== me)];
     const listed = ordered.slice(0, MOST_LISTED);
     const hidden = ordered.length - listed.length;

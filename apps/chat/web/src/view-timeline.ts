@@ -13,6 +13,7 @@ const calendar = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'num
 export class TimelineView {
   private readonly scroller = pick('timeline', HTMLElement);
   private readonly list = pick('messages', HTMLElement);
+  private readonly pending = pick('pending', HTMLElement);
   private readonly empty = pick('timeline-empty', HTMLElement);
   private readonly jump = pick('jump', HTMLButtonElement);
   private room: Room | null = null;
@@ -27,7 +28,7 @@ export class TimelineView {
     this.scroller.addEventListener('scroll', () => {
       if (this.nearEnd()) this.jump.hidden = true;
     });
-    // A growing composer or a phone's keyboard takes room from below; whoever reads along stays at the end.
+    // A growing composer or a phone's keyboard takes room from below; a view at the end stays at the end.
     let height = this.scroller.clientHeight;
     new ResizeObserver(() => {
       const shrunkBy = Math.max(0, height - this.scroller.clientHeight);
@@ -42,6 +43,7 @@ export class TimelineView {
     if (switched) this.clear(room);
     if (room === null) return;
 
+    this.renderPending(room);
     const follow = switched || this.nearEnd();
     const lastId = this.last?.id ?? 0;
     const news = room.timeline.entries.filter(entry => entry.id > lastId);
@@ -54,6 +56,15 @@ export class TimelineView {
     else if (talk.length > 0) this.jump.hidden = false;
     // Only what comes from now on is news to a screen reader; a whole room at once is not.
     if (switched) window.setTimeout(() => this.list.setAttribute('aria-live', 'polite'));
+  }
+
+  /** What waits for a connection. While there is one, an answer comes sooner than anyone could read. */
+  private renderPending({ pending }: Room): void {
+    const shown = this.state.online ? [] : [...pending];
+    this.pending.hidden = shown.length === 0;
+    this.pending.replaceChildren(
+      ...shown.map(({ text }) => make('li', { class: 'bubble', testId: 'pending', text, typed: true })),
+    );
   }
 
   private clear(room: Room | null): void {

@@ -1,10 +1,13 @@
+import { type GateError, isGateError } from '@nestgate/client';
 import { make, pick } from './dom.js';
-import { GateError, isRecord, readError } from './gate-frames.js';
 
 const SHOWN_FOR_MS = 7_000;
 const MOST_AT_ONCE = 3;
 
 const PLAIN_WORDS: Readonly<Record<string, string>> = {
+  OFFLINE: 'There is no connection to the server right now.',
+  CONNECTION_LOST: 'The connection was lost. The server may have done what you asked for.',
+  BUFFER_FULL: 'Too much waits for the server already.',
   TIMEOUT: 'The server did not answer in time.',
   RATE_LIMITED: 'That was a little too fast. Try again in a moment.',
   NO_ROUTE: 'The chat is not available right now. Try again in a moment.',
@@ -18,13 +21,17 @@ export class ToastView {
   private readonly stack = pick('toasts', HTMLElement);
 
   show(error: unknown): void {
-    const problem = error instanceof GateError ? error : isRecord(error) ? readError(error) : null;
-    if (problem === null) this.add('ERROR', error instanceof Error ? error.message : 'Something went wrong.');
-    else this.add(problem.code, this.words(problem));
+    if (isGateError(error)) this.add(error.code, this.words(error));
+    else this.add('ERROR', error instanceof Error ? error.message : 'Something went wrong.');
   }
 
   private words({ code, message, details }: GateError): string {
-    if (details.length > 0) return details.join(' · ');
+    // What a schema says of each field that is not valid.
+    if (code === 'BAD_REQUEST' && Array.isArray(details)) {
+      return (details as { path?: string; message?: string }[])
+        .map(issue => [issue.path, issue.message].filter(Boolean).join(': '))
+        .join(' · ');
+    }
     return PLAIN_WORDS[code] ?? message;
   }
 
@@ -45,7 +52,7 @@ export class ToastView {
     const startLeaving = (): void => {
       timer = window.setTimeout(leave, SHOWN_FOR_MS);
     };
-    // Whoever is reading it, by mouse or by keyboard, gets to finish.
+    // The toast stays while it has the mouse or the keyboard focus.
     const stay = (): void => window.clearTimeout(timer);
     toast.addEventListener('pointerenter', stay);
     toast.addEventListener('pointerleave', startLeaving);

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import type { RevocationNotice } from '@nestgate/link';
+import type { RevocationNotice } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { GateCounters } from '../gate-counters.js';
 
@@ -27,16 +27,15 @@ export interface ShownCredentials {
 
 interface Revocation {
   readonly before: number;
-  /** When it was said, as `performance.now()` of this gate. */
+  /** Time of arrival, by `performance.now()` of this gate. */
   readonly saidAt: number;
   /** Until when it is remembered, as `performance.now()`. */
   readonly until: number;
 }
 
 /**
- * Whose credentials have been revoked. Closing the clients of a uid is not enough: one may be on its way to be bound, and a
- * stolen token may be shown again as long as it lives. So each gate remembers for a time what it has heard. When there is no room
- * for more, the oldest is forgotten, and counted.
+ * The revoked uids. Closing the clients of a uid is not enough: a bind may be in flight, and a stolen token can be used until it expires.
+ * Each gate therefore stores revocations for a time. At the bound the oldest one is dropped, and counted.
  */
 @Injectable()
 export class Revocations {
@@ -66,8 +65,8 @@ export class Revocations {
   }
 
   /**
-   * Credentials are taken unless they were issued before a revocation. Of which it is not known when they were issued, those
-   * that came before it was said are not.
+   * Refuses credentials that were issued before a revocation. Credentials without an issue time are refused when they arrived before
+   * the revocation.
    * @throws {RevokedError}
    */
   check(userId: string, { issuedAt, since }: ShownCredentials): void {
@@ -78,7 +77,7 @@ export class Revocations {
     throw new RevokedError();
   }
 
-  /** All that is remembered, for a gate that has not heard of it. */
+  /** All stored revocations, for a gate that lacks them. */
   notices(): RevocationNotice[] {
     const now = performance.now();
     const notices: RevocationNotice[] = [];

@@ -1,18 +1,18 @@
 import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { LinkNode } from '@nestgate/link';
 import {
   type ArgsOf,
-  LinkNode,
   type Peer,
   revocationContract,
   type RevocationNotice,
   type SessionContract,
-} from '@nestgate/link';
+} from '@nestgate/link/internal';
 import { CLOSE, GateError, isName } from '@nestgate/protocol';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import { Hub } from '../hub/hub.js';
 import { REVOKED, Revocations } from './revocations.js';
 
-/** For how long credentials that were issued before are refused, unless the caller says otherwise, in milliseconds: a day. */
+/** Default time for which older credentials are refused, in milliseconds: a day. */
 const DEFAULT_FOR_MS = 86_400_000;
 /** The longest time that can be asked for, in milliseconds: 30 days. */
 const MAX_FOR_MS = 30 * 86_400_000;
@@ -20,8 +20,8 @@ const MAX_FOR_MS = 30 * 86_400_000;
 const NOTICES_AT_ONCE = 1_000;
 
 /**
- * Ends the clients of revoked uids on this gate, and sees to it that gates that were not there when it was said hear of it
- * when they come: one that has been restarted, or was out of reach.
+ * Closes the clients of revoked uids on this gate, and sends the revocations to gates that connect later: after a restart, or after they
+ * were unreachable.
  */
 @Injectable()
 export class Revoker implements OnModuleInit, OnModuleDestroy {
@@ -44,11 +44,11 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
     });
     this.listening.push(
       this.node.onPeer(change => {
-        const peer = change.type === 'join' ? this.node.peers.get(change.node.id) : undefined;
+        const peer = change.type === 'join' ? this.node.remotes.get(change.node.id) : undefined;
         if (peer) this.tell([peer]);
       }),
       this.node.onStatus(isUp => {
-        if (isUp) this.tell(this.node.peers.values());
+        if (isUp) this.tell(this.node.remotes.values());
       }),
     );
   }
@@ -63,14 +63,19 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
     else this.issued.set(agent, issuedAt);
   }
 
+  /** When the credentials of a bound client were issued, where that is known. */
+  issuedAt(agent: ClientAgent): number | undefined {
+    return this.issued.get(agent);
+  }
+
   /** A client is bound no more. */
   forget(agent: ClientAgent): void {
     this.issued.delete(agent);
   }
 
   /**
-   * Closes all clients of these uids but the excepted ones, and refuses what was issued before. Returns how many were closed.
-   * @throws {GateError} `BAD_ARGUMENT`, and nothing has changed.
+   * Closes all clients of these uids except the excluded ones, and refuses older credentials. Returns the number of closed clients.
+   * @throws {GateError} `BAD_ARGUMENT`; then nothing has changed.
    */
   revoke({ uids, before = Date.now(), forMs = DEFAULT_FOR_MS, except }: ArgsOf<SessionContract['revoke']>): number {
     if (!Number.isFinite(before) || !(forMs >= 1 && forMs <= MAX_FOR_MS)) {
@@ -78,13 +83,13 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
     }
     const spared = except && this.hub.present(except);
     for (const userId of uids) this.revocations.add({ userId, before, leftMs: forMs });
-    // A copy: who is closed leaves the index.
+    // A copy, because closed clients leave the index.
     const members = [...this.hub.union(this.hub.uids, uids)].filter(agent => !spared?.has(agent));
     for (const agent of members) close(agent);
     return members.length;
   }
 
-  /** Another gate has heard of a revocation. Those that were let in before are ended, as they would have been then. */
+  /** Applies revocations of another gate: closes clients whose credentials are older. */
   private learn(notice: RevocationNotice | null): void {
     if (!notice) return;
     const { userId, before, leftMs, agoMs = 0 } = notice;
@@ -93,8 +98,8 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
     if (!this.revocations.add(notice)) return;
     const saidAt = performance.now() - agoMs;
     for (const agent of this.hub.uids.members(userId)) {
-      // Of which it is not known when they were issued, credentials are as old as the connection. The clock of the node that
-      // has revoked them says nothing about that.
+      // Credentials without an issue time are as old as the connection, by the monotonic clock of this gate; the clock of the
+      // revoking node cannot be compared with it.
       const issuedAt = this.issued.get(agent);
       if (issuedAt === undefined ? agent.openedAt < saidAt : issuedAt < before) close(agent);
     }
@@ -102,12 +107,12 @@ export class Revoker implements OnModuleInit, OnModuleDestroy {
 
   /** Tells gates what this one remembers. */
   tell(peers: Iterable<Peer>): void {
-    const gates = [...peers].filter(peer => peer.info.role === 'gate' && !peer.isSelf);
+    const gates = [...peers].filter(peer => peer.info.role === 'gate');
     if (gates.length === 0 || this.revocations.size === 0) return;
     const notices = this.revocations.notices();
     for (let at = 0; at < notices.length; at += NOTICES_AT_ONCE) {
       const some = notices.slice(at, at + NOTICES_AT_ONCE);
-      for (const gate of gates) this.node.notify(gate, revocationContract.revocations, some);
+      for (const gate of gates) gate.notify(revocationContract.revocations, some);
     }
   }
 }

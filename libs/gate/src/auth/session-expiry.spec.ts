@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { LinkNode } from '@nestgate/link';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import { SessionExpiry } from './session-expiry.js';
 
 const NOW = 1_000_000;

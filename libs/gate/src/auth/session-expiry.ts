@@ -1,8 +1,9 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { Deadline, DeadlineWheel, LinkNode } from '@nestgate/link';
+import { LinkNode } from '@nestgate/link';
+import { Deadline, DeadlineWheel } from '@nestgate/link/internal';
 import { CLOSE } from '@nestgate/protocol';
-import { assertMoment } from '@nestgate/worker';
-import type { ClientAgent } from '../connection/client-agent.js';
+import { assertMoment } from '@nestgate/worker/internal';
+import type { ClientAgent } from '../client/client-agent.js';
 
 /** The reason with which a client is closed whose credentials have expired. */
 export const AUTH_EXPIRED = 'auth expired';
@@ -18,8 +19,8 @@ class Expiry extends Deadline {
 }
 
 /**
- * Closes clients when their credentials expire: with 1008, at most 50 ms late. Only clients with an expiry cost anything, and
- * all of them share one timer. The wall clock is read once, when the expiry is set: changing it later moves no expiry.
+ * Closes clients when their credentials expire: with 1008, at most 50 ms late. Clients without an expiry cost nothing, and
+ * all others share one timer. The wall clock is read once, when the expiry is set: changing it later moves no expiry.
  */
 @Injectable()
 export class SessionExpiry implements OnApplicationShutdown {
@@ -36,9 +37,9 @@ export class SessionExpiry implements OnApplicationShutdown {
   }
 
   /**
-   * Sets when a client's credentials expire, in milliseconds since the epoch; `undefined`: never. What is over already closes
-   * it at once.
-   * @throws {GateError} `BAD_ARGUMENT` for what is no moment. Nothing has changed then.
+   * Sets when a client's credentials expire, in milliseconds since the epoch; `undefined`: never. A time in the past closes
+   * the client immediately.
+   * @throws {GateError} `BAD_ARGUMENT` for an invalid time; then nothing has changed.
    */
   set(agent: ClientAgent, expiresAt: number | undefined): void {
     assertMoment(expiresAt);
@@ -52,6 +53,25 @@ export class SessionExpiry implements OnApplicationShutdown {
     const expiry = new Expiry(agent);
     this.expiries.set(agent, expiry);
     this.wheel.add(expiry, performance.now() + leftMs);
+  }
+
+  /** In how many milliseconds the credentials of a client expire; `undefined`: never. */
+  leftMs(agent: ClientAgent): number | undefined {
+    const expiry = this.expiries.get(agent);
+    return expiry && expiry.deadline - performance.now();
+  }
+
+  /** Sets the expiry of a client that has come from another gate. */
+  adopt(agent: ClientAgent, leftMs: number): void {
+    const expiry = new Expiry(agent);
+    this.expiries.set(agent, expiry);
+    this.wheel.add(expiry, performance.now() + leftMs);
+  }
+
+  /** Newer credentials, which may be valid for longer; see {@link set}. An earlier moment changes nothing. */
+  extend(agent: ClientAgent, expiresAt: number): void {
+    const expiry = this.expiries.get(agent);
+    if (expiry && performance.now() + (expiresAt - Date.now()) > expiry.deadline) this.set(agent, expiresAt);
   }
 
   /** The client is gone, or its credentials do not expire. */

@@ -1,49 +1,74 @@
-/** A client's connection, as its agent sees it: bytes out, frames in. Framing is the wire's business. */
+import type { Receipt } from '../receipts/receipt.js';
+import type { ClientQueue, SendQueueOwner } from './client-queue.js';
+
+/** The connection of a client, as its agent sees it: it writes bytes and emits frames. The wire does the framing. */
 export interface Connection {
-  /** `ws`, `tcp`, or what a custom acceptor says. */
+  /** `ws`, `tcp`, or the name of a custom acceptor. */
   readonly network: string;
   readonly ip: string;
-  /** Bytes read from the socket so far, whatever they were. */
+  /** Total number of bytes read from the socket. */
   readonly bytesRead: number;
-  /** Bytes written that the operating system has not taken yet. */
+  /** Written bytes that the operating system has not accepted yet. */
   readonly writableLength: number;
-  /** Bytes written that the operating system has taken so far. It may fall a little when something is written. */
+  /** Written bytes that the operating system has accepted so far. It may decrease slightly after a write. */
   readonly takenBytes: number;
   /** Writes framed bytes. */
   write(data: Uint8Array): void;
-  /** Asks for `onDrain` as soon as the operating system has taken what has been written. */
+  /** Requests `onDrain` for when the operating system has accepted all written bytes. */
   awaitDrain(): void;
-  /** False when the protocol has no ping that a client answers: {@link ping} does nothing then. @defaultValue true */
+  /** False when the protocol has no ping: {@link ping} then does nothing. @defaultValue true */
   readonly hasPing?: boolean | undefined;
   /** Probes whether the client is alive. */
   ping(): void;
   pause(): void;
   resume(): void;
-  /** Says goodbye and closes; whoever does not answer is cut off after a while. */
+  /** Sends a close message, and destroys the socket when the client does not answer in time. */
   close(code: number, reason: string): void;
-  /** Cuts the connection at once. */
+  /** Destroys the connection immediately. */
   destroy(): void;
+  /** Of a session that outlives its sockets. */
+  readonly session?: ConnectionSession | undefined;
 }
 
-/** Who is told what happens on a connection. */
+/** What an agent, and those who look after it, ask the session behind its connection. */
+export interface ConnectionSession {
+  /** Whether there is no socket at the moment. */
+  readonly isAway: boolean;
+  /** Whether another gate has the session, or is about to have it: it does not end when this agent does. */
+  readonly isHandedOver: boolean;
+  /** Makes the queue of the agent. */
+  createQueue(owner: SendQueueOwner): ClientQueue;
+  /** The first frame for the client: from now on the session outlives its sockets. */
+  hello(): Uint8Array;
+  /** Ends the socket with this code. False where the session has to end with it: then nothing has happened. */
+  loseSocket(code: number, reason: string): boolean;
+  /** The frame that the agent has just taken up is none that both sides count. */
+  skipFrame(): void;
+  /** The client is to acknowledge the message that was queued last. */
+  awaitReceipt(receipt: Receipt): void;
+  /** The client is out of all indexes. */
+  onEnd(code: number, reason: string): void;
+}
+
+/** Events of a connection. */
 export interface ConnectionEvents {
-  /** Whether frames of the client are being handled whose answers have not been sent. */
+  /** Whether frames of the client are unanswered. */
   readonly awaitsAnswers: boolean;
-  /** A whole frame. The bytes are the receiver's for as long as it keeps them. */
+  /** A complete frame. The bytes are not reused, so that the receiver may keep them. */
   onFrame(data: Buffer): void;
-  /** All that was written has been taken by the operating system. */
+  /** The operating system has accepted all written bytes. */
   onDrain(): void;
-  /** The client asks whether it is heard: `answer` is what the connection's own protocol says to that. */
+  /** The client has sent a ping; `answer` is the pong of the protocol. */
   onProbe(answer: Buffer): void;
-  /** The client broke a rule of the connection's own protocol. */
+  /** The client has violated the protocol of the connection. */
   onViolation(code: number, reason: string): void;
-  /** The connection itself has been told off and is being closed by what speaks its protocol. Nothing can be sent. */
+  /** The protocol implementation is closing the connection after an error. Nothing can be sent any more. */
   onBroken(code: number, reason: string): void;
-  /** The client sends nothing more, but may still read. */
+  /** The client has half-closed the connection: it may still read. */
   onHalfClose(): void;
-  /** The connection has ended. Nothing follows. */
+  /** The connection has ended. This is the last event. */
   onClose(code: number, reason: string): void;
-  /** One of the above has thrown in a callback of the socket, where nobody can catch it: this connection ends. Never throws. */
+  /** Reports an exception of an event handler in a callback of the socket: this connection ends. Never throws. */
   onDefect(error: unknown, where: string): void;
 }
 

@@ -1,12 +1,13 @@
-import { type AddressInfo, isIPv6 } from 'node:net';
-import type { BoundedLog } from '@nestgate/worker';
+import { type AddressInfo, isIPv6, type Server } from 'node:net';
+import type { BoundedLog } from '@nestgate/worker/internal';
+import type { SocketFastPath } from '@nestgate/link/internal';
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
 /** Values of `NODE_ENV` under which nobody but developers uses the gate. */
 const DEVELOPMENT: ReadonlySet<string | undefined> = new Set(['development', 'test']);
 
 /**
- * What goes over a network unencrypted can be read and changed on the way; somebody should know at start. Nothing is said of what only
+ * Warns at the start of ports without encryption that other machines can reach. Nothing is logged for what only
  * this machine can reach, or while NODE_ENV is `development` or `test`. `remedy` is the option that encrypts.
  */
 export function warnOfPlaintext(
@@ -25,4 +26,13 @@ export function addressText(address: AddressInfo | string | null): string {
   if (typeof address === 'string') return address;
   if (!address) return 'nowhere';
   return isIPv6(address.address) ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+}
+
+/** Says which part of this Node is not as expected, and what that means for the sockets of a server that listens. */
+export function warnOfNode(log: Pick<BoundedLog, 'warn'>, fastPath: SocketFastPath, server: Server): void {
+  const fault = fastPath.fault(server);
+  if (fault === undefined) return;
+  log.warn(
+    `Node ${process.version} is not as expected inside. ${fault}: sockets are read and written through their streams, which is slower`,
+  );
 }

@@ -1,22 +1,22 @@
 import { Injectable } from '@nestjs/common';
 import type { HandshakeRequest } from './handshake-request.js';
 
-/** With what a session starts. */
+/** The initial session of an accepted client. */
 export interface HandshakeResult {
   /** Bind the client to this uid before its first frame. */
   readonly userId?: string | undefined;
-  /** Settings the session starts with: an object of whatever JSON can carry. A key that is `undefined` is left out. */
+  /** Initial settings: any JSON object. A key that is `undefined` is omitted. */
   readonly settings?: object | undefined;
-  /** A W3C `traceparent` to go on with. @defaultValue the request's own, or a new one */
+  /** A W3C `traceparent` to continue. @defaultValue the request's own, or a new one */
   readonly traceParent?: string | undefined;
   /**
-   * When the credentials expire, in milliseconds since the epoch (`exp` of a JWT times 1000): the client is closed with 1008
-   * then, unless `Session.toExpireAt` says otherwise before. What is over is refused with 401. @defaultValue never
+   * When the credentials expire, in milliseconds since the epoch (`exp` of a JWT times 1000): the gate then closes the client with
+   * 1008, unless `Session.toExpireAt` changes the time before. Expired credentials are refused with 401. @defaultValue never
    */
   readonly authExpiresAt?: number | undefined;
   /**
-   * When they were issued, in milliseconds since the epoch (`iat` of a JWT times 1000): what was issued before
-   * `GatewayApi.revoke` is refused. @defaultValue when the request came
+   * When they were issued, in milliseconds since the epoch (`iat` of a JWT times 1000): credentials older than
+   * a `GatewayApi.revoke` are refused. @defaultValue the time of the request
    */
   readonly authIssuedAt?: number | undefined;
   /** Kept with the session on this gate. */
@@ -34,15 +34,19 @@ export interface HandshakeResult {
  * GateModule.forRoot({ …, providers: [{ provide: HandshakeHandler, useClass: MyHandshake }] })
  * ```
  *
- * A guard that says no is answered with 403; an `HttpException` (here, or of a guard) with its own status; any other
- * error with 500.
+ * A guard that refuses results in 403, an `HttpException` (here, or of a guard) in its status, any other error in 500.
  */
 export abstract class HandshakeHandler {
   abstract handshake(request: HandshakeRequest): HandshakeResult | void | Promise<HandshakeResult | void>;
 }
 
-/** The default: whoever passes the guards may connect. */
+/** The default: every client that passes the guards may connect. */
 @Injectable()
 export class OpenHandshakeHandler extends HandshakeHandler {
   override handshake(): void {}
+}
+
+/** Whether a handler is the default one, so that no call is needed. */
+export function isOpenHandshake(handler: HandshakeHandler): boolean {
+  return handler.handshake === OpenHandshakeHandler.prototype.handshake;
 }

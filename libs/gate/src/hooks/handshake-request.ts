@@ -1,12 +1,13 @@
 import { IncomingMessage, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { present } from '@nestgate/link/internal';
 import { parse } from 'cookie';
-import { originForm } from '../connection/handshake-check.js';
-import type { WrittenResponse } from '../connection/handshake-response.js';
+import { originForm } from '../admission/handshake-check.js';
+import type { WrittenResponse } from '../admission/handshake-response.js';
 
 /**
- * The HTTP request that asks for the upgrade. Guards get it from `context.switchToHttp().getRequest()`, and may put a
- * `user` on it, as they do with requests of Nest's HTTP routes.
+ * The HTTP request of the upgrade. Guards get it from `context.switchToHttp().getRequest()`, and may set `user`, as on requests
+ * of Nest's HTTP routes.
  *
  * It has what guards for HTTP use of a request of Express (`get`, `originalUrl`, `hostname`, `protocol`, …); whatever it has not,
  * such as `socket`, `rawHeaders` or `on`, is the {@link raw} request's. In an app on Express that includes all that Express, or the
@@ -14,7 +15,7 @@ import type { WrittenResponse } from '../connection/handshake-response.js';
  * `session` or a parsed `body`, is not there.
  */
 export class HandshakeRequest {
-  /** What a guard has found out about the client. */
+  /** The user that a guard has authenticated. */
   user: unknown;
   readonly method: string;
   /** Path and query, as sent. */
@@ -25,9 +26,9 @@ export class HandshakeRequest {
   readonly query: Readonly<Record<string, string>>;
   readonly headers: IncomingHttpHeaders;
   readonly params: Readonly<Record<string, string>> = {};
-  /** When it came, as `performance.now()`. */
+  /** Time of arrival, by `performance.now()`. */
   readonly arrivedAt: number = performance.now();
-  /** The response, once somebody has asked for it. @internal */
+  /** The response, created on first use. @internal */
   written: WrittenResponse | undefined = undefined;
   /** Called when its response has been ended. @internal */
   onEnded: (() => void) | undefined = undefined;
@@ -39,7 +40,7 @@ export class HandshakeRequest {
     readonly ip: string,
     /** The codec the client will speak, such as `gate.json`. */
     readonly codec: string,
-    /** What an app's requests inherit from: of Express, `app.request`. */
+    /** Prototype of the app's requests; for Express `app.request`. */
     prototype?: object,
     /** Makes its response. */
     private readonly respond?: (request: HandshakeRequest) => WrittenResponse,
@@ -54,7 +55,7 @@ export class HandshakeRequest {
     return new Proxy(this, new Inheritance(raw, prototype));
   }
 
-  /** The response that guards and filters get beside it. It is made when it is asked for: most handshakes need none. */
+  /** The response for guards and filters. Created on first use, because most handshakes need none. */
   get res(): ServerResponse | undefined {
     return (this.written ??= this.respond?.(this))?.response;
   }
@@ -89,7 +90,7 @@ export class HandshakeRequest {
   }
 }
 
-/** Looks for what the handshake itself does not have in the app's own requests, and then in the request that has come. */
+/** Resolves missing properties from the prototype of the app's requests, and then from the incoming request. */
 class Inheritance implements ProxyHandler<HandshakeRequest> {
   constructor(
     private readonly raw: IncomingMessage,
@@ -102,13 +103,13 @@ class Inheritance implements ProxyHandler<HandshakeRequest> {
 
   get(target: HandshakeRequest, key: PropertyKey, receiver: unknown): unknown {
     if (Object.hasOwn(target, key)) return Reflect.get(target, key, receiver);
-    if (this.inherits(key)) return Reflect.get(this.prototype as object, key, receiver);
+    if (this.inherits(key)) return Reflect.get(present(this.prototype), key, receiver);
     if (key in target) return Reflect.get(target, key, receiver);
     const value: unknown = Reflect.get(this.raw, key, this.raw);
     return typeof value === 'function' ? (value.bind(this.raw) as unknown) : value;
   }
 
-  /** Whether it is of the application, or its framework, and not of Node. */
+  /** Whether a property belongs to the application or its framework, and not to Node. */
   private inherits(key: PropertyKey): boolean {
     if (key === 'constructor') return false;
     let each: object | null = this.prototype ?? null;

@@ -10,8 +10,23 @@ export interface DisconnectReason {
   readonly groups: readonly string[];
 }
 
+/** How a session that is kept has lost its connection. */
+export interface DetachReason {
+  /** The close code; 1006 when the connection broke. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** How a session goes on with another connection. */
+export interface ResumeInfo {
+  /** How long it had none, in milliseconds. */
+  readonly awayMs: number;
+  /** How many messages its client has missed. */
+  readonly lost: number;
+}
+
 /**
- * Told of clients that come and go. Replace it with a provider of your own:
+ * Hooks for connect and disconnect of clients. Replace it with your own provider:
  * `GateModule.forRoot({…, providers: [{ provide: SessionLearner, useClass: MyLearner }] })`.
  */
 export abstract class SessionLearner {
@@ -21,13 +36,24 @@ export abstract class SessionLearner {
    */
   abstract onConnect(session: Session): void | Promise<void>;
 
-  /** A client is gone. The session still tells its uid and settings as they were. */
+  /** A client has disconnected. The session has its last uid and settings. */
   abstract onDisconnect(session: Session, reason: DisconnectReason): void | Promise<void>;
+
+  /** A client has lost its connection, and its session is kept (option `resume`). */
+  onDetach(_session: Session, _reason: DetachReason): void | Promise<void> {}
+
+  /** The session goes on with another connection of its client. */
+  onResume(_session: Session, _info: ResumeInfo): void | Promise<void> {}
 }
 
-/** The default: learns nothing. */
+/** The default: does nothing. */
 @Injectable()
 export class SilentSessionLearner extends SessionLearner {
   override onConnect(): void {}
   override onDisconnect(): void {}
+}
+
+/** Whether a hook is the default one, so that no call is needed. */
+export function isSilentSessionHook(learner: SessionLearner, hook: 'onConnect' | 'onDisconnect'): boolean {
+  return learner[hook] === SilentSessionLearner.prototype[hook];
 }

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Session } from '@nestgate/worker';
 
-/** A worker that could take a frame. */
+/** A worker that can handle a frame. */
 export interface WorkerCandidate {
   /** Its node id. */
   readonly id: string;
@@ -9,11 +9,11 @@ export interface WorkerCandidate {
   readonly clients: number;
 }
 
-/** The frame that a worker is wanted for. */
+/** The frame for which a worker is chosen. */
 export interface WorkerQuestion {
   readonly session: Session;
   readonly topic: string;
-  /** What stands before the first `/` of the topic. */
+  /** The part of the topic before the first `/`. */
   readonly module: string;
   /** The workers that serve the module; at least one. */
   readonly workers: readonly WorkerCandidate[];
@@ -24,15 +24,14 @@ export interface WorkerQuestion {
 /**
  * Decides which worker handles a client's frame. Frames of one client stay in order only as long as they go to one worker.
  *
- * It is asked for every frame, so it should be quick; it cannot wait for anything. What it throws is logged, and the
- * usual rule decides.
+ * It is called for every frame, so it must be synchronous and fast. An exception is logged, and the default rule applies.
  */
 export abstract class WorkerChoice {
-  /** The id of one of the workers; `undefined`, or any other id, leaves the choice to the usual rule. */
+  /** The id of one of the workers; `undefined`, or any other id, selects the default rule. */
   abstract choose(question: WorkerQuestion): string | undefined;
 }
 
-/** The default: the pinned server, else the one the client used last, else the one with the fewest clients. */
+/** The default: the pinned worker, else the one the client used last, else the one with the fewest clients. */
 @Injectable()
 export class UsualWorkerChoice extends WorkerChoice {
   override choose(): undefined {}

@@ -1,5 +1,5 @@
 import type { Settings } from '@nestgate/link';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import type { Memberships } from './memberships.js';
 
 /** How many clients these are. */

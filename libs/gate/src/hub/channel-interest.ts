@@ -1,9 +1,9 @@
 import type { LinkNode } from '@nestgate/link';
 import type { MembershipEvents } from './memberships.js';
 
-/** Has this gate hear the channels of those uids, or groups, that have a client here. */
+/** Joins the channels of the uids, or groups, that have a client on this gate. */
 export class ChannelInterest implements MembershipEvents {
-  /** Channels whose casts do not reach this gate yet. */
+  /** Channels whose join is not confirmed yet. */
   private readonly joining = new Map<string, Promise<void>>();
 
   constructor(
@@ -22,7 +22,7 @@ export class ChannelInterest implements MembershipEvents {
     const heard = joining.finally(() => {
       if (this.joining.get(name) === heard) this.joining.delete(name);
     });
-    // Whoever waits for it is told of a failure; nobody has to.
+    // Callers that wait receive the failure; without callers it must not be an unhandled rejection.
     heard.catch(() => undefined);
     this.joining.set(name, heard);
   }

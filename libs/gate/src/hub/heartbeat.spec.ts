@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { type AgentHost, ClientAgent } from '../connection/client-agent.js';
+import { type AgentHost, ClientAgent } from '../client/client-agent.js';
 import type { Connection } from '../connection/connection.js';
-import { DrainQueue } from '../connection/drain-queue.js';
-import { JsonWsWire } from '../connection/json-ws-wire.js';
+import { DrainQueue } from '../client/drain-queue.js';
+import { JsonWsWire } from '../codec/json-ws-wire.js';
 import { GateCounters } from '../gate-counters.js';
 import { resolveGateOptions } from '../resolve-gate-options.js';
 import { SessionState } from '../session/session-state.js';

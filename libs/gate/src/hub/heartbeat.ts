@@ -1,8 +1,9 @@
-import type { ClientAgent } from '../connection/client-agent.js';
+import { present } from '@nestgate/link/internal';
+import type { ClientAgent } from '../client/client-agent.js';
 
 /**
- * The part of `heartOverTimer` that one tick adds at most to the heartbeat's own time. A process that was stopped did not read
- * its sockets, so that time says nothing about its clients: what they sent meanwhile is read after the tick.
+ * Upper bound of the time that one tick adds to the heartbeat's own clock, as a part of `heartOverTimer`. A stopped process does not read
+ * its sockets, so that its pause must not count as silence of clients: their input is read after the tick.
  */
 const MAX_STEP = 1 / 4;
 
@@ -16,8 +17,8 @@ export interface HeartbeatTimes {
 }
 
 /**
- * Pings clients, and ends those that have been silent, or have taken nothing, for too long. It reads the socket's byte counter instead of noting
- * each message, so that it costs nothing on the way of a frame. Silence is measured in the time that this process has run.
+ * Pings clients, and closes those that sent nothing, or read nothing, for too long. It reads the byte counter of the socket, so that it adds
+ * no work to the hot path. Silence is measured in the running time of this process.
  */
 export class Heartbeat {
   private readonly buckets: Set<ClientAgent>[] = Array.from({ length: BUCKETS }, () => new Set());
@@ -32,7 +33,7 @@ export class Heartbeat {
     private readonly times: HeartbeatTimes,
     private readonly onDead: (agent: ClientAgent) => void,
   ) {
-    // A client is looked at five times in the shorter of the two times, but at least every 5 s.
+    // A client is checked five times in the shorter of the two times, but at least every 5 s.
     const roundMs = Math.min(times.pingInterval, times.heartOverTimer, 25_000) / 5;
     this.tickMs = Math.max(1, Math.round(roundMs / BUCKETS));
   }
@@ -54,7 +55,7 @@ export class Heartbeat {
     const now = this.advance();
     const { heartOverTimer, pingInterval } = this.times;
     this.cursor = (this.cursor + 1) % BUCKETS;
-    for (const agent of this.buckets[this.cursor] as Set<ClientAgent>) {
+    for (const agent of present(this.buckets[this.cursor])) {
       try {
         if (agent.silentFor(now) >= heartOverTimer) {
           this.onDead(agent);
@@ -63,7 +64,7 @@ export class Heartbeat {
           agent.cutWhenStuck(now, heartOverTimer);
         }
       } catch (error) {
-        // The others of this tick have nothing to do with it.
+        // An error affects only its own client.
         agent.onDefect(error, 'heartbeat');
       }
     }
@@ -78,6 +79,6 @@ export class Heartbeat {
   }
 
   private bucketOf(agent: ClientAgent): Set<ClientAgent> {
-    return this.buckets[agent.serial % BUCKETS] as Set<ClientAgent>;
+    return present(this.buckets[agent.serial % BUCKETS]);
   }
 }

@@ -1,7 +1,15 @@
 import { Injectable } from '@nestjs/common';
-import { clientIdPrefix, formatClientId, groupChannel, LinkNode, serialWithPrefix, uidChannel } from '@nestgate/link';
+import { LinkNode } from '@nestgate/link';
+import {
+  clientIdPrefix,
+  formatClientId,
+  groupChannel,
+  serialWithPrefix,
+  uidChannel,
+  present,
+} from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import { ChannelInterest } from './channel-interest.js';
 import { allOf, Memberships } from './memberships.js';
 import { PresenceFeed } from './presence-feed.js';
@@ -18,6 +26,10 @@ export class Hub {
   readonly groupInterest: ChannelInterest;
   private readonly agents = new Map<number, ClientAgent>();
   private readonly prefix: string;
+  /** Clients whose sessions were born on another gate, or have been there; `undefined` where there was none. */
+  private visitors: Map<string, ClientAgent> | undefined;
+  /** What is said of a client that is not here; sessions that have moved know more. */
+  absence: (clientId: string) => GateError = () => new GateError('SESSION_NOT_FOUND');
   private lastSerial = 0;
 
   constructor(node: LinkNode) {
@@ -46,11 +58,20 @@ export class Hub {
     this.agents.set(agent.serial, agent);
   }
 
+  /** Adds a client whose session has come from another gate, with its id. */
+  adopt(agent: ClientAgent): void {
+    this.add(agent);
+    (this.visitors ??= new Map()).set(agent.sessionState.origin.sessionId, agent);
+  }
+
   /** Removes a client and everything that the indexes know of it. */
   remove(agent: ClientAgent): void {
     if (!this.agents.delete(agent.serial)) return;
+    const { sessionId } = agent.sessionState.origin;
+    if (this.visitors?.get(sessionId) === agent) this.visitors.delete(sessionId);
     this.uids.removeMember(agent);
     this.groups.removeMember(agent);
+    this.presence.forgetAway(agent);
   }
 
   /** The client with this serial, `undefined` when it is not (or no longer) here. */
@@ -60,13 +81,13 @@ export class Hub {
 
   /** The client of this id, `undefined` when it is not (or no longer) here. */
   find(clientId: string): ClientAgent | undefined {
-    return this.agents.get(serialWithPrefix(clientId, this.prefix));
+    return this.agents.get(serialWithPrefix(clientId, this.prefix)) ?? this.visitors?.get(clientId);
   }
 
   /** @throws {GateError} `SESSION_NOT_FOUND` when the client is not here. */
   get(clientId: string): ClientAgent {
     const agent = this.find(clientId);
-    if (!agent) throw new GateError('SESSION_NOT_FOUND');
+    if (!agent) throw this.absence(clientId);
     return agent;
   }
 
@@ -86,7 +107,7 @@ export class Hub {
 
   /** The clients in any of the groups, or bound to any of the uids, each once. */
   union(index: Memberships<ClientAgent>, names: readonly string[]): Iterable<ClientAgent> {
-    if (names.length === 1) return index.members(names[0] as string);
+    if (names.length === 1) return index.members(present(names[0]));
     const union = new Set<ClientAgent>();
     for (const name of names) for (const agent of index.members(name)) union.add(agent);
     return union;

@@ -1,4 +1,4 @@
-/** Told of names that get their first member, of those that lose their last one, and of every member in between. */
+/** Called for names that get their first member or lose their last one, and for each member in between. */
 export interface MembershipEvents<M = unknown> {
   onAppear(name: string): void;
   onVanish(name: string): void;

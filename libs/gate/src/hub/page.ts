@@ -3,12 +3,12 @@ const MAX_LIMIT = 10_000;
 
 /**
  * The first `limit` items after `after`, in order. The order is that of the code units of the items, so that it is the same
- * on every gate, and whatever comes and goes.
+ * on every gate, and stable when items are added or removed.
  */
 export function pageOf(items: Iterable<string>, after: string, limit: number): string[] {
   const wanted = Math.min(limit, MAX_LIMIT);
   let page: string[] = [];
-  // What is behind the last one of a full page cannot come into it; so most items are looked at only once.
+  // An item after the last one of a full page is skipped, so that most items are compared only once.
   let last: string | undefined;
   for (const item of items) {
     if (item <= after || (last !== undefined && item >= last)) continue;

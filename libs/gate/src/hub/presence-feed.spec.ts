@@ -1,14 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { LinkNode, MemoryBus } from '@nestgate/link';
 import {
-  LinkNode,
-  MemoryBus,
   type Peer,
   PRESENCE_MARK_MS,
   presenceContract,
   type PresenceNotice,
   watchContract,
-} from '@nestgate/link';
-import type { ClientAgent } from '../connection/client-agent.js';
+} from '@nestgate/link/internal';
+import type { ClientAgent } from '../client/client-agent.js';
 import { Memberships } from './memberships.js';
 import { PresenceFeed } from './presence-feed.js';
 
@@ -19,6 +18,8 @@ describe('PresenceFeed', () => {
   let worker: LinkNode;
   let feed: PresenceFeed;
   let told: PresenceNotice[];
+  let uids: Memberships<ClientAgent>;
+  let groups: Memberships<ClientAgent>;
 
   beforeEach(async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'queueMicrotask', 'nextTick'] });
@@ -27,8 +28,11 @@ describe('PresenceFeed', () => {
     worker = new LinkNode({ link: bus.link(), self: { ...NODE, id: 'w1', role: 'worker' } });
     told = [];
     worker.dispatcher.serve(presenceContract, { notice: notice => void told.push(notice) });
-    const none = new Memberships<ClientAgent>();
-    feed = new PresenceFeed(gate, { uids: none, groups: none });
+    // As in the hub: each needs the other.
+    const present = {} as { uids: Memberships<ClientAgent>; groups: Memberships<ClientAgent> };
+    feed = new PresenceFeed(gate, present);
+    uids = present.uids = new Memberships(feed.ofUids);
+    groups = present.groups = new Memberships(feed.ofGroups);
     await gate.open();
     await worker.open();
   });
@@ -39,7 +43,7 @@ describe('PresenceFeed', () => {
   });
 
   async function watch(isOn: boolean): Promise<void> {
-    worker.notify(worker.peers.get('g1') as Peer, watchContract.watch, { isOn });
+    (worker.peers.get('g1') as Peer).notify(watchContract.watch, { isOn });
     await turns();
   }
 
@@ -51,7 +55,7 @@ describe('PresenceFeed', () => {
 
   it('numbers what it tells, from each beginning on, and marks the last number now and then', async () => {
     await watch(true);
-    feed.ofUids.onAppear('ada');
+    uids.add('ada', agentOf('g1.e1.1', 'ada'));
     jest.advanceTimersByTime(PRESENCE_MARK_MS);
     await turns();
     expect(numbers()).toEqual([
@@ -63,7 +67,8 @@ describe('PresenceFeed', () => {
     await watch(true);
     expect(numbers()).toEqual([
       ['reset', 1],
-      ['ready', 2],
+      ['online', 2],
+      ['ready', 3],
     ]);
     await watch(false);
     jest.advanceTimersByTime(3 * PRESENCE_MARK_MS);
@@ -74,11 +79,44 @@ describe('PresenceFeed', () => {
 
   it('gives a number to what could not be sent', async () => {
     await watch(true);
-    const flush = jest.spyOn(gate, 'notify').mockImplementationOnce(() => undefined);
-    feed.ofUids.onAppear('ada');
-    feed.ofUids.onAppear('bob');
+    const flush = jest.spyOn(gate.peers.get('w1') as Peer, 'notify').mockImplementationOnce(() => undefined);
+    uids.add('ada', agentOf('g1.e1.1', 'ada'));
+    uids.add('bob', agentOf('g1.e1.2', 'bob'));
     flush.mockRestore();
     await turns();
     expect(numbers().at(-1)).toEqual(['online', 4]);
   });
+
+  it('reports clients that count as gone while they have no connection, and clients that return', async () => {
+    const [ada, second] = [agentOf('g1.e1.1', 'ada'), agentOf('g1.e1.2', 'ada')];
+    uids.add('ada', ada);
+    groups.add('room', ada);
+    await watch(true);
+    const kinds = async (): Promise<string[]> => {
+      await turns();
+      return told.splice(0).map(({ kind, clientId, userId }) => [kind, clientId || userId].join(' ').trim());
+    };
+    await kinds();
+    feed.noteAway(ada);
+    feed.noteAway(ada);
+    expect(await kinds()).toEqual(['leave g1.e1.1', 'offline ada']);
+    // What changes about it meanwhile is seen when it is back.
+    groups.add('other', ada);
+    groups.remove('room', ada);
+    expect(await kinds()).toEqual([]);
+    await watch(true);
+    expect(await kinds()).toEqual(['reset', 'ready']);
+    uids.add('ada', second);
+    expect(await kinds()).toEqual(['online ada']);
+    feed.noteBack(ada);
+    expect(await kinds()).toEqual(['join g1.e1.1']);
+    uids.removeMember(ada);
+    expect(await kinds()).toEqual([]);
+    uids.removeMember(second);
+    expect(await kinds()).toEqual(['offline ada']);
+  });
 });
+
+function agentOf(sessionId: string, userId: string): ClientAgent {
+  return { sessionState: { origin: { sessionId }, userId } } as ClientAgent;
+}

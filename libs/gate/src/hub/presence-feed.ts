@@ -1,16 +1,16 @@
+import type { LinkNode } from '@nestgate/link';
 import {
-  type LinkNode,
   type Peer,
   PRESENCE_MARK_MS,
   presenceContract,
   type PresenceNotice,
   watchContract,
-} from '@nestgate/link';
+} from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import type { MembershipEvents, Memberships } from './memberships.js';
 
-/** What there is to be told of. */
+/** Source of the presence. */
 interface Present {
   readonly uids: Memberships<ClientAgent>;
   readonly groups: Memberships<ClientAgent>;
@@ -25,16 +25,25 @@ export class PresenceFeed {
   private readonly watchers = new Map<Peer, number>();
   private timer: NodeJS.Timeout | undefined;
 
+  /** Clients that count as gone until their session is resumed (`resume.presence` is `drop`). */
+  private readonly away = new Set<ClientAgent>();
+
   readonly ofUids: MembershipEvents<ClientAgent> = {
-    onAppear: userId => this.tell(about('online', userId)),
-    onVanish: userId => this.tell(about('offline', userId)),
+    onAppear: () => undefined,
+    onVanish: () => undefined,
+    onJoin: (userId, agent) => {
+      if (this.watchers.size > 0 && this.isOnlyOne(userId, agent)) this.tell(about('online', userId));
+    },
+    onLeave: (userId, agent) => {
+      if (this.watchers.size > 0 && this.isOnlyOne(userId, agent)) this.tell(about('offline', userId));
+    },
   };
 
   readonly ofGroups: MembershipEvents<ClientAgent> = {
     onAppear: () => undefined,
     onVanish: () => undefined,
-    onJoin: (group, agent) => this.watchers.size > 0 && this.tell(member('join', group, agent)),
-    onLeave: (group, agent) => this.watchers.size > 0 && this.tell(member('leave', group, agent)),
+    onJoin: (group, agent) => this.watchers.size > 0 && this.isHere(agent) && this.tell(member('join', group, agent)),
+    onLeave: (group, agent) => this.watchers.size > 0 && this.isHere(agent) && this.tell(member('leave', group, agent)),
   };
 
   constructor(
@@ -43,7 +52,7 @@ export class PresenceFeed {
   ) {
     node.dispatcher.serve(watchContract, {
       watch: ({ isOn }, { peer }) => {
-        // Services that only call gates have nobody to tell.
+        // Services do not subscribe to presence.
         if (peer.info.role === 'api') throw new GateError('FORBIDDEN');
         this.forget(peer);
         if (isOn) this.begin(peer);
@@ -54,15 +63,63 @@ export class PresenceFeed {
     });
   }
 
-  /** Tells of all that is here now; what changes later comes after it. */
+  /** A client counts as gone, though it is still in all indexes. */
+  noteAway(agent: ClientAgent): void {
+    if (this.away.has(agent)) return;
+    this.tellMoves('leave', agent);
+    this.away.add(agent);
+  }
+
+  /** It has left for good. */
+  forgetAway(agent: ClientAgent): void {
+    this.away.delete(agent);
+  }
+
+  /** It is back. */
+  noteBack(agent: ClientAgent): void {
+    if (this.away.delete(agent)) this.tellMoves('join', agent);
+  }
+
+  private tellMoves(kind: 'join' | 'leave', agent: ClientAgent): void {
+    if (this.watchers.size === 0) return;
+    const { userId } = agent.sessionState;
+    for (const group of this.present.groups.namesOf(agent)) this.tell(member(kind, group, agent));
+    if (this.present.uids.namesOf(agent).size > 0 && this.isOnlyOne(userId, agent)) {
+      this.tell(about(kind === 'join' ? 'online' : 'offline', userId));
+    }
+  }
+
+  private isHere(agent: ClientAgent): boolean {
+    return !this.away.has(agent);
+  }
+
+  private hasHere(agents: ReadonlySet<ClientAgent>): boolean {
+    if (this.away.size === 0) return agents.size > 0;
+    for (const agent of agents) if (this.isHere(agent)) return true;
+    return false;
+  }
+
+  /** Whether this client is here, and no other one of the uid is. */
+  private isOnlyOne(userId: string, agent: ClientAgent): boolean {
+    if (!this.isHere(agent)) return false;
+    for (const other of this.present.uids.members(userId)) if (other !== agent && this.isHere(other)) return false;
+    return true;
+  }
+
+  /** Sends the complete presence; later changes follow. */
   private begin(watcher: Peer): void {
     this.watchers.set(watcher, 0);
     const mark = this.node.defects.guard('presence.mark', () => this.tell(about('mark')));
     this.timer ??= setInterval(mark, PRESENCE_MARK_MS).unref();
     this.notify(watcher, about('reset'));
-    for (const userId of this.present.uids.names()) this.notify(watcher, about('online', userId));
-    for (const group of this.present.groups.names()) {
-      for (const agent of this.present.groups.members(group)) this.notify(watcher, member('join', group, agent));
+    const { uids, groups } = this.present;
+    for (const userId of uids.names()) {
+      if (this.hasHere(uids.members(userId))) this.notify(watcher, about('online', userId));
+    }
+    for (const group of groups.names()) {
+      for (const agent of groups.members(group)) {
+        if (this.isHere(agent)) this.notify(watcher, member('join', group, agent));
+      }
     }
     this.notify(watcher, about('ready'));
   }
@@ -82,7 +139,7 @@ export class PresenceFeed {
   private notify(watcher: Peer, change: Change): void {
     const number = (this.watchers.get(watcher) ?? 0) + 1;
     this.watchers.set(watcher, number);
-    this.node.notify(watcher, presenceContract.notice, { ...change, number });
+    watcher.notify(presenceContract.notice, { ...change, number });
   }
 }
 

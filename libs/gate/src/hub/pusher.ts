@@ -1,14 +1,15 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { inAsyncScope, LinkNode } from '@nestgate/link';
+import { LinkNode } from '@nestgate/link';
+import { inAsyncScope } from '@nestgate/link/internal';
 import { type Body, BodyKind, GateError, isTopic } from '@nestgate/protocol';
-import { BoundedLog, clientErrorBody, encodeBody } from '@nestgate/worker';
+import { BoundedLog, clientErrorBody, encodeBody } from '@nestgate/worker/internal';
 import { bodyValue } from '../body-value.js';
-import type { ClientAgent } from '../connection/client-agent.js';
-import type { Wire } from '../connection/wire.js';
+import type { ClientAgent } from '../client/client-agent.js';
+import type { Wire } from '../codec/wire.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { HookPatience } from '../hooks/hook-patience.js';
+import { HookTimeout } from '../hooks/hook-timeout.js';
 import { OpenSendMessageHook, SendMessageHook } from '../hooks/pack-hooks.js';
 
 /** Sends pushes to clients: encoded once per kind of client, or, with a hook, made for each of them. */
@@ -16,7 +17,7 @@ import { OpenSendMessageHook, SendMessageHook } from '../hooks/pack-hooks.js';
 export class Pusher implements OnApplicationShutdown {
   private readonly log = new BoundedLog(Pusher.name);
   private readonly hook: SendMessageHook | undefined;
-  private readonly patience: HookPatience;
+  private readonly hookTimeout: HookTimeout;
 
   constructor(
     hook: SendMessageHook,
@@ -24,12 +25,12 @@ export class Pusher implements OnApplicationShutdown {
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
     node: LinkNode,
   ) {
-    this.patience = new HookPatience(requestTimeout, this.log, 'SendMessageHook', node.defects.report);
+    this.hookTimeout = new HookTimeout(requestTimeout, this.log, 'SendMessageHook', node.defects.report);
     this.hook = hook instanceof OpenSendMessageHook ? undefined : hook;
   }
 
   /**
-   * Sends to all but the excepted ones. Returns for how many it was queued.
+   * Sends to all agents except the excluded ones. Returns the number for which it was queued.
    * @throws {GateError} `BAD_TOPIC`.
    */
   push(targets: Iterable<ClientAgent>, topic: string, body: Body, except?: ReadonlySet<ClientAgent>): number {
@@ -40,6 +41,19 @@ export class Pusher implements OnApplicationShutdown {
     return queued;
   }
 
+  /** As {@link push}, and says for which agents it was queued. @throws {GateError} `BAD_TOPIC`. */
+  pushEach(
+    targets: Iterable<ClientAgent>,
+    topic: string,
+    body: Body,
+    onQueued: (agent: ClientAgent) => void,
+    except?: ReadonlySet<ClientAgent>,
+  ): void {
+    this.checkTopic(topic);
+    const send = this.hook ? this.throughHook(this.hook, topic, body) : encodeOnce(topic, body);
+    for (const agent of targets) if (!except?.has(agent) && send(agent)) onQueued(agent);
+  }
+
   /** Sends to one client. False when it was not queued. @throws {GateError} `BAD_TOPIC`. */
   pushOne(agent: ClientAgent, topic: string, body: Body): boolean {
     this.checkTopic(topic);
@@ -47,10 +61,10 @@ export class Pusher implements OnApplicationShutdown {
   }
 
   onApplicationShutdown(): void {
-    this.patience.stop();
+    this.hookTimeout.stop();
   }
 
-  /** A topic stands in a frame as it is. Whoever sends has checked it; another node of the cluster may not have. */
+  /** A topic is written to a frame unescaped. The sender has checked it, but another node may be faulty. */
   private checkTopic(topic: string): void {
     if (isTopic(topic)) return;
     this.counters.add('packs_dropped', 'topic');
@@ -61,7 +75,7 @@ export class Pusher implements OnApplicationShutdown {
     const shared = freeze(bodyValue(body));
     const { length } = body.bytes;
     return agent => {
-      // Not begun: a hook that hangs would hold the body, though the message is refused.
+      // The hook is not called: a hanging hook would keep the body in memory although the message is refused.
       if (!agent.mayDefer(length)) return false;
       const { session } = agent;
       const value = body.kind === BodyKind.bytes ? Buffer.from(body.bytes) : shared;
@@ -70,7 +84,7 @@ export class Pusher implements OnApplicationShutdown {
       try {
         const changed = inAsyncScope(() => hook.onSend(session, topic, value));
         if (!(changed instanceof Promise)) return agent.sendFrame(encode(changed));
-        const making = this.patience.bound(changed).then(encode);
+        const making = this.hookTimeout.bound(changed).then(encode);
         return agent.deferFrame(
           making.catch((error: unknown) => this.refuse(error)),
           length,
@@ -91,8 +105,8 @@ export class Pusher implements OnApplicationShutdown {
 }
 
 /**
- * Makes a parsed body unchangeable: the hook gets one value for all receivers, and what it wrote into it for one of them
- * must not reach the next. Without recursion, because bodies may nest deep. Bytes cannot be frozen, and are copied instead.
+ * Freezes a parsed body: the hook receives one value for all recipients, and a change for one of them must not reach the next. Not
+ * recursive, because bodies may nest deep. Bytes cannot be frozen, and are copied instead.
  */
 function freeze(value: unknown): unknown {
   const open = [value];

@@ -1,37 +1,37 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Injectable, type OnApplicationBootstrap, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { LinkNode, type NodeId } from '@nestgate/link';
 import {
   type Contract,
   type Handlers,
   type IncomingCall,
-  LinkNode,
-  type NodeId,
   type Peer,
   PendingCall,
   standstillContract,
-} from '@nestgate/link';
+  present,
+} from '@nestgate/link/internal';
 import { BodySlice, GateError } from '@nestgate/protocol';
 import { Revoker } from '../auth/revoker.js';
 import { GateCounters } from '../gate-counters.js';
 import { LoginRules } from '../session/login-rules.js';
 import { Hub } from './hub.js';
 
-/** How often it is looked whether this process has stood still, in milliseconds. */
+/** Interval of the check for a pause of this process, in milliseconds. */
 const LOOK_MS = 250;
-/** From so long a pause on, others may have taken this gate for lost. */
+/** Pause after which other nodes may consider this gate lost, in milliseconds. */
 const PAUSE_MS = 2_000;
-/** How long the others have to answer, in milliseconds, until what is held is released without them. */
+/** Time limit for the answers of the other nodes, in milliseconds; then held operations are released without them. */
 const COMPARE_MS = 3_000;
-/** When a node that was not there, or was lost while it was asked, is asked again, in milliseconds. */
+/** Interval at which a missing node is queried again, in milliseconds. */
 const AGAIN_MS = 50;
-/** What is held at most. */
+/** Bounds of the held operations. */
 const MAX_HELD = 100_000;
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
-/** For how long, and how many, dissolved groups are remembered, for gates that have not heard of it; in milliseconds. */
+/** Time, in milliseconds, and number of dissolved groups that are remembered for gates that were paused. */
 const REMEMBER_MS = 60_000;
 const MAX_GROUPS = 10_000;
 
-/** What must not wait: it makes others stale. */
+/** Operations that are never held, because they make other state stale. */
 const AT_ONCE: ReadonlySet<string> = new Set(['ungroup', 'revoke', 'sync']);
 
 interface Held {
@@ -41,10 +41,10 @@ interface Held {
 }
 
 /**
- * Notices that this process has stood still, and keeps it from delivering what is stale. Other nodes may have taken the gate
- * for lost meanwhile, users have logged in elsewhere, been revoked, and groups dissolved. So what other nodes want of its
- * clients is held until each gate has told what this one has missed, and each node whether it still counts on this one. What
- * comes from a node that does not is dropped: it has counted that as lost.
+ * Detects a pause of this process, and prevents it from applying stale operations. During the pause other nodes may have considered the
+ * gate lost, users may have logged in elsewhere or been revoked, and groups may have been dissolved. After a pause the gate holds the
+ * operations of other nodes on its clients, until each gate has sent what this one has missed, and each node has confirmed that it still
+ * considers this gate alive. Operations of other nodes are dropped: those nodes have counted them as lost.
  */
 @Injectable()
 export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
@@ -54,9 +54,9 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
   private lookedAt = 0;
   private timer: NodeJS.Timeout | undefined;
   private stopListening: () => void = () => undefined;
-  /** Nodes that have left while this one compares. */
+  /** Nodes that have left during the comparison. */
   private readonly left = new Set<NodeId>();
-  /** Since when this gate has stood still, while it compares. */
+  /** Start of the pause, during the comparison. */
   private since = 0;
   private readonly dissolved = new Map<string, number>();
 
@@ -94,31 +94,31 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
     this.stopListening();
   }
 
-  /** Takes all members out of a group. Returns how many there were. */
+  /** Removes all members of a group. Returns their number. */
   ungroup(group: string): number {
     this.dissolved.delete(group);
     this.dissolved.set(group, performance.now());
     const [oldest] = this.dissolved.keys();
-    if (this.dissolved.size > MAX_GROUPS) this.dissolved.delete(oldest as string);
+    if (this.dissolved.size > MAX_GROUPS) this.dissolved.delete(present(oldest));
     return this.dissolve(group);
   }
 
-  /** Handlers that hold what must wait while this gate compares. Questions never do. */
+  /** Wraps handlers so that they hold operations during the comparison. Queries are never held. */
   guard<C extends Contract>(contract: C, handlers: Handlers<C>): Handlers<C> {
     const guarded: Record<string, unknown> = { ...handlers };
     for (const [name, operation] of Object.entries(contract)) {
       if (operation.urgent || AT_ONCE.has(name)) continue;
       const handle = handlers[name as keyof C];
       guarded[name] = (args: unknown, call: IncomingCall) =>
-        this.mustWait(call) ? this.hold(handle, args, call) : handle(args, call);
+        this.mustWait(call) ? this.hold(handle, args, call, operation.to === 'node') : handle(args, call);
     }
     return guarded as Handlers<C>;
   }
 
-  /** A process that goes on may come to its sockets before its timers. */
+  /** A process that continues may read its sockets before its timers run. */
   private mustWait({ peer }: IncomingCall): boolean {
     if (this.timer && this.node.receivedAt - this.lookedAt > PAUSE_MS) this.look(this.node.receivedAt);
-    return this.isHolding && !peer.isSelf;
+    return this.isHolding && peer !== this.node.me;
   }
 
   private look(now: number): void {
@@ -128,38 +128,59 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
     this.compareAll(before, now).catch((error: unknown) => this.node.reportDefect(error, 'standstill'));
   }
 
-  private hold(handle: (args: unknown, call: IncomingCall) => unknown, args: unknown, call: IncomingCall): unknown {
+  /** `answers`: the operation answers by itself, and its result is ignored. */
+  private hold(
+    handle: (args: unknown, call: IncomingCall) => unknown,
+    args: unknown,
+    call: IncomingCall,
+    answers: boolean,
+  ): unknown {
     const bytes = sizeOf(args);
     if (this.held.length >= MAX_HELD || this.heldBytes + bytes > MAX_HELD_BYTES) {
       this.counters.add('calls_dropped', 'full');
-      throw new GateError('LIMIT_EXCEEDED', 'The gate has stood still, and holds too much');
+      throw new GateError('LIMIT_EXCEEDED', 'The gate has paused, and holds too many operations');
     }
     this.heldBytes += bytes;
-    // Arguments may be an object that is filled with the next ones.
+    // The arguments may be an object that is reused for the next message.
     const own = typeof args === 'object' ? { ...args } : args;
+    if (answers) {
+      const refuse = (error: GateError): void => {
+        if (call.generation !== 0) call.peer.fail(call, error);
+      };
+      const run = (): void => {
+        try {
+          handle(own, call);
+        } catch (error) {
+          this.node.reportDefect(error, 'standstill');
+          refuse(new GateError('INTERNAL'));
+        }
+      };
+      this.held.push({ call, run, refuse });
+      return undefined;
+    }
     return new Promise((resolve, reject) => {
       this.held.push({ call, run: () => resolve(runNow(() => handle(own, call))), refuse: reject });
     });
   }
 
   private async compareAll(before: number, now: number): Promise<void> {
-    // What was dissolved a moment before may not have been heard of either.
+    // Groups dissolved right before the pause may have been missed too.
     this.since = before - LOOK_MS;
     if (this.isHolding) return;
     this.isHolding = true;
     this.left.clear();
     const until = now + COMPARE_MS;
-    const others = [...this.node.peers.values()].filter(({ isSelf }) => !isSelf);
+    const others = [...this.node.remotes.values()];
     try {
       await Promise.all(others.map(({ info }) => this.compare(info.id, info.role === 'gate', until)));
     } finally {
-      // Whatever has happened, what is held must not wait for ever.
+      // Release in any case, so that held operations never wait forever.
       this.isHolding = false;
       this.release();
     }
   }
 
-  /** Asks a node until it has answered, which says that it counts on this gate, and if it is a gate, that it has told all. */
+  /** Queries a node until it has answered: then it considers this gate alive, and a gate has sent all changes. */
   private async compare(id: NodeId, isGate: boolean, until: number): Promise<void> {
     while (performance.now() < until) {
       const peer = this.node.peers.get(id);
@@ -170,15 +191,15 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
 
   private ask(peer: Peer, until: number): Promise<boolean> {
     const pending = new PendingCall(standstillContract.recall);
-    this.node.request(peer, standstillContract.recall, undefined, pending, until);
+    peer.request(standstillContract.recall, undefined, pending, until);
     return pending.promise.then(
       () => true,
-      // Workers and services do not know the operation; that they say so is an answer.
+      // Workers and services do not know the operation; their error is an answer too.
       (error: unknown) => error instanceof GateError && error.code === 'UNKNOWN_OPERATION',
     );
   }
 
-  /** What was held is done in its order; what is not wanted any more is not. */
+  /** Runs held operations in order, except those that are stale or past their deadline. */
   private release(): void {
     const { held } = this;
     this.held = [];
@@ -191,7 +212,7 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
     }
   }
 
-  /** Another gate has stood still. */
+  /** Another gate has paused: sends it all changes. */
   private tell(call: IncomingCall): void {
     const { peer } = call;
     if (peer.info.role === 'gate') {
@@ -200,9 +221,9 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
       const now = performance.now();
       const notices = Array.from(this.dissolved, ([group, at]) => ({ group, ageMs: now - at }));
       const recent = notices.filter(({ ageMs }) => ageMs < REMEMBER_MS);
-      if (recent.length > 0) this.node.notify(peer, standstillContract.ungroups, recent);
+      if (recent.length > 0) peer.notify(standstillContract.ungroups, recent);
     }
-    this.node.reply(call, standstillContract.recall, undefined);
+    call.peer.reply(call, standstillContract.recall, undefined);
   }
 
   private dissolve(group: string): number {
@@ -213,7 +234,7 @@ export class Standstill implements OnModuleInit, OnApplicationBootstrap, OnModul
   }
 }
 
-/** Turns an error that is thrown into a rejected promise, so that the caller gets it. */
+/** Turns a thrown error into a rejected promise, so that the caller receives it. */
 function runNow(task: () => unknown): unknown {
   try {
     return task();

@@ -3,11 +3,12 @@ import { type NodeFigures, NodeMetrics } from '@nestgate/worker';
 import { GateCounters } from '../gate-counters.js';
 import { Hub } from '../hub/hub.js';
 import { TopicRouter } from '../routing/topic-router.js';
+import { type ResumeFigures, ResumableSessions } from '../resume/resumable-sessions.js';
 import { StorageHandler } from '../storage/storage-handler.js';
 
 /** Who is connected to a gate. */
 export interface ClientFigures {
-  /** Connections that have passed their handshake. */
+  /** Clients whose handshake has passed, sessions without a connection included. */
   readonly connected: number;
   /** Sessions that are bound to a uid. */
   readonly bound: number;
@@ -21,7 +22,7 @@ export interface ClientFigures {
 export interface FrameFigures {
   /** Taken up, whatever became of them; heartbeats included. */
   readonly received: number;
-  /** Handled without an error, whether or not anybody asked for an answer. */
+  /** Handled without an error, with or without a request id. */
   readonly handled: number;
   /** Not settled yet: with a worker, or with a hook. */
   readonly unanswered: number;
@@ -46,6 +47,7 @@ export interface GateFigures extends NodeFigures {
   readonly clients: ClientFigures;
   readonly frames: FrameFigures;
   readonly outbox: OutboxFigures;
+  readonly resume: ResumeFigures;
   /** What was refused and dropped since the start, by name and label: {@link GateCounters.snapshot}. */
   readonly counts: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** False while the storage is known to be out of reach. */
@@ -64,6 +66,7 @@ export class GateMetrics {
     private readonly counters: GateCounters,
     private readonly router: TopicRouter,
     private readonly storage: StorageHandler,
+    private readonly sessions: ResumableSessions,
   ) {}
 
   /** The figures as they are now. */
@@ -88,6 +91,7 @@ export class GateMetrics {
         waitingForWorker: router.waitingCount,
       },
       outbox: { queued: counters.packsQueued, packs, bytes, largestBytes },
+      resume: this.sessions.figures,
       counts: counters.snapshot(),
       // One that only looks like a handler, without extending it, cannot say.
       storageUp: (this.storage.isAvailable as boolean | undefined) !== false,

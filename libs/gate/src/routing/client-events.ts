@@ -1,8 +1,17 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { type ClientMessage, CONNECT_TOPIC, DISCONNECT_TOPIC, PendingCall, topicContract } from '@nestgate/link';
+import {
+  type ClientMessage,
+  CONNECT_TOPIC,
+  DETACH_TOPIC,
+  DISCONNECT_TOPIC,
+  PendingCall,
+  RESUME_TOPIC,
+  topicContract,
+} from '@nestgate/link/internal';
 import { type Body, GateError } from '@nestgate/protocol';
-import { type ConnectEvent, type DisconnectEvent, encodeBody } from '@nestgate/worker';
-import type { Arrival, ClientAgent } from '../connection/client-agent.js';
+import type { ConnectEvent, DetachEvent, DisconnectEvent, ResumeEvent } from '@nestgate/worker';
+import { encodeBody } from '@nestgate/worker/internal';
+import type { Arrival, ClientAgent } from '../client/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -32,7 +41,7 @@ export type ConnectOutcome = Exclude<Arrival, 'coming'>;
 /** Tells the workers that listen of clients that come and go. */
 @Injectable()
 export class ClientEvents implements OnApplicationShutdown {
-  /** Clients whose event waits for a worker; each is told whether there is one. */
+  /** Clients whose event waits for a worker, each with a callback for the result. */
   private readonly waiting = new Map<ClientAgent, (isThere: boolean) => void>();
 
   constructor(
@@ -42,12 +51,22 @@ export class ClientEvents implements OnApplicationShutdown {
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
   ) {}
 
+  /** Whether a client is welcomed only when a worker has handled its `@OnConnect`. */
+  get tellsConnect(): boolean {
+    return this.options.requireOnConnect || this.directory.isKnown(CONNECT_TOPIC);
+  }
+
+  /** Whether a worker has a handler for clients that leave. */
+  get tellsDisconnect(): boolean {
+    return this.directory.isKnown(DISCONNECT_TOPIC);
+  }
+
   /**
-   * Resolves when the client may go on: some worker has handled its coming, or none is known to listen. A worker that is not there
-   * is waited for (`workerWait`, until `deadline` at most); one that is lost meanwhile is replaced by another one, once. `note` is
-   * called with each change of what workers have been told. Times are of `performance.now()`.
-   * @throws {GateError} what the handler has thrown, `TIMEOUT`, `NO_WORKER`, or `SESSION_NOT_FOUND` when the client has left before
-   * any worker was told.
+   * Resolves when a worker has handled the connect event, or when no worker is known to listen. Waits for a missing worker (`workerWait`,
+   * at most until `deadline`); a worker that is lost meanwhile is replaced by another one, once. `note` receives each change of the
+   * outcome. Times are of `performance.now()`.
+   * @throws {GateError} what the handler has thrown, `TIMEOUT`, `NO_WORKER`, or `SESSION_NOT_FOUND` when the client has disconnected
+   * before a worker received the event.
    */
   async connected(
     agent: ClientAgent,
@@ -55,7 +74,7 @@ export class ClientEvents implements OnApplicationShutdown {
     deadline: number,
     note: (outcome: ConnectOutcome) => void,
   ): Promise<void> {
-    if (!this.options.requireOnConnect && !this.directory.isKnown(CONNECT_TOPIC)) return;
+    if (!this.tellsConnect) return;
     const body = encodeBody(connectEvent(request));
     let mayHaveRun = false;
     for (let tries = 1; ; tries++) {
@@ -81,29 +100,47 @@ export class ClientEvents implements OnApplicationShutdown {
   }
 
   /**
-   * The client is gone: sends the disconnect event to the worker that listens, after the client's last frame there. `wasTold`: whether
-   * a worker got the connect event. Where `@OnConnect` has a handler, a client whose connect event reached no worker gets no
+   * Sends the disconnect event to a listening worker, after the client's last frame to it. `wasTold`: whether a worker received the
+   * connect event. Where `@OnConnect` has a handler, a client whose connect event reached no worker gets no
    * disconnect event.
    */
   disconnected(agent: ClientAgent, event: DisconnectEvent, wasTold: boolean): void {
-    if (!this.directory.isKnown(DISCONNECT_TOPIC)) return;
+    if (!this.tellsDisconnect) return;
     if (!wasTold && this.directory.isKnown(CONNECT_TOPIC)) return;
-    this.tellEnd(agent, event)
+    this.tell(agent, DISCONNECT_TOPIC, event)
       .catch((error: unknown) => {
         if (!(error instanceof GateError) || LOST.has(error.code) || error.code === 'TIMEOUT')
           this.counters.add('events_lost', 'disconnect');
       })
-      // It may have gone to a worker that had not seen the client before.
+      // The event may have gone to a worker without a lane of the client.
       .finally(() => this.router.forget(agent));
+  }
+
+  /** The client has lost its connection, and its session is kept. */
+  detached(agent: ClientAgent, event: DetachEvent): void {
+    this.tellIfHeard(agent, DETACH_TOPIC, 'detach', event);
+  }
+
+  /** The session goes on with another connection. */
+  resumed(agent: ClientAgent, event: ResumeEvent): void {
+    this.tellIfHeard(agent, RESUME_TOPIC, 'resume', event);
+  }
+
+  private tellIfHeard(agent: ClientAgent, topic: string, label: string, event: DetachEvent | ResumeEvent): void {
+    if (!this.directory.isKnown(topic)) return;
+    this.tell(agent, topic, event).catch((error: unknown) => {
+      if (!(error instanceof GateError) || LOST.has(error.code) || error.code === 'TIMEOUT')
+        this.counters.add('events_lost', label);
+    });
   }
 
   onApplicationShutdown(): void {
     for (const wake of this.waiting.values()) wake(false);
   }
 
-  private async tellEnd(agent: ClientAgent, event: DisconnectEvent): Promise<void> {
+  private async tell(agent: ClientAgent, topic: string, event: object): Promise<void> {
     const deadline = performance.now() + this.options.requestTimeout;
-    const { answer } = await this.send(agent, DISCONNECT_TOPIC, encodeBody(event), deadline);
+    const { answer } = await this.send(agent, topic, encodeBody(event), deadline);
     await answer;
   }
 

@@ -1,18 +1,17 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { LinkNode, MemoryBus } from '@nestgate/link';
 import {
   type ClientMessage,
   type IncomingCall,
-  LinkNode,
   MALFORMED_BODY,
-  MemoryBus,
   type Peer,
   topicContract,
-} from '@nestgate/link';
+} from '@nestgate/link/internal';
 import { type Body, BodyKind, GateError, NO_BODY } from '@nestgate/protocol';
-import { type AgentHost, ClientAgent } from '../connection/client-agent.js';
+import { type AgentHost, ClientAgent } from '../client/client-agent.js';
 import type { Connection } from '../connection/connection.js';
-import { DrainQueue } from '../connection/drain-queue.js';
-import { JsonWsWire } from '../connection/json-ws-wire.js';
+import { DrainQueue } from '../client/drain-queue.js';
+import { JsonWsWire } from '../codec/json-ws-wire.js';
 import { GateCounters } from '../gate-counters.js';
 import { resolveGateOptions } from '../resolve-gate-options.js';
 import { SessionState } from '../session/session-state.js';
@@ -91,16 +90,16 @@ describe('ClientRequest', () => {
     const message: ClientMessage = { serial: 1, topic: 'a/b', body: NO_BODY, wantsResult: id > 0, session: undefined };
     agent.beginRequest(id);
     const request = new ClientRequest(agent, 'a/b', id);
-    gate.request(gate.peers.get('w1') as Peer, topicContract.message, message, request, performance.now() + 1_000);
+    (gate.peers.get('w1') as Peer).request(topicContract.message, message, request, performance.now() + 1_000);
     await turns();
   }
 
   function reply(body: Body): void {
-    worker.reply(call, topicContract.message, body);
+    call.peer.reply(call, topicContract.message, body);
   }
 
   function fail(code: string, message?: string): void {
-    worker.fail(call, new GateError(code, message, { why: 1 }));
+    call.peer.fail(call, new GateError(code, message, { why: 1 }));
   }
 
   /** The frames that the client was sent, without their headers. */
@@ -145,7 +144,7 @@ describe('ClientRequest', () => {
     ['LINK_CORRUPT', 'WORKER_LOST'],
     ['LINK_UNAVAILABLE', 'NO_WORKER'],
     ['NO_HANDLER', 'NO_HANDLER'],
-  ])('tells of %s as %s', async (code, told) => {
+  ])('reports %s as %s', async (code, told) => {
     await send(7);
     fail(code);
     await turns();

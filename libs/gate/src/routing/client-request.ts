@@ -1,6 +1,6 @@
-import { type Codec, MALFORMED_BODY, Pending, topicContract } from '@nestgate/link';
-import { type Body, BodyKind, type ErrorBody, GateError } from '@nestgate/protocol';
-import type { ClientAgent } from '../connection/client-agent.js';
+import { type Codec, MALFORMED_BODY, Pending, topicContract } from '@nestgate/link/internal';
+import { type Body, BodyKind, BodySlice, type ErrorBody, GateError } from '@nestgate/protocol';
+import type { ClientAgent } from '../client/client-agent.js';
 
 /** What the loss of a worker, in its various forms, means to a client. */
 const LOST: ReadonlySet<string> = new Set(['NODE_LOST', 'LINK_CLOSED', 'LINK_CORRUPT', 'UNKNOWN_OPERATION']);
@@ -23,16 +23,23 @@ export class ClientRequest extends Pending<Body> {
     const { agent, id, topic } = this;
     agent.counters.framesHandled++;
     if (agent.isClosed) this.noteDropped();
-    else if (id > 0) agent.sendFrame(agent.wire.reply(id, body));
+    else if (id > 0) this.reply(body);
     else if (agent.wire.pushesResults && body.kind !== BodyKind.none) agent.pushBody(topic, body);
     agent.endRequest(id);
   }
 
+  private reply(body: Body): void {
+    const { agent, id } = this;
+    const { wire } = agent;
+    agent.sendFrame(wire.reply(id, body));
+    if (wire.copiesBodies === true && body instanceof BodySlice) body.release();
+  }
+
   override fail(error: GateError): void {
     const { agent, id, topic } = this;
-    // The frame was sliced without being parsed, and turned out not to be JSON.
+    // The fast path cut out the body without parsing it, and the worker found invalid JSON.
     if (error.code === MALFORMED_BODY) agent.refuseBadFrame();
-    else agent.sendError(id, this.toClient(error), topic);
+    else agent.sendError(id, toClientError(error), topic);
     if (agent.isClosed) this.noteDropped();
     agent.endRequest(id);
   }
@@ -46,10 +53,11 @@ export class ClientRequest extends Pending<Body> {
   private noteDropped(): void {
     if (this.id > 0) this.agent.counters.add('answers_dropped', 'client_gone');
   }
+}
 
-  private toClient(error: GateError): ErrorBody {
-    if (LOST.has(error.code)) return new GateError('WORKER_LOST').toBody();
-    if (error.code === 'LINK_UNAVAILABLE') return new GateError('NO_WORKER').toBody();
-    return error.toBody();
-  }
+/** What an error of a worker, or of the way to it, is to a client. */
+export function toClientError(error: GateError): ErrorBody {
+  if (LOST.has(error.code)) return new GateError('WORKER_LOST').toBody();
+  if (error.code === 'LINK_UNAVAILABLE') return new GateError('NO_WORKER').toBody();
+  return error.toBody();
 }

@@ -1,12 +1,14 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { inAsyncScope, LinkNode } from '@nestgate/link';
+import { LinkNode } from '@nestgate/link';
+import { inAsyncScope, SocketFastPath } from '@nestgate/link/internal';
 import { type Body, BodyKind, type ErrorBody, NO_BODY } from '@nestgate/protocol';
-import { BoundedLog, clientErrorBody, encodeBody, sendableError, Session } from '@nestgate/worker';
+import { Session } from '@nestgate/worker';
+import { BoundedLog, clientErrorBody, encodeBody, sendableError } from '@nestgate/worker/internal';
 import { bodyValue } from '../body-value.js';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
-import { HookPatience } from '../hooks/hook-patience.js';
+import { HookTimeout } from '../hooks/hook-timeout.js';
 import {
   ForwardingRecvPackHandler,
   type IncomingPack,
@@ -17,13 +19,12 @@ import {
 import { TopicRouter } from './topic-router.js';
 
 /**
- * Takes what clients send: through the application's hooks, where there are any, and on to the router. Without hooks a
- * frame goes straight on.
+ * Passes frames of clients through the hooks of the application to the router. Without hooks it calls the router directly.
  */
 @Injectable()
 export class PackIntake implements OnApplicationShutdown {
   private readonly log = new BoundedLog(PackIntake.name);
-  private readonly patience: HookPatience;
+  private readonly hookTimeout: HookTimeout;
   private readonly hasRecvHook: boolean;
   private readonly hasRouteHook: boolean;
 
@@ -32,26 +33,40 @@ export class PackIntake implements OnApplicationShutdown {
     private readonly recvPackHandler: RecvPackHandler,
     private readonly routeHandler: RouteHandler,
     @Inject(RESOLVED_GATE_OPTIONS) { requestTimeout }: ResolvedGateOptions,
+    private readonly fastPath: SocketFastPath,
     node: LinkNode,
   ) {
-    this.patience = new HookPatience(requestTimeout, this.log, 'RecvPackHandler or RouteHandler', node.defects.report);
+    this.hookTimeout = new HookTimeout(
+      requestTimeout,
+      this.log,
+      'RecvPackHandler or RouteHandler',
+      node.defects.report,
+    );
     this.hasRecvHook = !(recvPackHandler instanceof ForwardingRecvPackHandler);
     this.hasRouteHook = !(routeHandler instanceof OpenRouteHandler);
   }
 
   /** Takes the frame that the agent's wire has just decoded. */
   take(agent: ClientAgent): void {
-    const { topic, body, id } = agent.wire.frame;
-    const now = performance.now();
-    if (!this.hasRecvHook && !this.hasRouteHook) this.router.route(agent, topic, body, id, now);
-    else this.runHooks(agent, topic, body, id, now);
+    const { topic, body, id, stream } = agent.wire.frame;
+    const now = this.fastPath.clock.now();
+    const isStream = stream === true && agent.wire.item !== undefined;
+    if (!this.hasRecvHook && !this.hasRouteHook) this.router.route(agent, topic, body, id, now, isStream);
+    else this.runHooks(agent, topic, body, id, now, isStream);
   }
 
   onApplicationShutdown(): void {
-    this.patience.stop();
+    this.hookTimeout.stop();
   }
 
-  private runHooks(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
+  private runHooks(
+    agent: ClientAgent,
+    topic: string,
+    body: Body,
+    id: number,
+    arrivedAt: number,
+    isStream: boolean,
+  ): void {
     let value: unknown;
     try {
       value = bodyValue(body);
@@ -63,7 +78,7 @@ export class PackIntake implements OnApplicationShutdown {
     const { session } = agent;
     agent.beginRequest(id);
     agent.block();
-    this.patience
+    this.hookTimeout
       .bound(inAsyncScope(() => this.ask(session, passage)))
       .catch((error: unknown) => passage.fail(this.errorOf(error, topic)))
       .then(() => {
@@ -74,7 +89,7 @@ export class PackIntake implements OnApplicationShutdown {
         agent.endRequest(id);
         const { outcome } = passage;
         if (outcome.type === 'forward') {
-          this.forward(agent, topic, body, id, arrivedAt);
+          this.forward(agent, topic, body, id, arrivedAt, isStream);
         } else if (outcome.type === 'error') {
           agent.sendError(id, outcome.error, topic);
         } else {
@@ -87,10 +102,17 @@ export class PackIntake implements OnApplicationShutdown {
   }
 
   /** The boundary of a frame that has waited for hooks; see `ClientAgent` for those that have not. */
-  private forward(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
+  private forward(
+    agent: ClientAgent,
+    topic: string,
+    body: Body,
+    id: number,
+    arrivedAt: number,
+    isStream: boolean,
+  ): void {
     const { unansweredCount } = agent;
     try {
-      this.router.route(agent, topic, body, id, arrivedAt);
+      this.router.route(agent, topic, body, id, arrivedAt, isStream);
     } catch (error) {
       agent.failFrame(id, topic, error, agent.unansweredCount > unansweredCount);
     }
@@ -123,7 +145,7 @@ type Outcome =
   | { readonly type: 'error'; readonly error: ErrorBody };
 
 class Passage implements IncomingPack {
-  /** What nobody answers is answered with nothing. */
+  /** Answers a request with `null` when the hook has neither forwarded nor answered it. */
   outcome: Outcome = { type: 'reply', body: NO_BODY };
   private decided = false;
 

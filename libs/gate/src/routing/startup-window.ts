@@ -1,19 +1,20 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { LinkNode } from '@nestgate/link';
+import { present } from '@nestgate/link/internal';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 
 /**
- * How long a gate waits at least, in milliseconds. Nodes that were connected to the gate before dial it again within 200 ms:
- * they are to be here before its first client is, or it would miss what they push.
+ * Minimum wait of a gate, in milliseconds. Nodes that were connected to the gate before its restart dial it again within 200 ms.
+ * They must be connected before the first client, which would otherwise miss their pushes.
  */
 const LEAST_MS = 500;
 /** Without news of another node for so long, all are here that were on their way, in milliseconds. */
 const QUIET_MS = 250;
 
 /**
- * The first moments of a gate on a link whose other nodes come by themselves. It takes no clients until workers have announced
- * what they serve and nobody new has come for a while, `startupWait` after the link is open at the latest.
+ * The time after the start of a gate in which other nodes connect. The gate accepts no clients until workers have announced their
+ * modules and no new node has joined for a while, at the latest `startupWait` after the link is open.
  */
 @Injectable()
 export class StartupWindow implements OnModuleDestroy {
@@ -32,7 +33,7 @@ export class StartupWindow implements OnModuleDestroy {
     private readonly node: LinkNode,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: Pick<ResolvedGateOptions, 'startupWait'>,
   ) {
-    // The nodes of one process are known as soon as the link is open.
+    // All nodes of one process are known when the link is open.
     this.isOver = options.startupWait === 0 || node.knowsAllAtOpen;
   }
 
@@ -46,8 +47,8 @@ export class StartupWindow implements OnModuleDestroy {
   }
 
   /**
-   * Until when a module that no worker has announced may still be announced, in milliseconds of `performance.now()`: for
-   * all of `startupWait`, also when clients may come sooner. 0 where there is nothing to wait for.
+   * The time until which an unknown module may still be announced, in milliseconds of `performance.now()`: the whole `startupWait`,
+   * also when the gate accepts clients earlier. 0 without a wait.
    */
   get modulesKnownAt(): number {
     return this.openedAt === undefined ? 0 : this.openedAt + this.options.startupWait;
@@ -65,7 +66,7 @@ export class StartupWindow implements OnModuleDestroy {
   private listenForQuiet(): void {
     clearTimeout(this.quietTimer);
     if (![...this.node.peers.values()].some(({ info }) => info.modules.length > 0)) return;
-    const leastMs = (this.openedAt as number) + LEAST_MS - performance.now();
+    const leastMs = present(this.openedAt) + LEAST_MS - performance.now();
     this.quietTimer = setTimeout(() => this.finish(), Math.max(QUIET_MS, leastMs));
   }
 

@@ -1,48 +1,49 @@
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { type JsonValue, LinkNode } from '@nestgate/link';
 import {
   type ClientMessage,
   DeadlineWheel,
   inAsyncScope,
-  type JsonValue,
-  LinkNode,
   type Peer,
   type Pending,
   topicContract,
-} from '@nestgate/link';
+} from '@nestgate/link/internal';
 import { type Body, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
-import { BoundedLog } from '@nestgate/worker';
+import { BoundedLog } from '@nestgate/worker/internal';
 import { isWellFormed } from '../body-value.js';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { UsualWorkerChoice, WorkerChoice } from '../hooks/worker-choice.js';
 import { ClientRequest } from './client-request.js';
 import { StartupWindow } from './startup-window.js';
+import { StreamTable } from './stream-table.js';
 import { MAX_WAITING, WaitingFrame } from './waiting-room.js';
 import { WorkerDirectory } from './worker-directory.js';
 
 /**
- * The setting that pins a session to workers: an object of worker ids by module. Reserved, so that no setting that happens to have
- * the name of a module decides where frames go.
+ * The setting that pins a session to workers: an object of worker ids by module. The name is reserved, so that no other setting affects
+ * routing.
  */
 const WORKER_PINS = '$workers';
 /** Topics whose module is remembered. */
 const MAX_CACHED_TOPICS = 4_096;
 /**
- * How long after a frame has waited for a worker in vain those behind it do not wait too, in milliseconds: as long as it
- * takes to read what the client has sent meanwhile. Else each of them would wait anew, one after another.
+ * After a frame has waited for a worker without success, the next frames of the client do not wait for this time, in milliseconds.
+ * Otherwise each frame that the client has sent meanwhile would wait again, one after another.
  */
 const WAIT_SPENT_MS = 100;
 /**
- * 4 MiB. With more bytes than this waiting for a worker, a client that sends it more is not read until the worker has taken what
- * waits: large frames then wait with the client and in the kernel, and not in the gate's memory, which would grow by several
- * times what is in flight.
+ * 4 MiB. Above this number of waiting bytes for a worker, the gate pauses a client that sends more frames to it, until the worker has
+ * acknowledged them. Large frames then wait in the client and in the kernel. In the gate's memory they would take several times their
+ * size.
  */
 const MAX_WAITING_BYTES = 4_194_304;
 
 /**
- * Sends client frames to workers. Which one: the one that a `WorkerChoice` of the application names, else the one that the session is pinned to (setting `$workers`), else the
- * worker this client used last, so that its frames stay in order across modules too, else the one with the fewest clients.
+ * Sends client frames to workers. It selects the worker of the application's `WorkerChoice`, else the one to which the session is pinned
+ * (setting `$workers`), else the one that the client used last, which keeps its frames in order across modules, else the one with the
+ * fewest clients.
  */
 @Injectable()
 export class TopicRouter implements OnApplicationShutdown {
@@ -52,7 +53,7 @@ export class TopicRouter implements OnApplicationShutdown {
   /** The frame of a client that waits for a worker: those behind it are held back, so that it is one at most. */
   private readonly waiting = new Map<ClientAgent, WaitingFrame>();
   private readonly wheel: DeadlineWheel;
-  /** Filled anew for each frame: its fields are written to the link before the next one comes. */
+  /** Reused for each frame: its fields are written to the link before the next frame. */
   private readonly message: ClientMessage = {
     serial: 0,
     topic: '',
@@ -67,6 +68,7 @@ export class TopicRouter implements OnApplicationShutdown {
     private readonly workerChoice: WorkerChoice,
     private readonly startup: StartupWindow,
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
+    private readonly streams: StreamTable,
   ) {
     this.wheel = new DeadlineWheel(undefined, error => node.reportDefect(error, 'router.wait'));
     this.hasChoice = !(workerChoice instanceof UsualWorkerChoice);
@@ -79,26 +81,26 @@ export class TopicRouter implements OnApplicationShutdown {
   }
 
   /** Routes a client's frame to a worker. `arrivedAt` is when its time began, in milliseconds of `performance.now()`. */
-  route(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
+  route(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number, isStream = false): void {
     const module = this.moduleOf(topic);
     const worker = this.choose(agent, topic, module);
-    if (worker !== agent.worker && agent.unansweredCount > 0 && this.mayBeBusy(agent, module)) {
+    if (worker !== agent.worker && agent.orderedCount > 0 && this.mayBeBusy(agent, module)) {
       agent.blockUntilSettled(() => {
         try {
-          this.route(agent, topic, body, id, arrivedAt);
+          this.route(agent, topic, body, id, arrivedAt, isStream);
         } catch (error) {
-          // The request that has settled is another one: an error of this frame must not reach it.
+          // The pooled request already belongs to another frame: an error of this frame must not reach it.
           agent.failFrame(id, topic, error, false);
         }
       });
       return;
     }
     if (!worker) {
-      this.wait(agent, topic, module, body, id, arrivedAt);
+      this.wait(agent, topic, module, body, id, arrivedAt, isStream);
       return;
     }
-    agent.beginRequest(id);
-    this.send(agent, worker, topic, body, id, arrivedAt + this.options.requestTimeout);
+    if (!isStream) agent.beginRequest(id);
+    this.send(agent, worker, topic, body, id, arrivedAt + this.options.requestTimeout, isStream);
   }
 
   /** Tells a worker of something that has happened to a client; false when no worker listens now. */
@@ -109,12 +111,21 @@ export class TopicRouter implements OnApplicationShutdown {
     return true;
   }
 
-  /** The session has changed: its worker is told, before it gets the answer to what it may have asked. */
+  /** The session has changed: sends it to its worker, before the answer to a request of that worker. */
   tell(agent: ClientAgent): void {
     const { worker, sessionState: session } = agent;
     if (!worker || !this.isPresent(worker) || agent.workerVersion === session.version) return;
+    // One that has got nothing of the client yet gets the session with its first frame.
+    if (agent.workerVersion === 0) return;
     agent.workerVersion = session.version;
-    this.node.notify(worker, topicContract.update, { serial: agent.serial, session: session.snapshot() });
+    worker.notify(topicContract.update, { serial: agent.serial, session: session.snapshot() });
+  }
+
+  /** A client has come from another gate, where it used this worker last. */
+  prefer(agent: ClientAgent, worker: Peer): void {
+    this.directory.noteMove(agent.worker, worker);
+    agent.worker = worker;
+    agent.workerVersion = 0;
   }
 
   /** The client is gone: so is its frame that waits for a worker. */
@@ -131,7 +142,7 @@ export class TopicRouter implements OnApplicationShutdown {
     if (!agent.worker) return;
     const args = { serial: agent.serial };
     for (const worker of [agent.worker, ...(agent.otherWorkers?.keys() ?? [])]) {
-      if (this.isPresent(worker)) this.node.notify(worker, topicContract.forget, args);
+      if (this.isPresent(worker)) worker.notify(topicContract.forget, args);
     }
     this.directory.noteMove(agent.worker, undefined);
     agent.worker = undefined;
@@ -159,8 +170,8 @@ export class TopicRouter implements OnApplicationShutdown {
   }
 
   /**
-   * Whether a worker that the client leaves may still have frames of this module: a new one would handle the next frame
-   * beside those, or before them.
+   * Whether the previous worker of the client may still have frames of this module: a new worker would handle the next frame
+   * concurrently with them, or earlier.
    */
   private mayBeBusy({ worker, otherWorkers }: ClientAgent, module: string): boolean {
     const has = (peer: Peer) => this.isPresent(peer) && (peer.info.draining || peer.info.modules.includes(module));
@@ -186,10 +197,24 @@ export class TopicRouter implements OnApplicationShutdown {
     }
   }
 
-  private send(agent: ClientAgent, worker: Peer, topic: string, body: Body, id: number, deadline: number): void {
+  private send(
+    agent: ClientAgent,
+    worker: Peer,
+    topic: string,
+    body: Body,
+    id: number,
+    deadline: number,
+    isStream: boolean,
+  ): void {
     const wantsResult = id > 0 || agent.wire.pushesResults;
-    this.request(agent, worker, topic, body, wantsResult, new ClientRequest(agent, topic, id), deadline);
-    if (worker.backlog.size > MAX_WAITING_BYTES) {
+    if (isStream) {
+      agent.beginStream(id);
+      const message = this.fill(agent, worker, topic, body, true);
+      this.streams.begin(agent, worker, message, id, deadline, this.options.requestTimeout);
+    } else {
+      this.request(agent, worker, topic, body, wantsResult, new ClientRequest(agent, topic, id), deadline);
+    }
+    if (worker.waitingBytes > MAX_WAITING_BYTES) {
       agent.block();
       this.resumeWhenDrained(agent, worker);
     }
@@ -197,7 +222,7 @@ export class TopicRouter implements OnApplicationShutdown {
 
   /** One client after another: the first ones may have filled the backlog again. */
   private resumeWhenDrained(agent: ClientAgent, worker: Peer): void {
-    const drained = worker.backlog.size > MAX_WAITING_BYTES ? worker.whenDrained() : undefined;
+    const drained = worker.waitingBytes > MAX_WAITING_BYTES ? worker.whenDrained() : undefined;
     if (drained)
       drained.then(() => this.resumeWhenDrained(agent, worker)).catch((error: unknown) => this.log.error(error));
     else agent.unblock();
@@ -212,16 +237,20 @@ export class TopicRouter implements OnApplicationShutdown {
     pending: Pending,
     deadline: number,
   ): void {
+    worker.request(topicContract.message, this.fill(agent, worker, topic, body, wantsResult), pending, deadline);
+  }
+
+  private fill(agent: ClientAgent, worker: Peer, topic: string, body: Body, wantsResult: boolean): ClientMessage {
     const { message } = this;
     message.serial = agent.serial;
     message.topic = topic;
     message.body = body;
     message.wantsResult = wantsResult;
     message.session = this.newsFor(agent, worker) ? agent.sessionState.snapshot() : undefined;
-    this.node.request(worker, topicContract.message, message, pending, deadline);
+    return message;
   }
 
-  /** Whether the session has changed since the worker was last told; notes that it is told now. */
+  /** Whether the worker's copy of the session is outdated; marks it as current. */
   private newsFor(agent: ClientAgent, worker: Peer): boolean {
     const { version } = agent.sessionState;
     if (agent.worker !== worker) {
@@ -250,7 +279,15 @@ export class TopicRouter implements OnApplicationShutdown {
   }
 
   /** Nobody serves the module now: wait for a worker, unless there never was one and none may be on its way. */
-  private wait(agent: ClientAgent, topic: string, module: string, body: Body, id: number, arrivedAt: number): void {
+  private wait(
+    agent: ClientAgent,
+    topic: string,
+    module: string,
+    body: Body,
+    id: number,
+    arrivedAt: number,
+    isStream: boolean,
+  ): void {
     const now = performance.now();
     const isKnown = this.directory.isKnown(module);
     const { modulesKnownAt } = this.startup;
@@ -261,7 +298,7 @@ export class TopicRouter implements OnApplicationShutdown {
     } else {
       agent.beginRequest(id);
       const { requestTimeout, workerWait } = this.options;
-      const frame = new WaitingFrame(agent, topic, module, body, id, arrivedAt + requestTimeout, late =>
+      const frame = new WaitingFrame(agent, topic, module, body, id, isStream, arrivedAt + requestTimeout, late =>
         this.giveUp(late),
       );
       this.waiting.set(agent, frame);
@@ -282,9 +319,11 @@ export class TopicRouter implements OnApplicationShutdown {
       this.waiting.delete(frame.agent);
       this.wheel.remove(frame);
       try {
-        this.send(frame.agent, worker, frame.topic, frame.body, frame.id, frame.requestDeadline);
+        // It has been counted while it waited; as a stream from now on.
+        if (frame.isStream) frame.agent.endRequest(frame.id);
+        this.send(frame.agent, worker, frame.topic, frame.body, frame.id, frame.requestDeadline, frame.isStream);
       } catch (error) {
-        // The frames of other clients go on.
+        // Frames of other clients are unaffected.
         frame.agent.failFrame(frame.id, frame.topic, error, true);
       }
       frame.agent.unblock();
@@ -304,7 +343,7 @@ export class TopicRouter implements OnApplicationShutdown {
     return this.directory.isKnown(module) ? 'NO_WORKER' : 'NO_ROUTE';
   }
 
-  /** Answers a frame without a worker. Its body has not been parsed by anybody, so that a broken one is noticed here. */
+  /** Answers a frame without a worker. No code has parsed the body yet, so that a broken one must be detected here. */
   private refuse(agent: ClientAgent, topic: string, body: Body, id: number, code: ErrorCode): void {
     if (!isWellFormed(body)) agent.refuseBadFrame();
     else agent.sendError(id, errorBody(code), topic);
@@ -314,7 +353,7 @@ export class TopicRouter implements OnApplicationShutdown {
     let module = this.modules.get(topic);
     if (module === undefined) {
       module = moduleOf(topic);
-      // Begun anew when full: what one client makes up must not keep the topics of all others out.
+      // Cleared when full: topics that one client invents must not keep out the topics of all others.
       if (this.modules.size >= MAX_CACHED_TOPICS) this.modules.clear();
       this.modules.set(topic, module);
     }

@@ -1,6 +1,6 @@
-import { Deadline } from '@nestgate/link';
+import { Deadline } from '@nestgate/link/internal';
 import type { Body } from '@nestgate/protocol';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 
 /** Frames that wait for a worker, on all clients of a gate together. */
 export const MAX_WAITING = 10_000;
@@ -13,6 +13,7 @@ export class WaitingFrame extends Deadline {
     readonly module: string,
     readonly body: Body,
     readonly id: number,
+    readonly isStream: boolean,
     /** When the whole request ends, in milliseconds of `performance.now()`. */
     readonly requestDeadline: number,
     private readonly onExpire: (frame: WaitingFrame) => void,

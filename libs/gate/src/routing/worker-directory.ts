@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
-import { LinkNode, type Peer } from '@nestgate/link';
+import { LinkNode } from '@nestgate/link';
+import { type Peer, present } from '@nestgate/link/internal';
 
-/** Modules remembered as ever announced; beyond it, unknown ones are told `NO_ROUTE` where `NO_WORKER` would be right. */
+/** Maximum number of remembered modules. Above it, a known module may result in `NO_ROUTE` instead of `NO_WORKER`. */
 const MAX_KNOWN_MODULES = 10_000;
 const NONE: readonly Peer[] = [];
 
@@ -49,7 +50,7 @@ export class WorkerDirectory {
   /** A client has moved from one worker to another. */
   noteMove(from: Peer | undefined, to: Peer | undefined): void {
     if (from && this.clients.has(from)) {
-      const left = (this.clients.get(from) as number) - 1;
+      const left = present(this.clients.get(from)) - 1;
       if (left > 0) this.clients.set(from, left);
       else this.clients.delete(from);
     }
@@ -66,8 +67,8 @@ export class WorkerDirectory {
     const byModule = new Map<string, Peer[]>();
     const present = new Set(this.node.peers.values());
     for (const peer of present) {
-      // A gate that drains still serves its own clients, if it hosts their handlers.
-      if (peer.info.draining && !peer.isSelf) continue;
+      // A draining gate still serves its own clients when it runs their handlers.
+      if (peer.info.draining && peer !== this.node.me) continue;
       for (const module of peer.info.modules) {
         const workers = byModule.get(module);
         if (workers) workers.push(peer);

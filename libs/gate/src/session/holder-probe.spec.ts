@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import { HolderProbes, PROBE_MS } from './holder-probe.js';
 

@@ -1,5 +1,5 @@
 import { CLOSE } from '@nestgate/protocol';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import type { GateCounters } from '../gate-counters.js';
 
 /** How long a client may take to answer, in milliseconds that this process has run. */
@@ -33,7 +33,7 @@ class Probe {
   /** Whether the client has sent anything, or has taken any of what waited for it, since the probe began. */
   get isHeard(): boolean {
     const { connection, isPaused } = this.agent;
-    // A client that the gate does not read cannot be heard.
+    // The socket of this client is paused, so that an answer cannot be read.
     if (isPaused || connection.bytesRead !== this.bytesRead) return true;
     return this.isFull && connection.takenBytes > this.takenBytes;
   }
@@ -45,8 +45,8 @@ class Probe {
 }
 
 /**
- * Asks clients whether they are alive, with a ping, and closes those from which nothing comes for {@link PROBE_MS}. A client is pinged
- * once in that time, however often it is asked for. Nothing runs while no client is probed.
+ * Pings clients, and closes those that send nothing for {@link PROBE_MS}. A client is pinged at most once in that time, for any number
+ * of requests. No timer runs while no client is probed.
  */
 export class HolderProbes {
   /** By client; each stays until its time is over, so that its outcome serves those who ask meanwhile. */
@@ -59,11 +59,17 @@ export class HolderProbes {
   constructor(private readonly counters: GateCounters) {}
 
   /**
-   * Resolves with `true` when the client answers, or has no way to: its protocol has no ping, or it has not been welcomed yet. With
-   * `false` when it has been closed, or has gone by itself.
+   * Resolves with `true` when the client answers, or cannot be pinged: its protocol has no ping, or its connect hooks still run. Resolves
+   * with `false` when it was closed or has disconnected.
    */
   async isAlive(agent: ClientAgent): Promise<boolean> {
     if (agent.isClosed) return false;
+    if (agent.isAway) {
+      // The session has no connection: it gives way to the newer login.
+      this.counters.add('logins_probed', 'away');
+      agent.close(CLOSE.replaced.code, CLOSE.replaced.reason);
+      return false;
+    }
     if (!agent.isShaked || agent.connection.hasPing === false) {
       this.counters.add('logins_probed', 'no_ping');
       return true;
@@ -100,7 +106,7 @@ export class HolderProbes {
       try {
         this.judge(probe);
       } catch (error) {
-        // The others have nothing to do with it.
+        // An error affects only its own client.
         this.probes.delete(agent);
         agent.onDefect(error, 'login.probe');
         probe.settle(false);
@@ -117,12 +123,18 @@ export class HolderProbes {
     if (!probe.isSettled) {
       if (agent.isClosed) {
         probe.settle(false);
+      } else if (agent.isAway) {
+        this.counters.add('logins_probed', 'away');
+        agent.close(CLOSE.replaced.code, CLOSE.replaced.reason);
+        probe.settle(false);
       } else if (probe.isHeard) {
         this.counters.add('logins_probed', 'answered');
         probe.settle(true);
       } else if (isOver) {
         this.counters.add('logins_probed', 'silent');
-        agent.close(CLOSE.heartbeatTimeout.code, CLOSE.heartbeatTimeout.reason);
+        // The session of a silent client is not kept for this uid.
+        const { code, reason } = agent.connection.session ? CLOSE.replaced : CLOSE.heartbeatTimeout;
+        agent.close(code, reason);
         probe.settle(false);
       }
     }

@@ -1,60 +1,43 @@
 import { Inject, Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import { LinkNode } from '@nestgate/link';
 import {
   type Caller,
   createCaller,
   gateContract,
   type GateContract,
   HybridClock,
-  LinkNode,
   type LoginClaim,
   type Peer,
-} from '@nestgate/link';
-import { CLOSE, GateError, isName } from '@nestgate/protocol';
-import type { ClientAgent } from '../connection/client-agent.js';
+} from '@nestgate/link/internal';
+import { CLOSE, GateError } from '@nestgate/protocol';
+import type { ClientAgent } from '../client/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
 import { Hub } from '../hub/hub.js';
 import { inTime } from '../storage/bounded-storage.js';
+import { ClaimChecks } from './claim-checks.js';
 import { HolderProbes, PROBE_MS } from './holder-probe.js';
+import { isBefore, type Login } from './login.js';
 
-/** How long other gates are waited for, in milliseconds. One that is out of reach is told when it is back. */
+/** Time limit for the answers of other gates, in milliseconds. An unreachable gate receives the claim when it is back. */
 const ASK_MS = 500;
 /** How long other gates are waited for while they probe who has a uid. */
 const PROBE_ASK_MS = PROBE_MS + 2 * ASK_MS;
 /** How long a login may take in all: less than those who ask the gate wait, which is 5 s. */
 const MAX_LOGIN_MS = 4_500;
-/** When a gate that has not answered is told again, in milliseconds. */
+/** Interval at which a claim is repeated to a gate that has not answered, in milliseconds. */
 const RETELL_MS = 1_000;
 /** Claims in one message. */
 const CLAIMS_AT_ONCE = 1_000;
-
-/** A client on its way to be bound. */
-export class Login implements LoginClaim {
-  /** Another client has come first, on another gate. */
-  isRefused = false;
-  /** When it came, as `performance.now()`. */
-  readonly since = performance.now();
-
-  constructor(
-    readonly agent: ClientAgent,
-    readonly userId: string,
-    /** When it came, by the clock of the cluster: of two logins all gates agree which one was first. */
-    readonly clock: number,
-  ) {}
-
-  get clientId(): string {
-    return this.agent.sessionState.origin.sessionId;
-  }
-}
 
 /** Binds the client of a login; the storage may take until `deadline`, a time of `performance.now()`. */
 type Bind = (deadline: number) => Promise<void>;
 
 /**
- * Sees to it that a uid has one client only, where the rule says so, on all gates that know each other: `replace` keeps the
- * login that came last, `refuse` the one that came first. No gate has the say: each login has a moment of the cluster's clock,
- * so that all gates come to the same end by themselves, also when they meet again after having been apart.
+ * Enforces the login rule on all gates of the cluster: `replace` keeps the newest login of a uid, `refuse` the oldest one. There is
+ * no coordinator: each login has a timestamp of the hybrid logical clock, so that all gates select the same winner, also after a network
+ * partition.
  */
 @Injectable()
 export class LoginRules implements OnModuleInit, OnModuleDestroy {
@@ -64,6 +47,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   private readonly clocks = new Map<ClientAgent, number>();
   /** The login that is at work for a uid, where only one client may have it. */
   private readonly working = new Map<string, { readonly login: Login; readonly done: Promise<void> }>();
+  private readonly checks: ClaimChecks;
   private readonly probes: HolderProbes;
   private readonly listening: (() => void)[] = [];
   private retelling: NodeJS.Timeout | undefined;
@@ -72,27 +56,28 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
     private readonly hub: Hub,
     private readonly node: LinkNode,
-    private readonly counters: GateCounters,
+    counters: GateCounters,
   ) {
     this.others = createCaller(node, gateContract);
+    this.checks = new ClaimChecks(node, this.clock, counters);
     this.probes = new HolderProbes(counters);
   }
 
   onModuleInit(): void {
     this.node.dispatcher.serve(gateContract, {
-      replace: (claim, { peer }) => this.isReplaced(this.checked(claim, peer)),
-      reserve: (claim, { peer }) => this.isTaken(this.checked(claim, peer)),
-      probe: (claim, { peer }) => this.isHeld(this.checked(claim, peer)),
-      claims: (claims, { peer }) => this.compare(this.usable(claims, peer)),
+      replace: (claim, { peer }) => this.isReplaced(this.checks.checked(claim, peer)),
+      reserve: (claim, { peer }) => this.isTaken(this.checks.checked(claim, peer)),
+      probe: (claim, { peer }) => this.isHeld(this.checks.checked(claim, peer)),
+      claims: (claims, { peer }) => this.compare(this.checks.usable(claims, peer)),
     });
     if (this.options.login === 'many') return;
     this.listening.push(
       this.node.onPeer(change => {
-        const peer = change.type === 'join' ? this.node.peers.get(change.node.id) : undefined;
+        const peer = change.type === 'join' ? this.node.remotes.get(change.node.id) : undefined;
         if (peer) this.tellClaims([peer]);
       }),
       this.node.onStatus(isUp => {
-        if (isUp) this.tellClaims(this.node.peers.values());
+        if (isUp) this.tellClaims(this.node.remotes.values());
       }),
     );
   }
@@ -103,14 +88,14 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     this.probes.stop();
   }
 
-  /** The moment of a login that begins now. */
+  /** The timestamp of a login that starts now. */
   now(): number {
     return this.clock.next();
   }
 
   /**
-   * Lets a login try to bind its client. `bind` is given the moment until which the storage may take; the time that a client is probed
-   * is added to `deadline` for it.
+   * Runs a login, which binds its client by calling `bind` with the deadline of the storage. The time of a probe is added to
+   * `deadline`.
    * @throws {GateError} `FORBIDDEN` when another client has the uid, `SESSION_NOT_FOUND` when this one has been replaced.
    */
   async admit(login: Login, deadline: number, bind: Bind): Promise<void> {
@@ -123,7 +108,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     }
   }
 
-  /** A login is about to take effect; nothing waits any more. @throws {GateError} as {@link admit} does. */
+  /** Decides a login synchronously, right before it takes effect. @throws {GateError} as {@link admit} does. */
   decide(login: Login): void {
     const { login: rule } = this.options;
     if (rule === 'refuse' && login.isRefused) throw taken();
@@ -138,14 +123,25 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     this.clocks.set(agent, clock);
   }
 
-  /** A client is bound no more. */
+  /** When a bound client was bound, by the clock of the cluster. */
+  clockOf(agent: ClientAgent): number | undefined {
+    return this.clocks.get(agent);
+  }
+
+  /** A bound client has come from another gate. */
+  adopt(agent: ClientAgent, clock: number): void {
+    this.clock.observe(clock);
+    this.clocks.set(agent, clock);
+  }
+
+  /** A client is not bound any more. */
   forget(agent: ClientAgent): void {
     this.clocks.delete(agent);
   }
 
   /**
-   * Logins of one uid one after another: of two that come at the same time the second one is refused before anything of it
-   * is stored, but not for one that does not get in itself. False when another client has the uid.
+   * Serializes the logins of one uid: of two concurrent logins the second one is refused before it stores anything, but only when the
+   * first one succeeds. Returns false when another client has the uid.
    */
   private async alone(login: Login, deadline: number, bind: Bind): Promise<boolean> {
     const { userId } = login;
@@ -159,7 +155,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   }
 
   private async tryAlone(login: Login, deadline: number, bind: Bind): Promise<boolean> {
-    // The turn after it is known to be at work: others may ask at once.
+    // Continue after `working` has the entry, because other logins may check it immediately.
     await Promise.resolve();
     if (this.boundOthers(login).length > 0 || (await this.ask('reserve', login))) return false;
     if (login.isRefused) throw taken();
@@ -168,9 +164,9 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   }
 
   /**
-   * Another client has the uid. The connection may be one that its client has lost without the gate seeing it, as when a phone changes
-   * its network: a client that does not answer is closed, and the login tries again, once. It waits outside of the order of logins:
-   * those that come meanwhile wait for the same probe.
+   * Another client has the uid. Its connection may be lost without the gate having detected it, for example when a phone changes its
+   * network. The gate closes a client that does not answer a ping, and repeats the login once. The wait is outside of the serialization:
+   * concurrent logins wait for the same probe.
    */
   private async afterProbe(login: Login, deadline: number, bind: Bind): Promise<void> {
     const from = performance.now();
@@ -193,7 +189,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     return (await Promise.all(others.map(other => this.probes.isAlive(other)))).includes(true);
   }
 
-  /** Asks all other gates. Those that do not answer are told later. */
+  /** Queries all other gates. Gates that do not answer receive the claim later. */
   private async ask(question: 'replace' | 'reserve', { userId, clientId, clock }: Login): Promise<boolean> {
     if (!this.hasOthers()) return false;
     const { result, missing } = await this.others[question].gather({ userId, clientId, clock }, { deadlineMs: ASK_MS });
@@ -201,7 +197,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
       this.retelling ??= setTimeout(() => {
         this.retelling = undefined;
         try {
-          this.tellClaims(this.node.peers.values());
+          this.tellClaims(this.node.remotes.values());
         } catch (error) {
           this.node.reportDefect(error, 'login.retell');
         }
@@ -211,41 +207,11 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   }
 
   private hasOthers(): boolean {
-    for (const { info, isSelf } of this.node.peers.values()) if (info.role === 'gate' && !isSelf) return true;
+    for (const { isGate } of this.node.remotes.values()) if (isGate) return true;
     return false;
   }
 
-  // What other gates ask.
-
-  /**
-   * A gate speaks for its own clients only, and with a clock that can be right.
-   * @throws {GateError} `FORBIDDEN` or `BAD_ARGUMENT`; counted.
-   */
-  private checked(claim: LoginClaim, peer: Peer): LoginClaim {
-    const fault = this.faultOf(claim, peer);
-    if (!fault) return claim;
-    this.counters.add('claims_refused', fault);
-    throw new GateError(fault === 'role' ? 'FORBIDDEN' : 'BAD_ARGUMENT', `The ${fault} of this login is not allowed`);
-  }
-
-  private usable(claims: unknown, peer: Peer): LoginClaim[] {
-    if (!Array.isArray(claims)) throw new GateError('BAD_ARGUMENT');
-    return (claims as readonly LoginClaim[]).filter(claim => {
-      const fault = this.faultOf(claim, peer);
-      if (fault) this.counters.add('claims_refused', fault);
-      return !fault;
-    });
-  }
-
-  private faultOf(
-    claim: Partial<LoginClaim> | null | undefined,
-    peer: Peer,
-  ): 'role' | 'client' | 'uid' | 'clock' | undefined {
-    if (peer.info.role !== 'gate') return 'role';
-    if (typeof claim?.clientId !== 'string' || !claim.clientId.startsWith(peer.clientPrefix)) return 'client';
-    if (!isName(claim.userId)) return 'uid';
-    return this.clock.accepts(claim.clock) ? undefined : 'clock';
-  }
+  // Operations for other gates.
 
   private isReplaced(claim: LoginClaim): boolean {
     this.clock.observe(claim.clock);
@@ -282,7 +248,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
   }
 
   private tellClaims(peers: Iterable<Peer>): void {
-    const gates = [...peers].filter(peer => peer.info.role === 'gate' && !peer.isSelf);
+    const gates = [...peers].filter(peer => peer.info.role === 'gate');
     if (gates.length === 0 || this.clocks.size === 0) return;
     const claims = Array.from(this.clocks, ([agent, clock]): LoginClaim => ({
       userId: agent.sessionState.userId,
@@ -291,7 +257,7 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     }));
     for (let at = 0; at < claims.length; at += CLAIMS_AT_ONCE) {
       const some = claims.slice(at, at + CLAIMS_AT_ONCE);
-      for (const gate of gates) this.node.notify(gate, gateContract.claims, some);
+      for (const gate of gates) gate.notify(gateContract.claims, some);
     }
   }
 
@@ -308,10 +274,6 @@ export class LoginRules implements OnModuleInit, OnModuleDestroy {
     agent.close(CLOSE.replaced.code, CLOSE.replaced.reason);
     return new GateError('SESSION_NOT_FOUND', 'Replaced by a newer login');
   }
-}
-
-function isBefore(one: Pick<LoginClaim, 'clock' | 'clientId'>, other: Pick<LoginClaim, 'clock' | 'clientId'>): boolean {
-  return one.clock < other.clock || (one.clock === other.clock && one.clientId < other.clientId);
 }
 
 function nothing(): void {}

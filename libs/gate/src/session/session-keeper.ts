@@ -1,11 +1,12 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
-import { LinkNode, type SessionSnapshot, type Settings } from '@nestgate/link';
+import { LinkNode, type Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { assertMoment, assertName, type Credentials } from '@nestgate/worker';
+import type { Credentials } from '@nestgate/worker';
+import { assertMoment, assertName } from '@nestgate/worker/internal';
 import { Revocations, type ShownCredentials } from '../auth/revocations.js';
 import { Revoker } from '../auth/revoker.js';
 import { AUTH_EXPIRED, SessionExpiry } from '../auth/session-expiry.js';
-import type { ClientAgent } from '../connection/client-agent.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import { RESOLVED_GATE_OPTIONS } from '../gate.tokens.js';
@@ -13,8 +14,11 @@ import { Hub } from '../hub/hub.js';
 import { BoundedStorage } from '../storage/bounded-storage.js';
 import { type SettingsChange, StorageHandler } from '../storage/storage-handler.js';
 import { StorageHeartbeat } from '../storage/storage-heartbeat.js';
+import { BorrowedKeys } from './borrowed-keys.js';
+import { assertHere, ClientTurns } from './client-turns.js';
 import { deepMerged } from './deep-merge.js';
-import { Login, LoginRules } from './login-rules.js';
+import { Login } from './login.js';
+import { LoginRules } from './login-rules.js';
 import { joined, type SessionState, settingsFromStored, sizeOf } from './session-state.js';
 
 /** The credentials by which a client is to be bound. */
@@ -23,26 +27,32 @@ export interface BindCredentials extends Credentials {
   readonly since?: number;
   /**
    * Binds also when the connection's settings and those of the user together are over the limit: the session has all of them, and
-   * its own are not stored. For logins whose settings nobody could make smaller. @defaultValue false
+   * its own are not stored. For logins by a handshake, whose settings cannot be reduced. @defaultValue false
    */
   readonly mayExceed?: boolean;
 }
 
+/** What is known of a session beside its state. */
+export interface SessionBelongings {
+  /** When the login was, by the clock of the cluster. */
+  readonly clock?: number | undefined;
+  readonly issuedAt?: number | undefined;
+  readonly expiresInMs?: number | undefined;
+  /** Keys of the settings that come from the storage of the user. */
+  readonly borrowed: readonly string[];
+}
+
 /**
- * Changes sessions, and keeps the storage in step. Changes of one session happen one after another, so that the last one
- * wins; those of different sessions do not wait for each other.
+ * Changes sessions and stores the changes. Changes of one session are serialized, so that the last one wins; different sessions
+ * do not wait for each other.
  */
 @Injectable()
 export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   private readonly storage: BoundedStorage;
   private readonly heartbeat: StorageHeartbeat;
-  /** The last change of a session that is not done yet. */
-  private readonly queues = new Map<ClientAgent, Promise<unknown>>();
-  /**
-   * Keys that a session has of its user's storage, and not of its connection: they must not follow the connection to
-   * another user, nor undo, when it is bound again, what another gate has stored since.
-   */
-  private readonly borrowed = new Map<ClientAgent, Set<string>>();
+  /** Changes of sessions that are not done yet. */
+  readonly turns = new ClientTurns();
+  private readonly borrowed = new BorrowedKeys();
 
   constructor(
     @Inject(RESOLVED_GATE_OPTIONS) private readonly options: ResolvedGateOptions,
@@ -68,12 +78,11 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /**
-   * Binds a client to a uid: asks the storage, merges what it has (the connection's own keys win), stores, and only then
-   * lets the client be found by its uid.
+   * Binds a client to a uid: loads the stored session, merges it (keys of the connection win), stores the result, and then makes the
+   * client reachable by its uid.
    * @throws {GateError} `STORAGE_UNAVAILABLE`, `FORBIDDEN` when the login rule refuses a second client, `UNAUTHORIZED` for
    * credentials that have expired or were revoked, `LIMIT_EXCEEDED` when the connection's settings and those of the user together are
-   * too large, `SESSION_NOT_FOUND` when the client has gone meanwhile. The session is then
-   * as it was before.
+   * too large, `SESSION_NOT_FOUND` when the client has disconnected meanwhile. The session is then unchanged.
    */
   bind(agent: ClientAgent, userId: string, credentials: BindCredentials = {}): Promise<void> {
     assertName('uid', userId);
@@ -84,7 +93,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     const shown = { issuedAt, since: credentials.since ?? performance.now() };
     const login = new Login(agent, userId, this.logins.now());
     const deadline = this.storage.newDeadline();
-    return this.inTurn(agent, async () => {
+    return this.turns.run(agent, async () => {
       this.revocations.check(userId, shown);
       if (agent.sessionState.userId !== userId) {
         const mayExceed = credentials.mayExceed === true;
@@ -95,9 +104,9 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     });
   }
 
-  /** Releases a client from its uid, or only from this one. What is stored stays. */
+  /** Unbinds a client from its uid, or only from the given one. Stored settings stay. */
   unbind(agent: ClientAgent, userId: string | undefined): Promise<void> {
-    return this.inTurn(agent, () => {
+    return this.turns.run(agent, () => {
       if (agent.sessionState.userId !== '' && (userId ?? agent.sessionState.userId) === agent.sessionState.userId) {
         this.leave(agent);
         agent.sessionState.setUserId('');
@@ -110,7 +119,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     return this.change(agent, state => {
       const set = deep ? deepMerged(state.snapshot().settings, settings) : settings;
       state.merge(set);
-      this.own(agent, Object.keys(set));
+      this.borrowed.own(agent, Object.keys(set));
       return { set, deleted: [] };
     });
   }
@@ -123,7 +132,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   replace(agent: ClientAgent, settings: Settings): Promise<void> {
     return this.change(agent, state => {
       state.replace(settings);
-      this.borrowed.delete(agent);
+      this.borrowed.forget(agent);
       return { set: settings, deleted: 'all' };
     });
   }
@@ -132,20 +141,41 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   delete(agent: ClientAgent, key: string): Promise<void> {
     return this.change(agent, state => {
       state.delete(key);
-      this.own(agent, [key]);
+      this.borrowed.own(agent, [key]);
       return { set: {}, deleted: [key] };
     });
   }
 
-  /** The client is gone. */
+  /** What is known of a session beside its state, for the gate that it moves to. */
+  belongings(agent: ClientAgent): SessionBelongings {
+    return {
+      clock: this.logins.clockOf(agent),
+      issuedAt: this.revoker.issuedAt(agent),
+      expiresInMs: this.expiry.leftMs(agent),
+      borrowed: this.borrowed.of(agent),
+    };
+  }
+
+  /** A session has come from another gate, with its state. Its client becomes reachable by its uid. */
+  adopt(agent: ClientAgent, { clock, issuedAt, expiresInMs, borrowed }: SessionBelongings): void {
+    const { userId } = agent.sessionState;
+    if (expiresInMs !== undefined) this.expiry.adopt(agent, expiresInMs);
+    this.borrowed.set(agent, borrowed);
+    if (userId === '') return;
+    if (clock !== undefined) this.logins.adopt(agent, clock);
+    this.revoker.note(agent, issuedAt);
+    this.hub.uids.add(userId, agent);
+  }
+
+  /** The client has disconnected. */
   forget(agent: ClientAgent): void {
     this.logins.forget(agent);
     this.revoker.forget(agent);
     this.expiry.forget(agent);
-    this.borrowed.delete(agent);
+    this.borrowed.forget(agent);
   }
 
-  /** Forgets what is stored of a user; sessions stay as they are. @throws {GateError} `STORAGE_UNAVAILABLE`. */
+  /** Deletes the stored settings of a user; sessions do not change. @throws {GateError} `STORAGE_UNAVAILABLE`. */
   async forgetUser(userId: string): Promise<void> {
     assertName('uid', userId);
     await this.storage.delete(userId, this.storage.newDeadline());
@@ -153,15 +183,14 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   private change(agent: ClientAgent, apply: (state: SessionState) => SettingsChange): Promise<void> {
     const deadline = this.storage.newDeadline();
-    return this.inTurn(agent, async () => {
+    return this.turns.run(agent, async () => {
       const { sessionState: state } = agent;
       if (state.userId === '') {
         this.countingExcess(() => apply(state));
         return;
       }
-      // On a draft: other clients of the user may have stored so much that there is no room for the change.
-      const borrowed = this.borrowed.get(agent);
-      const kept = borrowed && new Set(borrowed);
+      // Applied to a draft: the stored settings of other clients of the user may leave no room for the change.
+      const borrowed = this.borrowed.of(agent);
       const draft = state.draft();
       const change = this.countingExcess(() => apply(draft));
       let failure: unknown;
@@ -169,15 +198,15 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
         await this.storage.storage(draft.snapshot(), change, this.options.maxSettingsBytes, deadline);
       } catch (error) {
         if (isExcess(error)) {
-          if (kept && !agent.isClosed) this.borrowed.set(agent, kept);
+          if (!agent.isClosed) this.borrowed.set(agent, borrowed);
           this.counters.add('limits_exceeded', 'settings');
           throw error;
         }
         failure = error;
       }
       if (draft.version !== state.version) state.adopt(draft.snapshot().settings);
-      if (failure !== undefined)
-        throw new GateError('STORAGE_UNAVAILABLE', 'The session has changed on the gate, but could not be stored');
+      if (failure === undefined) return;
+      throw new GateError('STORAGE_UNAVAILABLE', 'The session has changed on the gate, but could not be stored');
     });
   }
 
@@ -192,27 +221,28 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
 
   private async bindNow(login: Login, shown: ShownCredentials, deadline: number, mayExceed: boolean): Promise<void> {
     const { agent, userId } = login;
-    const own = this.ownSettings(agent);
+    const own = this.borrowed.without(agent, agent.sessionState.snapshot().settings);
     const settings = await this.exchange(agent, userId, own, deadline, mayExceed);
-    // From here on nothing waits: whatever refuses the client refuses it before anything has changed.
+    // Synchronous from here on: all checks run before the first change.
     assertHere(agent);
     this.revocations.check(userId, shown);
     this.logins.decide(login);
     this.leave(agent);
     agent.sessionState.adopt(settings);
-    const borrowed = Object.keys(settings).filter(key => !Object.hasOwn(own, key));
-    if (borrowed.length > 0) this.borrowed.set(agent, new Set(borrowed));
-    else this.borrowed.delete(agent);
+    this.borrowed.set(
+      agent,
+      Object.keys(settings).filter(key => !Object.hasOwn(own, key)),
+    );
     agent.sessionState.setUserId(userId);
     this.logins.note(login);
     this.hub.uids.add(userId, agent);
-    // The bind is done; whoever waits for it may rely on pushes to the uid.
+    // The bind is complete: its caller may rely on pushes to the uid.
     await this.hub.uidInterest.whenHeard(userId);
   }
 
   /**
-   * Merges what is stored of a user with the connection's own settings, stores the result, and returns it. What is stored never
-   * keeps a client out by itself: where it cannot be used, the user starts again without it.
+   * Merges the stored settings of a user with those of the connection, stores the result, and returns it. A stored value never keeps
+   * a client out: an unusable one is ignored.
    */
   private async exchange(
     agent: ClientAgent,
@@ -223,7 +253,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
   ): Promise<Settings> {
     const { maxSettingsBytes: maxBytes } = this.options;
     const answer = await this.storage.query(userId, maxBytes, deadline);
-    // Nobody is left to store for.
+    // The client has disconnected: there is nothing to store.
     assertHere(agent);
     let stored: Settings = {};
     try {
@@ -235,7 +265,7 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     try {
       if (sizeOf(settings) > maxBytes)
         throw new GateError('LIMIT_EXCEEDED', 'The settings of client and user are too large');
-      const merged: SessionSnapshot = { ...agent.sessionState.snapshot(), settings, userId };
+      const merged = { ...agent.sessionState.snapshot(), settings, userId };
       await this.storage.storage(merged, { set: own, deleted: [] }, maxBytes, deadline);
     } catch (error) {
       if (!isExcess(error)) throw error;
@@ -245,44 +275,14 @@ export class SessionKeeper implements OnApplicationBootstrap, OnModuleDestroy {
     return settings;
   }
 
-  private ownSettings(agent: ClientAgent): Settings {
-    const { settings } = agent.sessionState.snapshot();
-    const borrowed = this.borrowed.get(agent);
-    return borrowed ? Object.fromEntries(Object.entries(settings).filter(([key]) => !borrowed.has(key))) : settings;
-  }
-
-  /** The connection has decided on these keys itself. */
-  private own(agent: ClientAgent, keys: readonly string[]): void {
-    const borrowed = this.borrowed.get(agent);
-    if (borrowed) for (const key of keys) borrowed.delete(key);
-  }
-
   private leave(agent: ClientAgent): void {
     const { userId } = agent.sessionState;
     if (userId !== '') this.hub.uids.remove(userId, agent);
     this.logins.forget(agent);
     this.revoker.forget(agent);
   }
-
-  private inTurn(agent: ClientAgent, task: () => void | Promise<void>): Promise<void> {
-    const turn = (): void | Promise<void> => {
-      assertHere(agent);
-      return task();
-    };
-    const before = this.queues.get(agent);
-    const run = before ? before.then(turn, turn) : new Promise<void>(resolve => resolve(turn()));
-    this.queues.set(agent, run);
-    return run.finally(() => {
-      if (this.queues.get(agent) === run) this.queues.delete(agent);
-    });
-  }
 }
 
 function isExcess(error: unknown): boolean {
   return error instanceof GateError && error.code === 'LIMIT_EXCEEDED';
-}
-
-/** Changes of a client that has gone while they waited are not made. */
-function assertHere(agent: ClientAgent): void {
-  if (agent.isClosed) throw new GateError('SESSION_NOT_FOUND');
 }

@@ -1,6 +1,7 @@
 import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { assertName } from '@nestgate/worker';
+import { assertName } from '@nestgate/worker/internal';
+import { parseJson } from '@nestgate/link/internal';
 
 /** What does not change about a session. */
 export type SessionOrigin = Omit<SessionSnapshot, 'userId' | 'settings' | 'version'>;
@@ -9,8 +10,8 @@ export type SessionOrigin = Omit<SessionSnapshot, 'userId' | 'settings' | 'versi
 const NO_SETTINGS: Settings = Object.freeze({});
 
 /**
- * The one true state of a session, on the gate that holds the client. Every change makes a new version, and a new object:
- * what has been given out stays as it was.
+ * The authoritative state of a session, on the gate that holds the client. Every change creates a new version and a new object:
+ * snapshots do not change.
  */
 export class SessionState {
   private current: SessionSnapshot;
@@ -32,6 +33,14 @@ export class SessionState {
     };
   }
 
+  /** The state of a session that comes from another gate. */
+  static from(snapshot: SessionSnapshot, serverId: string, maxSettingsBytes: number): SessionState {
+    const state = new SessionState({ ...snapshot, serverId }, maxSettingsBytes);
+    const { userId, settings, version } = snapshot;
+    state.current = { ...state.current, userId, settings: joined(settings, NO_SETTINGS), version: version + 1 };
+    return state;
+  }
+
   get origin(): SessionOrigin {
     return this.current;
   }
@@ -46,8 +55,16 @@ export class SessionState {
 
   get(key: string): JsonValue | undefined {
     const { settings } = this.current;
-    // Asked for every frame: most sessions have nothing to look into.
+    // Hot path: most sessions have no such setting.
     return settings !== NO_SETTINGS && Object.hasOwn(settings, key) ? settings[key] : undefined;
+  }
+
+  /** The client has another connection. False when it looks like the one before. */
+  relocate(ip: string, network: string): boolean {
+    const { current } = this;
+    if (current.ip === ip && current.network === network) return false;
+    this.current = { ...current, ip, network, version: current.version + 1 };
+    return true;
   }
 
   setUserId(userId: string): void {
@@ -119,7 +136,7 @@ export function settingsFromStored(stored: unknown, maxBytes: number): Settings 
   const text = JSON.stringify(stored);
   const size = Buffer.byteLength(text);
   if (size > maxBytes) throw new Error(`it has ${size} bytes, over the limit of ${maxBytes}`);
-  return JSON.parse(text) as Settings;
+  return parseJson<Settings>(text);
 }
 
 /** The size of settings as JSON, in bytes. */

@@ -1,6 +1,7 @@
-import { inAsyncScope, type SessionSnapshot } from '@nestgate/link';
+import type { SessionSnapshot } from '@nestgate/link';
+import { inAsyncScope } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import { BoundedLog } from '@nestgate/worker';
+import { BoundedLog } from '@nestgate/worker/internal';
 import type { GateCounters } from '../gate-counters.js';
 import { checkNumbers, DEFAULT_CALL_MS, MAX_CALL_MS } from './storage-handler.js';
 import type { SettingsChange, StorageHandler, StorageLimits } from './storage-handler.js';
@@ -17,19 +18,25 @@ const REQUEST_MS = { perCall: 1.8, min: 900, max: 4_500 };
  * @throws {GateError} `STORAGE_UNAVAILABLE` when the answer comes after the deadline, a time of `performance.now()`, or takes longer than
  * `maxMs`; else what `call` rejects with.
  */
-export async function inTime<T>(deadline: number, call: () => T | Promise<T>, maxMs = Infinity): Promise<T> {
-  const ms = Math.min(maxMs, deadline - performance.now());
-  if (ms <= 0) throw new TooSlow();
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    const answer = call();
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new TooSlow()), ms);
-    });
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function inTime<T>(deadline: number, call: () => T | Promise<T>, maxMs = Infinity): Promise<T> {
+  // One promise and two callbacks. `Promise.race` makes several of each, and each login comes here twice.
+  return new Promise<T>((resolve, reject) => {
+    const ms = Math.min(maxMs, deadline - performance.now());
+    if (ms <= 0) throw new TooSlow();
+    const answer = Promise.resolve(call());
+    const timer = setTimeout(() => reject(new TooSlow()), ms);
+    answer.then(
+      value => {
+        clearTimeout(timer);
+        resolve(value);
+      },
+      (error: unknown) => {
+        clearTimeout(timer);
+        // Whatever the storage rejects with.
+        reject(error);
+      },
+    );
+  });
 }
 
 const NO_CODES: ReadonlySet<string> = new Set();
@@ -69,7 +76,7 @@ export class BoundedStorage {
   }
 
   /**
-   * What is stored of a user: anything, since the handler may be anybody's. What the handler puts aside because it cannot be used,
+   * Loads the stored value of a user. It may be anything, since applications can replace the handler. A value that the handler discards,
    * or is larger than `maxBytes`, is counted.
    */
   query(userId: string, maxBytes: number, deadline: number): Promise<unknown> {

@@ -1,3 +1,4 @@
+import { within } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 
 /** How long calls are refused at once after one has timed out, in milliseconds. */
@@ -34,17 +35,14 @@ export class Breaker {
       }
       this.probing = true;
     }
-    let timer: NodeJS.Timeout | undefined;
     try {
       const answer = call();
-      const late = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => reject(this.break(answer)), this.timeoutMs);
+      const result = await within(answer, this.timeoutMs, () => {
+        throw this.break(answer);
       });
-      const result = await Promise.race([answer, late]);
       if (isProbe) this.reset();
       return result;
     } finally {
-      clearTimeout(timer);
       if (isProbe) this.probing = false;
     }
   }

@@ -1,4 +1,5 @@
-import { assertKnownOptions, type JsonValue, optionKeys, type SessionSnapshot, type Settings } from '@nestgate/link';
+import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
+import { assertKnownOptions, optionKeys } from '@nestgate/link/internal';
 import {
   checkNumbers,
   type StorageLimits,
@@ -19,17 +20,26 @@ export interface MemoryStorageOptions {
 const KEYS = optionKeys<MemoryStorageOptions>({ maxUsers: true, ttlMs: true });
 
 interface Entry {
+  readonly userId: string;
   /** As JSON: what is handed in or out is never what is kept, and a value is what any other storage would make of it. */
   settings: Map<string, string>;
   /** What could not be used, until the user is deleted or forgotten. */
   aside?: Map<string, string>;
   expiresAt: number;
+  /** The users that were heard of just before and after this one. */
+  older: Entry | undefined;
+  newer: Entry | undefined;
 }
 
 /** Keeps users in the memory of this process: enough for one gate, and for tests. */
 export class MemoryStorage extends StorageHandler {
-  /** In the order in which they were heard of, longest ago first. */
   private readonly users = new Map<string, Entry>();
+  /**
+   * Head and tail of a linked list of users, in the order of their last use. The order of the map is not used: entries that were moved to
+   * its end leave empty places, and finding its first entry would visit all of them.
+   */
+  private oldest: Entry | undefined;
+  private newest: Entry | undefined;
   private readonly maxUsers: number;
   private readonly ttlMs: number;
 
@@ -69,7 +79,7 @@ export class MemoryStorage extends StorageHandler {
     const texts = Object.entries(set).map(
       ([key, value]) => [key, JSON.stringify(value) as string | undefined] as const,
     );
-    const entry = this.live(userId) ?? { settings: new Map<string, string>(), expiresAt: 0 };
+    const entry = this.live(userId) ?? newEntry(userId);
     const settings = new Map(deleted === 'all' ? [] : entry.settings);
     if (deleted !== 'all') for (const key of deleted) settings.delete(key);
     // What JSON leaves out of an object is no setting.
@@ -79,32 +89,57 @@ export class MemoryStorage extends StorageHandler {
       if (size > limits.maxBytes && size > sizeOfTexts(entry.settings)) throw tooLargeToStore(size, limits.maxBytes);
     }
     entry.settings = settings;
-    this.touch(userId, entry);
-    const [oldest] = this.users.keys();
-    if (this.users.size > this.maxUsers && oldest !== undefined) this.users.delete(oldest);
+    this.touch(entry);
+    if (this.oldest && this.users.size > this.maxUsers) this.forget(this.oldest);
   }
 
   override async delete(userId: string): Promise<void> {
-    this.users.delete(userId);
+    const entry = this.users.get(userId);
+    if (entry) this.forget(entry);
   }
 
   override async heartbeat(sessions: readonly SessionSnapshot[]): Promise<void> {
     for (const { userId } of sessions) {
       const entry = this.live(userId);
-      if (entry) this.touch(userId, entry);
+      if (entry) this.touch(entry);
     }
   }
 
   private live(userId: string): Entry | undefined {
     const entry = this.users.get(userId);
     if (!entry || entry.expiresAt > performance.now()) return entry;
-    this.users.delete(userId);
+    this.forget(entry);
     return undefined;
   }
 
-  private touch(userId: string, entry: Entry): void {
+  /** Notes a sign of life of a user, who may be new. */
+  private touch(entry: Entry): void {
     entry.expiresAt = performance.now() + this.ttlMs;
-    this.users.delete(userId);
-    this.users.set(userId, entry);
+    if (this.newest === entry) return;
+    if (this.users.get(entry.userId) === entry) this.unlink(entry);
+    else this.users.set(entry.userId, entry);
+    entry.older = this.newest;
+    if (this.newest) this.newest.newer = entry;
+    else this.oldest = entry;
+    this.newest = entry;
   }
+
+  private forget(entry: Entry): void {
+    this.users.delete(entry.userId);
+    this.unlink(entry);
+  }
+
+  private unlink(entry: Entry): void {
+    const { older, newer } = entry;
+    if (older) older.newer = newer;
+    else this.oldest = newer;
+    if (newer) newer.older = older;
+    else this.newest = older;
+    entry.older = undefined;
+    entry.newer = undefined;
+  }
+}
+
+function newEntry(userId: string): Entry {
+  return { userId, settings: new Map(), expiresAt: 0, older: undefined, newer: undefined };
 }

@@ -1,16 +1,10 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
-import {
-  assertKnownOptions,
-  type JsonValue,
-  kindOf,
-  optionKeys,
-  type SessionSnapshot,
-  type Settings,
-} from '@nestgate/link';
+import type { JsonValue, SessionSnapshot, Settings } from '@nestgate/link';
+import { assertKnownOptions, kindOf, optionKeys, parseJson, messageOf } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import { BoundedLog } from '@nestgate/worker';
+import { BoundedLog } from '@nestgate/worker/internal';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { Breaker } from './breaker.js';
 import { MOVE_ASIDE_SCRIPT, STORE_SCRIPT } from './redis-scripts.js';
@@ -65,7 +59,7 @@ class Defect {
 
 /**
  * Keeps users in Redis: one hash per user, a field per key, with a time to live. Every command touches one slot, so a
- * cluster will do. What cannot be read is moved aside (`…:corrupt`) and logged; the user starts anew then.
+ * cluster will do. An unreadable value is renamed (`…:corrupt`) and logged; the session of the user then starts empty.
  */
 export class RedisStorage extends StorageHandler implements OnModuleInit, OnApplicationShutdown {
   private readonly log = new BoundedLog(RedisStorage.name, LINES_PER_SECOND);
@@ -219,7 +213,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
       if (field === OWNER_FIELD) continue;
       try {
         const text = decoder.decode(bytes);
-        settings.push([field, JSON.parse(text) as JsonValue]);
+        settings.push([field, parseJson<JsonValue>(text)]);
         texts.push([field, text]);
       } catch {
         return new Defect(field, bytes, `${JSON.stringify(field)} is not JSON`);
@@ -257,7 +251,7 @@ export class RedisStorage extends StorageHandler implements OnModuleInit, OnAppl
   private unavailable(error: unknown): GateError {
     if (error instanceof GateError) return error;
     // That it is down has been said.
-    if (!this.downLogged) this.failures.error(`Redis has refused a command: ${(error as Error).message}`);
+    if (!this.downLogged) this.failures.error(`Redis has refused a command: ${messageOf(error)}`);
     const failure = new GateError('STORAGE_UNAVAILABLE');
     failure.cause = error;
     return failure;
@@ -282,7 +276,7 @@ function clientOptions(commandTimeoutMs: number): RedisOptions {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     connectTimeout: commandTimeoutMs,
-    // A server that takes connections and says nothing: leave it, and try anew.
+    // A server that accepts connections and does not answer: disconnect and try again.
     socketTimeout: 4 * commandTimeoutMs,
     // After a failover the address leads to the new primary, but an open connection stays with the old one.
     reconnectOnError: error => error.message.includes('READONLY'),

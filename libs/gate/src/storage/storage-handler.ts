@@ -1,65 +1,64 @@
 import type { SessionSnapshot, Settings } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 
-/** What has changed about a user's stored settings. */
+/** Changes of the stored settings of a user. */
 export interface SettingsChange {
-  /** Keys that have a new value. */
+  /** Keys with their new values. */
   readonly set: Settings;
-  /** Keys that are gone. With `'all'`, every key that is not in `set`. */
+  /** Removed keys. With `'all'`, every key that is not in `set`. */
   readonly deleted: readonly string[] | 'all';
 }
 
-/** How long a storage may take for a call, in milliseconds, unless it says otherwise. */
+/** Default time limit of a storage call, in milliseconds. */
 export const DEFAULT_CALL_MS = 500;
-/** The longest time that a storage may have for a call, in milliseconds: those who ask the gate wait 5 s for its answer. */
+/** Maximum time limit of a storage call, in milliseconds: callers of the gate wait 5 s for its answer. */
 export const MAX_CALL_MS = 4_000;
 
-/** What is stored of a user has to be within this. */
+/** Limits for the stored settings of a user. */
 export interface StorageLimits {
   /** The size of all settings of the user, as JSON. */
   readonly maxBytes: number;
-  /** To be called when something was put aside because it cannot be used; with why. */
+  /** Called with the reason when an unusable value was moved aside. */
   onQuarantine(why: string): void;
 }
 
 /**
- * Keeps the settings of users beyond their connections. The gate asks it when a client is bound to a uid, tells it of
- * every change to a bound session. It waits {@link callTimeoutMs} for a call, half a second unless the handler says otherwise.
+ * Stores the settings of users beyond their connections. The gate loads them when a client is bound to a uid, and stores every change
+ * of a bound session. Each call has the time limit {@link callTimeoutMs}.
  *
- * A handler of your own may throw or reject anything: the client is told `STORAGE_UNAVAILABLE`, and stays connected.
+ * A custom handler may throw or reject anything: the client receives `STORAGE_UNAVAILABLE` and stays connected.
  */
 export abstract class StorageHandler {
-  /** False while the storage is known to be out of reach; health checks tell it. A handler that cannot say is taken to be there. */
+  /** False while the storage is known to be unreachable; health checks report it. @defaultValue true */
   get isAvailable(): boolean {
     return true;
   }
 
   /**
-   * How long one call may take, in milliseconds, 1 to {@link MAX_CALL_MS}. The gate waits as long for each call, and 1.8 times as long
-   * for all calls that one request needs (900 ms at least, 4.5 s at most). @defaultValue 500
+   * Time limit of one call, in milliseconds, 1 to {@link MAX_CALL_MS}. All calls of one request together have 1.8 times as long (900 ms at least, 4.5 s at most). @defaultValue 500
    */
   get callTimeoutMs(): number {
     return DEFAULT_CALL_MS;
   }
 
   /**
-   * What is stored of a user; `undefined` when nothing is. Asked when a client is bound. What is broken, or larger than `limits`
-   * allow, is put aside, where `delete` removes it too: the user starts again without it. What a handler gives all the same is
-   * left out of the session, and the client is bound.
+   * Loads the stored settings of a user when a client is bound; `undefined` when there are none. The handler moves a broken value, or one
+   * above `limits`, aside, where `delete` also removes it: the session starts without it. If the handler returns such a value, the gate
+   * ignores it, and the client is bound.
    */
   abstract query(userId: string, limits?: StorageLimits): Promise<object | undefined>;
 
   /**
-   * A bound session has changed. Several gates may hold clients of one user: only what has changed may be written, so
-   * that none of them undoes what another has stored. For the same reason the limits are checked here, in one step with the change.
-   * @throws {GateError} `LIMIT_EXCEEDED` when the user's settings would grow beyond `limits.maxBytes`. Nothing has changed then.
+   * Stores a change of a bound session. Several gates may hold clients of one user: write only the change, so that no gate
+   * overwrites changes of another. For the same reason the handler checks the limits atomically with the change.
+   * @throws {GateError} `LIMIT_EXCEEDED` when the user's settings would grow beyond `limits.maxBytes`. Then nothing was stored.
    */
   abstract storage(session: SessionSnapshot, change: SettingsChange, limits?: StorageLimits): Promise<void>;
 
-  /** The application wants a user forgotten. */
+  /** Deletes the data of a user. */
   abstract delete(userId: string): Promise<void>;
 
-  /** These bound sessions are online; called every second or less often. Extend the life of what is stored. */
+  /** Called every `storageHeartbeat` with the bound sessions that are online. Extend the lifetime of their stored settings. */
   abstract heartbeat(sessions: readonly SessionSnapshot[]): Promise<void>;
 }
 
@@ -68,14 +67,14 @@ export function sizeOfTexts(entries: Iterable<readonly [key: string, text: strin
   // Two braces; of each entry quotes, a colon and a comma, of which there is one less.
   let size = 1;
   for (const [key, text] of entries) {
-    // The only characters of a name that JSON escapes. Redis counts in the same way.
+    // The only characters of a name that JSON escapes. The Redis scripts count in the same way.
     const escaped = key.match(/["\\]/g)?.length ?? 0;
     size += Buffer.byteLength(key) + escaped + Buffer.byteLength(text) + 4;
   }
   return Math.max(2, size);
 }
 
-/** Settings that would be too large where they are stored. */
+/** The error for settings that would exceed the limit. */
 export function tooLargeToStore(size: number, maxBytes: number): GateError {
   return new GateError(
     'LIMIT_EXCEEDED',

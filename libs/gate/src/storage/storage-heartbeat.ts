@@ -17,7 +17,7 @@ export class StorageHeartbeat {
   constructor(
     private readonly storage: Pick<BoundedStorage, 'heartbeat' | 'newDeadline'>,
     private readonly clients: Clients,
-    /** Called by a timer: there is nobody else to tell of what goes wrong. */
+    /** Called by a timer, so that it must log failures itself. */
     private readonly onDefect: (error: unknown) => void,
   ) {}
 

@@ -1,5 +1,5 @@
-import { count, flag, json, nothing, struct, text } from '../codec.js';
-import { allOp, any, nodeOp } from '../operation.js';
+import { count, flag, json, nothing, struct, text } from '../wire/codec.js';
+import { allOp, any, nodeOp } from '../wire/operation.js';
 
 /** That a client is, or wants to be, bound to a uid since a moment of the cluster's clock. */
 export interface LoginClaim {

@@ -1,10 +1,10 @@
-import type { ByteReader, ByteWriter } from '../bytes.js';
-import { type Codec, flag, nothing, struct } from '../codec.js';
-import { nodeOp } from '../operation.js';
+import type { ByteReader, ByteWriter } from '../wire/bytes.js';
+import { type Codec, flag, nothing, struct } from '../wire/codec.js';
+import { nodeOp } from '../wire/operation.js';
 
 /**
  * What a gate tells those that watch it: `reset`, then everything there is, then `ready`; and from then on every change.
- * `online` and `offline` are about a uid on this gate, `join` and `leave` about a client and a group. `mark` tells of no
+ * `online` and `offline` are about a uid on this gate, `join` and `leave` about a client and a group. `mark` reports no
  * change: it comes now and then, so that a watcher notices that it has missed the last notices before it.
  */
 export type PresenceKind = 'reset' | 'ready' | 'online' | 'offline' | 'join' | 'leave' | 'mark';

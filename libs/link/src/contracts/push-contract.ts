@@ -1,7 +1,7 @@
 import { type Body, NO_BODY } from '@nestgate/protocol';
-import type { ByteReader, ByteWriter } from '../bytes.js';
-import { body, type Codec, nothing, ownBody } from '../codec.js';
-import { nodeOp } from '../operation.js';
+import type { ByteReader, ByteWriter } from '../wire/bytes.js';
+import { body, type Codec, nothing, ownBody } from '../wire/codec.js';
+import { nodeOp } from '../wire/operation.js';
 
 /** A message to one client, named by its serial: the gate is the one that it is sent to. */
 export interface PushMessage {
@@ -10,7 +10,7 @@ export interface PushMessage {
   body: Body;
 }
 
-/** Filled anew for each push: whoever takes it has done so when the next one is read. */
+/** Reused for each push: the handler has read it before the next one is decoded. */
 const taken: PushMessage = { serial: 0, topic: '', body: NO_BODY };
 
 /** Laid by hand: what handlers send most. */
@@ -29,7 +29,7 @@ const pushMessage: Codec<PushMessage> = {
   own: ({ serial, topic, body: content }) => ({ serial, topic, body: ownBody(content) }),
 };
 
-/** What gates do for whoever pushes to a single client and does not ask what became of it. Ids are never reused. */
+/** Operations of gates for pushes to a single client without confirmation. Ids are never reused. */
 export const pushContract = {
   one: nodeOp(25, 'never', pushMessage, nothing),
 } as const;

@@ -1,5 +1,5 @@
-import { json, nothing } from '../codec.js';
-import { nodeOp } from '../operation.js';
+import { json, nothing } from '../wire/codec.js';
+import { nodeOp } from '../wire/operation.js';
 
 /** That what a uid had to show for itself before a moment is worth nothing any more. */
 export interface RevocationNotice {

@@ -1,5 +1,5 @@
 import type { Body } from '@nestgate/protocol';
-import { body, count, flag, json, list, nothing, optional, struct, text } from '../codec.js';
+import { body, count, flag, json, list, nothing, optional, struct, text } from '../wire/codec.js';
 import { ALL_GATES } from '../link.js';
 import {
   allOp,
@@ -14,8 +14,9 @@ import {
   ownersQueryOp,
   queryOp,
   sum,
-} from '../operation.js';
+} from '../wire/operation.js';
 import type { JsonValue, SessionSnapshot, Settings } from './session-snapshot.js';
+import { present } from '../common/checked.js';
 
 const client = struct({ clientId: text });
 const clientAndGroup = struct({ clientId: text, group: text });
@@ -29,8 +30,8 @@ const page = struct({ groups: optional(names), after: text, limit: count });
 const lists = json<Record<string, readonly string[]>>();
 const settingsById = json<Record<string, Settings>>();
 const message = { topic: text, body };
-/** A message that may be missing: a close without a farewell. */
-const farewell = optional(struct(message));
+/** An optional message that is sent before a close. */
+const closeMessage = optional(struct(message));
 
 /** A message to a client, as arguments of an operation. */
 export interface MessageArgs {
@@ -53,7 +54,7 @@ export const sessionContract = {
   del: ownerOp(6, struct({ clientId: text, key: text }), snapshot),
   replace: ownerOp(7, struct({ clientId: text, settings }), snapshot),
   connected: ownerQueryOp(8, client, flag),
-  close: ownerOp(9, struct({ clientId: text, message: farewell }), flag),
+  close: ownerOp(9, struct({ clientId: text, message: closeMessage }), flag),
   destroy: ownerOp(10, client, flag),
   joinGroup: ownerOp(11, clientAndGroup, nothing),
   leaveGroup: ownerOp(12, clientAndGroup, nothing),
@@ -65,8 +66,10 @@ export const sessionContract = {
   ),
   /** The client is closed then, unless it is told otherwise before; without a moment never. */
   expireAt: ownerOp(14, struct({ clientId: text, expiresAt: optional(count) }), flag),
+  /** Whether the client has a connection at the moment, or only a session that is kept for it. Rejects when it has neither. */
+  isAway: ownerQueryOp(15, client, flag),
 
-  // Pushes. The answer, when somebody waits for it, is the number of clients they were queued for.
+  // Pushes. With confirmation, the answer is the number of clients for which they were queued.
   send: ownersOp(20, struct({ clientIds: names, ...message }), count, sum),
   broadcast: castOp(
     21,
@@ -134,5 +137,5 @@ export function groupChannel(group: string): string {
 
 /** A gate may hear several channels, and must not push a message to one client twice: only one name has a channel. */
 function onlyOne(channelOf: (name: string) => string, list: readonly string[]): string | undefined {
-  return list.length === 1 ? channelOf(list[0] as string) : undefined;
+  return list.length === 1 ? channelOf(present(list[0])) : undefined;
 }

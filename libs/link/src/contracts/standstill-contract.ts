@@ -1,5 +1,5 @@
-import { json, nothing } from '../codec.js';
-import { nodeOp } from '../operation.js';
+import { json, nothing } from '../wire/codec.js';
+import { nodeOp } from '../wire/operation.js';
 
 /** That a group was dissolved. */
 export interface UngroupNotice {

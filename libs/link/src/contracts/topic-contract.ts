@@ -1,8 +1,9 @@
 import type { Body } from '@nestgate/protocol';
-import type { ByteReader, ByteWriter } from '../bytes.js';
-import { body, type Codec, count, json, nothing, ownBody, struct } from '../codec.js';
-import { nodeOp } from '../operation.js';
+import type { ByteReader, ByteWriter } from '../wire/bytes.js';
+import { body, type Codec, count, json, nothing, ownBody, struct } from '../wire/codec.js';
+import { nodeOp } from '../wire/operation.js';
 import type { SessionSnapshot } from './session-snapshot.js';
+import { parseJson } from '../common/checked.js';
 
 /** A client's frame on its way to a worker. The client is named by its serial: the gate is the one that sends. */
 export interface ClientMessage {
@@ -20,7 +21,7 @@ const HAS_SESSION = 2;
 const snapshot = json<SessionSnapshot>();
 
 /** Laid by hand: this is written and read for every frame of every client. */
-const clientMessage: Codec<ClientMessage> = {
+export const clientMessage: Codec<ClientMessage> = {
   write(writer: ByteWriter, message: ClientMessage) {
     writer.u8((message.wantsResult ? WANTS_RESULT : 0) | (message.session ? HAS_SESSION : 0));
     writer.f64(message.serial);
@@ -44,7 +45,7 @@ const clientMessage: Codec<ClientMessage> = {
       topic,
       body: ownBody(content),
       wantsResult,
-      session: session && (JSON.parse(JSON.stringify(session)) as SessionSnapshot),
+      session: session && parseJson<SessionSnapshot>(JSON.stringify(session)),
     };
   },
 };
@@ -56,18 +57,21 @@ const clientMessage: Codec<ClientMessage> = {
 export const MALFORMED_BODY = '$malformed-body';
 
 /**
- * The topics under which workers are told of clients that come and go. Clients cannot send on them: topics that start with
+ * The topics that report connects and disconnects of clients to workers. Clients cannot send on them: topics that start with
  * `$` are the gate's own. A worker announces them as modules.
  */
 export const CONNECT_TOPIC = '$connect';
 export const DISCONNECT_TOPIC = '$disconnect';
+/** The same for sessions that lose their connection and are kept, and that go on with another one. */
+export const DETACH_TOPIC = '$detach';
+export const RESUME_TOPIC = '$resume';
 
 /** What workers do for gates. Ids are never reused. */
 export const topicContract = {
   /** Runs the handler of a frame. Answered when the handler has settled, with its return value as a body. */
   message: { ...nodeOp(100, 'required', clientMessage, body), lingers: true },
   /**
-   * The session has changed. Sent ahead of the answer to whoever changed it, so that the client's next handler sees what
+   * The session has changed. Sent before the answer to the caller of the change, so that the client's next handler sees what
    * the one before it has written, although its frame may have been on its way already.
    */
   update: nodeOp(102, 'never', struct({ serial: count, session: snapshot }), nothing),

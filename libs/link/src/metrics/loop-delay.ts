@@ -44,7 +44,7 @@ export class LoopDelay {
     return this.figures;
   }
 
-  /** Ends the measuring. A later reading begins anew. */
+  /** Stops the measurement. A later reading starts it again. */
   stop(): void {
     this.histogram?.disable();
     this.histogram = undefined;

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { MemoryBus } from '../drivers/memory-link.js';
-import { LinkNode } from '../link-node.js';
+import { MemoryBus } from '../drivers/memory/memory-link.js';
+import { LinkNode } from '../node/link-node.js';
 import type { NodeRole } from '../link.js';
 import { NodeMetrics } from './node-metrics.js';
 
@@ -20,7 +20,7 @@ describe('NodeMetrics', () => {
     return node;
   }
 
-  it('tells of the others, by role, and of what goes wrong', async () => {
+  it('reports the other nodes, by role, and errors', async () => {
     const gate = await open('g1', 'gate');
     const metrics = new NodeMetrics(gate);
     expect(metrics.role).toBe('gate');
@@ -31,11 +31,11 @@ describe('NodeMetrics', () => {
     expect(metrics.link().peers).toEqual({ gate: 1, worker: 2, api: 0 });
     await worker.close();
     expect(metrics.link().peers).toEqual({ gate: 1, worker: 1, api: 0 });
-    gate.noteRefused(3);
+    gate.counters.refused += 3;
     expect(metrics.link().counters).toMatchObject({ refused: 3, gaps: 0 });
     // A copy: what is told later has not changed meanwhile.
     const before = metrics.snapshot();
-    gate.noteRefused(1);
+    gate.counters.refused += 1;
     gate.announce({ draining: true });
     expect(before).toMatchObject({ isDraining: false, link: { counters: { refused: 3 } } });
     expect(metrics.snapshot()).toMatchObject({ isDraining: true, link: { counters: { refused: 4 } } });
@@ -47,9 +47,9 @@ describe('NodeMetrics', () => {
     await open('w1', 'worker');
     const metrics = new NodeMetrics(gate);
     expect(metrics.link().backlog).toEqual([]);
-    const peer = gate.peers.get('w1');
-    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 100, messages: 7, lastRequest: undefined });
-    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 50, messages: 1, lastRequest: undefined });
+    const peer = gate.remotes.get('w1');
+    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 100, messages: 7, lastRequest: undefined, hasAnswers: false });
+    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 50, messages: 1, lastRequest: undefined, hasAnswers: false });
     expect(metrics.link().backlog).toEqual([{ id: 'w1', role: 'worker', messages: 8, bytes: 150 }]);
     await gate.close();
     expect(metrics.link().isUp).toBe(false);

@@ -1,5 +1,5 @@
-import type { LinkCounters } from '../link-counters.js';
-import type { LinkNode } from '../link-node.js';
+import type { LinkCounters } from '../common/link-counters.js';
+import type { LinkNode } from '../node/link-node.js';
 import type { NodeId, NodeRole } from '../link.js';
 import { LoopDelay, type LoopDelayFigures } from './loop-delay.js';
 
@@ -60,8 +60,7 @@ export class NodeMetrics {
     const { node } = this;
     const peers = { gate: 0, worker: 0, api: 0 };
     const backlog: PeerBacklog[] = [];
-    for (const { info, isSelf, backlog: waiting } of node.peers.values()) {
-      if (isSelf) continue;
+    for (const { info, backlog: waiting } of node.remotes.values()) {
       peers[info.role]++;
       if (!waiting.isEmpty) {
         backlog.push({ id: info.id, role: info.role, messages: waiting.messages, bytes: waiting.size });
@@ -70,7 +69,7 @@ export class NodeMetrics {
     return {
       isUp: node.isUp,
       peers,
-      missingGates: node.missingGates.length,
+      missingGates: node.reach.missingIds.length,
       requestsWaiting: node.waitingCount,
       counters: { ...node.counters },
       backlog,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { sessionContract } from '@nestgate/link';
+import { sessionContract } from '@nestgate/link/internal';
 import { BodyKind, JsonText, GateError, NO_BODY } from '@nestgate/protocol';
 import { prepareCall } from './gate-call.js';
 import { GATE_PATTERNS } from './gate-patterns.js';
@@ -82,7 +82,7 @@ describe('the arguments', () => {
     const bodyOf = (body: unknown) => (argsOf('sendToUid', { uids: 'u', topic: 'a', body }) as { body: unknown }).body;
     expect(bodyOf(undefined)).toBe(NO_BODY);
     expect(argsOf('sendToUid', { uids: 'u', topic: 'a' })).toMatchObject({ body: NO_BODY });
-    expect(bodyOf('text')).toEqual(new JsonText('"text"'));
+    expect(bodyOf('text')).toEqual(new JsonText('text', true));
     expect(bodyOf(null)).toEqual(new JsonText('null'));
     expect(bodyOf(new Uint8Array([1, 2]))).toEqual({ kind: BodyKind.bytes, bytes: Buffer.from([1, 2]) });
     let encodings = 0;

@@ -1,4 +1,4 @@
-import { type Codec, sessionContract } from '@nestgate/link';
+import { type Codec, sessionContract, codeOf } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { FIELDS, recordOf } from './gate-fields.js';
 import { GATE_PATTERNS, type GatePattern, isPattern } from './gate-patterns.js';
@@ -44,8 +44,7 @@ export async function settleGone(pattern: GatePattern, outcome: Promise<unknown>
   try {
     return await outcome;
   } catch (error) {
-    if (WHEN_GONE.has(pattern) && (error as { code?: unknown }).code === 'SESSION_NOT_FOUND')
-      return WHEN_GONE.get(pattern);
+    if (WHEN_GONE.has(pattern) && codeOf(error) === 'SESSION_NOT_FOUND') return WHEN_GONE.get(pattern);
     throw error;
   }
 }

@@ -1,4 +1,5 @@
-import { assertKnownOptions, optionKeys, assertNodeId, DEFAULT_CALL_DEADLINE_MS, type LinkNode } from '@nestgate/link';
+import type { LinkNode } from '@nestgate/link';
+import { assertKnownOptions, optionKeys, assertNodeId, DEFAULT_CALL_DEADLINE_MS } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import type { NodeOptions } from '../node/node-options.js';
 
@@ -24,12 +25,12 @@ export function resolveClientOptions(
 ): GateClientOptions & { readonly deadlineMs: number } {
   assertKnownOptions('GateClientProxy', options, KEYS);
   const { node, link, nodeId, deadlineMs = DEFAULT_CALL_DEADLINE_MS } = options;
-  // A node that was not injected, or a variable that is not set, would make a client that never reaches anybody.
+  // A missing node or link, for example an unset variable, would create a client that never reaches a gate.
   if ((node === undefined) === (link === undefined)) {
     const both = node !== undefined;
     throw new GateError('BAD_ARGUMENT', `Either node or link is needed, but ${both ? 'both are' : 'none is'} given`);
   }
-  if (node !== undefined && typeof (node as Partial<LinkNode> | null)?.request !== 'function') {
+  if (node !== undefined && typeof (node as Partial<LinkNode> | null)?.untilGates !== 'function') {
     throw new GateError('BAD_ARGUMENT', `node: ${typeof node} is not allowed; allowed: a LinkNode`);
   }
   if (nodeId !== undefined) assertNodeId(nodeId);

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { type Handlers, type Link, LinkNode, MemoryBus, sessionContract, type SessionContract } from '@nestgate/link';
+import { type Link, LinkNode, MemoryBus } from '@nestgate/link';
+import { type Handlers, sessionContract, type SessionContract } from '@nestgate/link/internal';
 import type { SessionSnapshot } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
 import { ClientProxy, ClientProxyFactory } from '@nestjs/microservices';
@@ -62,7 +63,7 @@ describe('send', () => {
     expect(await lastValueFrom(proxy.send('uids', {}))).toEqual(['u', 'v', 'w']);
   });
 
-  it('asks anew for each subscription, with what the arguments are then', async () => {
+  it('sends a new query for each subscription, with the current arguments', async () => {
     const bus = new MemoryBus();
     const uids: string[] = [];
     await gateOn(bus, {

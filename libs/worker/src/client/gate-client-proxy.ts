@@ -1,5 +1,13 @@
 import { ClientProxy, type ReadPacket, type WritePacket } from '@nestjs/microservices';
-import { type Caller, createCaller, type LinkNode, sessionContract, type SessionContract } from '@nestgate/link';
+import type { LinkNode } from '@nestgate/link';
+import {
+  type Caller,
+  createCaller,
+  sessionContract,
+  type SessionContract,
+  within,
+  messageOf,
+} from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { defer, from, type Observable, throwError } from 'rxjs';
 import { BoundedLog } from '../log/bounded-log.js';
@@ -84,7 +92,7 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
     return this.member.node as T;
   }
 
-  /** Asks gates for an operation, anew for each subscription. Emits its result, the merged one of several gates, and completes. */
+  /** Requests an operation from gates, once per subscription. Emits its result, the merged one of several gates, and completes. */
   override send<K extends keyof GatePatterns>(
     pattern: K,
     data: GatePatterns[K]['args'],
@@ -144,15 +152,18 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
     try {
       const node = createNode('api', await createLink(this.options), this.options);
       this.join(node);
-      await within(this.options.deadlineMs, node.open());
+      const { deadlineMs } = this.options;
+      await within(node.open(), deadlineMs, () => {
+        throw new GateError('LINK_UNAVAILABLE', `Not connected within ${deadlineMs} ms`);
+      });
       // Without any, each call says so.
-      await node.untilGates(this.options.deadlineMs).catch(() => undefined);
+      await node.untilGates(deadlineMs).catch(() => undefined);
     } catch (error) {
       // Why it could not be joined is what matters.
       await this.part().catch(() => undefined);
       this.joining = undefined;
       if (error instanceof GateError) throw error;
-      throw new GateError('LINK_UNAVAILABLE', `Cannot join the link: ${(error as Error).message}`);
+      throw new GateError('LINK_UNAVAILABLE', `Cannot join the link: ${messageOf(error)}`);
     }
   }
 
@@ -164,7 +175,7 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
 
   private async leave(): Promise<void> {
     await this.joining?.catch(() => undefined);
-    // Whoever has waited for the link until now goes on before the next turn.
+    // Callers that waited for the link continue before the next turn.
     await new Promise(resolve => setImmediate(resolve));
     await this.part();
   }
@@ -189,19 +200,5 @@ export class GateClientProxy extends ClientProxy<GateClientEvents> {
         this.log.error(error);
       }
     }
-  }
-}
-
-/** @throws {GateError} `LINK_UNAVAILABLE` when it takes longer than that. */
-async function within(deadlineMs: number, opening: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new GateError('LINK_UNAVAILABLE', `Not connected within ${deadlineMs} ms`);
-    timer = setTimeout(() => reject(error), deadlineMs);
-  });
-  try {
-    await Promise.race([opening, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -1,8 +1,9 @@
-import type { ArgsOf, JsonValue, MessageArgs, SessionContract, Settings } from '@nestgate/link';
+import type { JsonValue, Settings } from '@nestgate/link';
+import { type ArgsOf, type MessageArgs, type SessionContract, parseJson } from '@nestgate/link/internal';
 import { type Body, BodyKind, GateError, isTopic } from '@nestgate/protocol';
 import { assertClientId, checkedSettings, idList, nameList } from '../gateway/arguments.js';
 import { assertMoment } from '../gateway/credentials.js';
-import { assertName, assertSettings, encodeBody } from '../gateway/message.js';
+import { assertName, assertSettings, encodeBody } from '../message/message.js';
 import type { GatePattern } from './gate-patterns.js';
 
 type FieldName = { [K in GatePattern]: keyof ArgsOf<SessionContract[K]> }[GatePattern];
@@ -86,7 +87,7 @@ function ownMessage(value: unknown): MessageArgs {
 
 function checkedValue(value: unknown): JsonValue {
   assertSettings([['value', value]]);
-  return JSON.parse(Buffer.from(encodeBody(value).bytes).toString()) as JsonValue;
+  return parseJson<JsonValue>(Buffer.from(encodeBody(value).bytes).toString());
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` for what is not an object with keys: a Map or a promise looks like an empty one. */

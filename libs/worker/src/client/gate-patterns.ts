@@ -1,4 +1,10 @@
-import { type ArgsOf, type MessageArgs, type ResultOf, sessionContract, type SessionContract } from '@nestgate/link';
+import {
+  type ArgsOf,
+  type MessageArgs,
+  type ResultOf,
+  sessionContract,
+  type SessionContract,
+} from '@nestgate/link/internal';
 
 /** Not for services: what nodes need among themselves, and pages, which are none before `GatewayApi` has joined them. */
 const INTERNAL = ['sync', 'clientIdPage', 'uidPage', 'groupPage'] as const satisfies readonly (keyof SessionContract)[];

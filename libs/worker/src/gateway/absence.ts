@@ -1,3 +1,4 @@
+import { codeOf } from '@nestgate/link/internal';
 /** Turns `SESSION_NOT_FOUND` into `false`, for questions whose answer that is. */
 export function orFalse(answer: Promise<boolean>): Promise<boolean> {
   return orElse(answer, false);
@@ -12,7 +13,7 @@ async function orElse<T, F>(answer: Promise<T>, absent: F): Promise<T | F> {
   try {
     return await answer;
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'SESSION_NOT_FOUND') return absent;
+    if (codeOf(error) === 'SESSION_NOT_FOUND') return absent;
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import type {
   NoOptions,
   PushOutcome,
   QueryOptions,
+  Receipt,
   SendOptions,
   SingleOutcome,
 } from './options.js';
@@ -17,6 +18,7 @@ import type { RevokeOptions } from './gateway-auth.js';
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const same = <A, B>(_same: Same<A, B>): void => undefined;
 
+type Both = { readonly delivered: number; readonly received: number };
 type Allowed<T> = { readonly result: T } & Missing;
 interface Profile {
   name: string;
@@ -33,6 +35,9 @@ describe('what a call resolves with', () => {
     same<PushOutcome<{ confirm: false }>, void>(true);
     same<PushOutcome<Confirm & { partial: 'reject' }>, { readonly delivered: number }>(true);
     same<PushOutcome<{ confirm: true; partial: 'allow' }>, { readonly delivered: number } & Missing>(true);
+    same<PushOutcome<{ confirm: 'received' }>, Both>(true);
+    same<PushOutcome<{ confirm: 'received'; partial: 'allow' }>, Both & Missing>(true);
+    same<SingleOutcome<{ confirm: 'received' }>, Both>(true);
     same<SingleOutcome<{ confirm: true }>, boolean>(true);
     same<SingleOutcome<{ confirm: true; partial: 'allow' }>, Allowed<boolean>>(true);
     expect(same).toBeInstanceOf(Function);
@@ -44,7 +49,7 @@ describe('what a call resolves with', () => {
     same<Answer<string, { partial: 'allow' | 'reject' }>, string | Allowed<string>>(true);
     same<Answer<number, NoOptions | { partial: 'allow' }>, number | Allowed<number>>(true);
     same<PushOutcome<{ confirm: boolean }>, void | { readonly delivered: number }>(true);
-    same<PushOutcome<SendOptions>, void | Delivery | (Delivery & Missing)>(true);
+    same<PushOutcome<SendOptions>, void | Delivery | (Delivery & Missing) | Receipt | (Receipt & Missing)>(true);
     same<SingleOutcome<{ confirm?: true }>, void | boolean>(true);
     expect(same).toBeInstanceOf(Function);
   });

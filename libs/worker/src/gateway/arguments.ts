@@ -1,6 +1,7 @@
 import type { ClientId, Settings } from '@nestgate/link';
 import { BodyKind, GateError } from '@nestgate/protocol';
-import { assertName, encodeBody, settingsEntries } from './message.js';
+import { MAX_RECEIPT_MS, parseJson } from '@nestgate/link/internal';
+import { assertName, encodeBody, settingsEntries } from '../message/message.js';
 import type { WaitOptions } from './options.js';
 
 /** Most ids, uids or groups that one call takes, and most memberships that it changes. */
@@ -64,7 +65,7 @@ export function assertCount(targets: number): void {
 export function checkedSettings(value: object): Settings {
   const { kind, bytes } = encodeBody(Object.fromEntries(settingsEntries(value)));
   if (kind !== BodyKind.json) return refuse('Settings must be JSON');
-  return JSON.parse(Buffer.from(bytes).toString()) as Settings;
+  return parseJson<Settings>(Buffer.from(bytes).toString());
 }
 
 /** @throws {GateError} `BAD_ARGUMENT` for a deadline that would never come, or has no place in a timer. */
@@ -73,6 +74,12 @@ export function assertWait(options: WaitOptions | undefined): void {
   if (deadlineMs === undefined) return;
   if (typeof deadlineMs === 'number' && deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS) return;
   refuse(`deadlineMs must be a number of milliseconds, from 1 to ${MAX_DEADLINE_MS}`);
+}
+
+/** @throws {GateError} `BAD_ARGUMENT` for more time than gates wait for acknowledgements. */
+export function assertReceiptWait(deadlineMs: number): void {
+  if (deadlineMs > MAX_RECEIPT_MS)
+    refuse(`deadlineMs must be at most ${MAX_RECEIPT_MS} with confirm: 'received', but ${deadlineMs} was given`);
 }
 
 /** The answer for one client, or, when there was a list, how many answers are yes. */

@@ -1,4 +1,4 @@
-import type { Gathered } from '@nestgate/link';
+import type { Gathered } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { assertWait } from './arguments.js';
 import type { Answer, QueryOptions } from './options.js';

@@ -1,6 +1,7 @@
-import type { Caller, ClientId, SessionContract, SessionSnapshot } from '@nestgate/link';
+import type { ClientId, SessionSnapshot } from '@nestgate/link';
+import type { Caller, SessionContract } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import { assertName } from './message.js';
+import { assertName } from '../message/message.js';
 
 /** What is known of the credentials by which a client is bound, in milliseconds since the epoch. */
 export interface Credentials {

@@ -1,11 +1,12 @@
 import { Injectable, Optional } from '@nestjs/common';
-import { type ClientId, DEFAULT_CALL_DEADLINE_MS, type Gathered, LinkNode, type Settings } from '@nestgate/link';
+import { type ClientId, LinkNode, type Settings } from '@nestgate/link';
+import { DEFAULT_CALL_DEADLINE_MS, type Gathered } from '@nestgate/link/internal';
 import { noteCopy } from '../node/one-copy.js';
-import { CurrentClient } from '../topics/current-client.js';
+import { CurrentClient } from '../topics/run/current-client.js';
 import { nameList } from './arguments.js';
 import { ask } from './ask.js';
-import { GatewayAuth } from './gateway-auth.js';
-import { assertName } from './message.js';
+import { GatewayCalls } from './gateway-calls.js';
+import { assertName } from '../message/message.js';
 import type { AnyEvents, Answer, EventMap, NoOptions, Page, PageOptions, QueryOptions } from './options.js';
 import { allPages, nextPage, type PageRequest, pageRequest, type PagesOptions } from './pages.js';
 
@@ -30,7 +31,7 @@ type Groups = string | readonly string[];
  * ```
  */
 @Injectable()
-export class GatewayApi<E extends EventMap = AnyEvents> extends GatewayAuth<E> {
+export class GatewayApi<E extends EventMap = AnyEvents> extends GatewayCalls<E> {
   static {
     // Here, since a second copy of this class is what Nest cannot inject.
     noteCopy(import.meta.url);

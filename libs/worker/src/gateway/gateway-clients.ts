@@ -5,8 +5,8 @@ import { assertClientId, assertCount, assertWait, checkedSettings, counted, idLi
 import { assertSnapshotOf } from '../session/session.js';
 import { bindCall, type Credentials } from './credentials.js';
 import { GatewayPushes } from './gateway-pushes.js';
-import { assertName, encodeMessage } from './message.js';
-import type { AnyEvents, EventMap, PushArgs, TopicOf, WaitOptions } from './options.js';
+import { assertName, encodeMessage } from '../message/message.js';
+import type { AnyEvents, ClientState, EventMap, PushArgs, TopicOf, WaitOptions } from './options.js';
 
 type ClientIds = ClientId | readonly ClientId[];
 type Groups = string | readonly string[];
@@ -111,6 +111,17 @@ export abstract class GatewayClients<E extends EventMap = AnyEvents> extends Gat
     assertClientId(clientId);
     assertWait(options);
     return orFalse(this.gates.connected.call({ clientId }, options));
+  }
+
+  /**
+   * Whether a client is connected (`online`), has lost its connection while its session is kept (`away`), or is neither (`gone`).
+   * @throws {GateError} as {@link isOnline} does.
+   */
+  async getClientState(clientId: ClientId, options?: WaitOptions): Promise<ClientState> {
+    assertClientId(clientId);
+    assertWait(options);
+    const state = this.gates.isAway.call({ clientId }, options).then(isAway => (isAway ? 'away' : 'online'));
+    return (await orNull<ClientState>(state)) ?? 'gone';
   }
 
   /**

@@ -1,16 +1,20 @@
+import type { ClientId, LinkNode } from '@nestgate/link';
 import {
   type Caller,
-  type ClientId,
+  codeOf,
   createCaller,
-  type LinkNode,
+  DEFAULT_CALL_DEADLINE_MS,
+  kindOf,
+  receiptContract,
+  type ReceiptContract,
   sessionContract,
   type SessionContract,
-} from '@nestgate/link';
-import { GateError } from '@nestgate/protocol';
-import type { CurrentClient } from '../topics/current-client.js';
+} from '@nestgate/link/internal';
+import { GateError, logText } from '@nestgate/protocol';
+import type { CurrentClient } from '../topics/run/current-client.js';
 import { BoundedLog } from '../log/bounded-log.js';
-import { assertClientId, assertWait } from './arguments.js';
-import { SinglePush } from './single-push.js';
+import { assertClientId, assertReceiptWait, assertWait } from './arguments.js';
+import { RoutedPush, SinglePush } from './single-push.js';
 import {
   assertLast,
   assertOptionsAt,
@@ -41,6 +45,9 @@ const SENT: Promise<void> = Promise.resolve();
 /** At most one log line in this time, in milliseconds, says that something has failed. */
 const LOG_EVERY_MS = 10_000;
 
+/** How much longer than their clients the gates have to answer, in milliseconds: they answer when the time of the clients is over. */
+const RECEIPT_MS = 1_000;
+
 /** The operations that can be sent off, and asked for their outcome. */
 type PushName = 'send' | 'broadcast' | 'sendToUid' | 'sendToGroup';
 
@@ -50,8 +57,9 @@ type PushName = 'send' | 'broadcast' | 'sendToUid' | 'sendToGroup';
  */
 export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
   protected readonly gates: Caller<SessionContract>;
+  private readonly receipts: Caller<ReceiptContract>;
   private readonly log = new BoundedLog('GatewayApi');
-  private readonly single: SinglePush;
+  private single: SinglePush;
   private quietUntil = 0;
 
   constructor(
@@ -59,11 +67,14 @@ export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
     private readonly current: CurrentClient | undefined,
   ) {
     this.gates = createCaller(node, sessionContract);
+    this.receipts = createCaller(node, receiptContract);
     this.single = new SinglePush(node);
+    // Until a session has moved, nothing is looked up for a push.
+    node.holders.onFirst(() => (this.single = new RoutedPush(node)));
   }
 
   /**
-   * Sends to one client or several. An id that is unknown or closed is skipped; with `confirm`, one id resolves with
+   * Sends to one client or several. An id that is unknown or closed is skipped; with `confirm: true`, one id resolves with
    * whether it was there, a list with the count.
    */
   sendToClient<T extends TopicOf<E>, O extends SendOptions = NoOptions>(
@@ -290,8 +301,10 @@ export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
     let sent: Promise<unknown> | undefined;
     try {
       assertWait(options);
-      if (options?.confirm) {
-        sent = this.confirmed(name, args(), options, shape);
+      if (options?.confirm === 'received') {
+        sent = this.received(name, args(), options);
+      } else if (isConfirmed(options?.confirm)) {
+        sent = this.confirmed(name, args(), options ?? {}, shape);
       } else {
         const cast = this.gates[name].cast as (args: unknown) => Promise<void> | undefined;
         sent = cast(args());
@@ -317,7 +330,17 @@ export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
     return result;
   }
 
-  /** What is done to clients, and fails while nobody waits for it, must not end the process: the log tells of it. */
+  private async received(name: PushName, args: object, options: SendOptions): Promise<unknown> {
+    const { deadlineMs: waitMs = DEFAULT_CALL_DEADLINE_MS } = options;
+    assertReceiptWait(waitMs);
+    const gather = this.receipts[name].gather as Caller<ReceiptContract>['send']['gather'];
+    const { result, missing } = await gather({ ...args, waitMs } as never, { deadlineMs: waitMs + RECEIPT_MS });
+    if (options.partial === 'allow') return { ...result, missing };
+    if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result, missing });
+    return result;
+  }
+
+  /** What is done to clients, and fails while nobody waits for it, must not end the process; it is logged. */
   protected watched<T>(outcome: Promise<T>): Promise<T> {
     outcome.catch((error: unknown) => this.noteFailure(error));
     return outcome;
@@ -325,12 +348,21 @@ export abstract class GatewayPushes<E extends EventMap = AnyEvents> {
 
   private noteFailure(error: unknown): void {
     // That a client has gone meanwhile is nothing unusual.
-    if ((error as { code?: unknown }).code === 'SESSION_NOT_FOUND') return;
+    if (codeOf(error) === 'SESSION_NOT_FOUND') return;
     const now = performance.now();
     if (now < this.quietUntil) return;
     this.quietUntil = now + LOG_EVERY_MS;
     this.log.warn(`A push or change has failed: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** @throws {GateError} `BAD_ARGUMENT` for what `confirm` cannot be: the push would not be waited for as its sender thinks. */
+function isConfirmed(confirm: unknown): boolean {
+  if (confirm === undefined || confirm === null || typeof confirm === 'boolean') return confirm === true;
+  throw new GateError(
+    'BAD_ARGUMENT',
+    `confirm must be true, false or 'received', but ${typeof confirm === 'string' ? logText(confirm) : kindOf(confirm)} was given`,
+  );
 }
 
 function isDelivered(delivered: number): boolean {

@@ -1,6 +1,6 @@
 import type { ClientId, NodeId } from '@nestgate/link';
 
-/** Topics and the bodies pushed on them, for applications that declare none. */
+/** Events of applications that declare none: any topics and bodies. */
 export type AnyEvents = Record<string, unknown>;
 
 /**
@@ -17,22 +17,25 @@ export type TopicOf<E> = Extract<keyof E, string>;
 /** The body of a push, and what may follow it. A body that may be `undefined` may be left out. */
 export type PushArgs<B, O extends unknown[]> = undefined extends B ? [body?: B, ...O] : [body: B, ...O];
 
-/** What an answer lacks when some gates have not given theirs. */
+/** Whether a client is connected, has only a session that is kept for it, or is gone. */
+export type ClientState = 'online' | 'away' | 'gone';
+
+/** The missing part of a partial answer. */
 export interface Missing {
-  /** The ids of the gates that did not answer, or are out of reach. */
+  /** The ids of the gates that did not answer, or are unreachable. */
   readonly missing: readonly NodeId[];
 }
 
-/** Options of whatever waits for gates. */
+/** Options of calls that wait for gates. */
 export interface WaitOptions {
-  /** How long to wait for the gates, in milliseconds. @defaultValue 5000 */
+  /** Time limit for the answers of the gates, in milliseconds. @defaultValue 5000 */
   readonly deadlineMs?: number | undefined;
 }
 
-/** Options of a question to all gates. */
+/** Options of a query to all gates. */
 export interface QueryOptions extends WaitOptions {
   /**
-   * What to do when a gate does not answer: `reject` with `PARTIAL_RESULT` (details `{result, missing}`), or `allow`: resolve
+   * Behaviour when a gate does not answer: `reject` with `PARTIAL_RESULT` (details `{result, missing}`), or `allow`: resolve
    * with `{result, missing}`, always. @defaultValue 'reject'
    */
   readonly partial?: 'reject' | 'allow' | undefined;
@@ -55,29 +58,33 @@ type When<O, K extends PropertyKey, V, Yes, No> = [OptionOf<O, K>] extends [V]
     : No;
 
 /**
- * What a question resolves with: the answer itself, or with `partial: 'allow'` `{ result, missing }`. Where the type of the options leaves
+ * Result of a query: the answer itself, or with `partial: 'allow'` `{ result, missing }`. Where the type of the options leaves
  * open which, it is either of them.
  */
 export type Answer<T, O> = When<O, 'partial', 'allow', { readonly result: T } & Missing, T>;
 
 /** Options of a push. */
 export interface SendOptions extends QueryOptions {
-  /** Wait for the gates and resolve with what happened. Without it a push is sent and not waited for. */
-  readonly confirm?: boolean | undefined;
-  /** Clients that do not get it. */
+  /**
+   * `true`: waits for the gates and resolves with for how many clients the push was queued. `'received'`: waits until these clients have
+   * acknowledged it, at most `deadlineMs`, and resolves with how many have. Only clients whose session the gate keeps (option `resume`)
+   * acknowledge; others count as `delivered` and are not waited for. Without it a push is not confirmed.
+   */
+  readonly confirm?: boolean | 'received' | undefined;
+  /** Clients that do not receive the push. */
   readonly exclude?: string | readonly string[] | undefined;
 }
 
-/** A push whose outcome the caller wants to know. */
+/** Options of a confirmed push. */
 export type Confirm = SendOptions & { readonly confirm: true };
 
-/** Options of a push to everybody. */
+/** Options of a push to all clients. */
 export interface BroadcastOptions extends SendOptions {
-  /** Only these clients get it; an empty list is nobody. @defaultValue everybody */
+  /** Only these clients receive it; with an empty list none. @defaultValue all clients */
   readonly clientIds?: readonly ClientId[] | undefined;
 }
 
-/** What became of a confirmed push: for how many clients it was queued; with `partial: 'allow'` also who did not say. */
+/** Result of a confirmed push: the number of clients it was queued for; with `partial: 'allow'` also the missing gates. */
 export type Delivery<O = unknown> = When<
   O,
   'partial',
@@ -86,26 +93,44 @@ export type Delivery<O = unknown> = When<
   { readonly delivered: number }
 >;
 
-/** What a push to several clients resolves with: nothing, or with `confirm: true` what became of it. */
-export type PushOutcome<O> = When<O, 'confirm', true, Delivery<O>, void>;
+/**
+ * Result of a push with `confirm: 'received'`: for how many clients it was queued, and how many of them have acknowledged it in time; with
+ * `partial: 'allow'` also the missing gates.
+ */
+export type Receipt<O = unknown> = When<
+  O,
+  'partial',
+  'allow',
+  { readonly delivered: number; readonly received: number } & Missing,
+  { readonly delivered: number; readonly received: number }
+>;
 
-/** What a push to one client resolves with: nothing, or with `confirm: true` whether the client was there. */
-export type SingleOutcome<O> = When<O, 'confirm', true, Answer<boolean, O>, void>;
+/** What a push without `confirm: true` resolves with. */
+type Received<O> = When<O, 'confirm', 'received', Receipt<O>, void>;
 
-/** Where a page begins, and how long it is. */
+/** What a push to several clients resolves with: nothing, or with `confirm` its result. */
+export type PushOutcome<O> = When<O, 'confirm', true, Delivery<O>, Received<O>>;
+
+/**
+ * What a push to one client resolves with: nothing, with `confirm: true` whether the client was connected, or with `confirm: 'received'` the
+ * same as a push to several.
+ */
+export type SingleOutcome<O> = When<O, 'confirm', true, Answer<boolean, O>, Received<O>>;
+
+/** Start and size of a page. */
 export interface PageOptions extends QueryOptions {
-  /** The `cursor` of the page before; nothing for the first one. */
+  /** The `cursor` of the previous page; `undefined` for the first one. */
   readonly cursor?: string | undefined;
   /** Items at most, 1 to 10000. @defaultValue 1000 */
   readonly limit?: number | undefined;
 }
 
 /**
- * A page of a list. Pages are ordered by the items themselves, so a cursor stays valid whatever comes and goes: what is
- * there all the time is listed exactly once.
+ * A page of a sorted list. A cursor stays valid when items are added or removed: an item that exists during the whole iteration is
+ * listed exactly once.
  */
 export interface Page<T> {
   readonly items: T;
-  /** Where the next page begins; `undefined` after the last one. */
+  /** Start of the next page; `undefined` after the last one. */
   readonly cursor: string | undefined;
 }

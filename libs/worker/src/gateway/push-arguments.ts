@@ -1,14 +1,15 @@
-import { assertKnownOptions, type ClientId, kindOf, optionKeys } from '@nestgate/link';
+import type { ClientId } from '@nestgate/link';
+import { assertKnownOptions, kindOf, optionKeys } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { idList, nameList } from './arguments.js';
-import { encodeMessage } from './message.js';
+import { encodeMessage } from '../message/message.js';
 import type { BroadcastOptions, SendOptions } from './options.js';
 
 const SEND_OPTIONS = optionKeys<SendOptions>({ confirm: true, exclude: true, partial: true, deadlineMs: true });
 /** Those of `sendToAll`. */
 export const BROADCAST_OPTIONS: readonly string[] = [...SEND_OPTIONS, 'clientIds'];
 
-/** Not in the class itself: the name in quotes there would look like a use of the client at hand. */
+/** Not in the class itself: the name in quotes there would look like a use of the current client. */
 export const CURRENT_AT = {
   topic: 'sendToCurrentClient: argument 1 (topic)',
   options: 'sendToCurrentClient: argument 3 (options)',

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type INestApplicationContext, Injectable } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { type Handlers, LinkNode, MemoryBus, sessionContract, type SessionContract } from '@nestgate/link';
+import { LinkNode, MemoryBus } from '@nestgate/link';
+import { type Handlers, sessionContract, type SessionContract } from '@nestgate/link/internal';
 import { GatewayApiModule } from '../worker.module.js';
 import { GatewayApi } from './gateway-api.js';
-import type { Answer, Confirm, Delivery, Page, SendOptions } from './options.js';
+import type { Answer, Confirm, Delivery, Page, Receipt, SendOptions } from './options.js';
 
 interface ChatEvents {
   'chat/said': { from: string; text: string };
@@ -169,7 +170,10 @@ describe('declared events', () => {
     await expect(gateway.sendToGroup('lobby', 'chat/count', 1, confirm, [])).rejects.toThrow('stand last');
     const options: SendOptions = { exclude: 'id' };
     // It may have `confirm`, for all that its type says.
-    isOf<void | Delivery | Delivery<typeof allowed>>()(await gateway.sendToUid('ada', 'chat/count', 1, options), true);
+    isOf<void | Delivery | Delivery<typeof allowed> | Receipt | Receipt<typeof allowed>>()(
+      await gateway.sendToUid('ada', 'chat/count', 1, options),
+      true,
+    );
     isOf<void>()(await gateway.sendToUid('ada', 'chat/count', 1, { exclude: 'id' }), true);
     const confirming: Confirm = { confirm: true };
     expect((await gateway.sendToUid('ada', 'chat/count', 1, confirming)).delivered).toBe(0);

@@ -45,7 +45,7 @@ describe('BoundedLog', () => {
     for (let n = 0; n < 20; n++) log.error('a');
     log.warn('b');
     log.log('c');
-    // The line that tells of what was left out is written by a timer.
+    // A timer writes the line with the number of omitted lines.
     jest.advanceTimersByTime(1_001);
   });
 
@@ -62,7 +62,7 @@ describe('BoundedLog', () => {
     expect(lines).toHaveLength(22);
   });
 
-  it('tells of what was left out before the next line, also when its timer is late', () => {
+  it('logs the number of omitted lines before the next line, also when its timer is late', () => {
     const log = new BoundedLog('Part', 1);
     log.error('first');
     log.error('second');

@@ -8,7 +8,7 @@ const LINES_PER_SECOND = 10;
 const MAX_LINE = 600;
 
 /**
- * A logger for lines that somebody else can cause: a client, a peer, a server that is down. What it writes is on one line,
+ * A logger for lines that others can cause: a client, a peer, a server that is down. What it writes is on one line,
  * without control characters and of bounded length, the frames of a stack excepted; of an error it shows name, message and
  * stack only, because other properties may hold secrets. It never throws: a logger of the application may, and lines are written
  * where nobody can catch that. So many lines of a level come in a second, then one that says how many were left out.
@@ -50,7 +50,7 @@ export class BoundedLog {
   }
 }
 
-/** There is nobody to tell of a logger that fails. */
+/** Ignores the failure of a logger: it cannot be logged. */
 function quietly(write: () => void): void {
   try {
     write();

@@ -18,7 +18,7 @@ interface Window {
 export class LineLimit {
   private readonly windows = new Map<string, Window>();
 
-  /** `summarize` is told of how many lines of a kind were not logged. */
+  /** `summarize` receives the number of omitted lines of a kind. */
   constructor(
     private readonly linesPerSecond: number,
     private readonly summarize: (kind: string, unlogged: number) => void,

@@ -1,5 +1,5 @@
 import { ConsoleLogger, type ConsoleLoggerOptions, type LogLevel } from '@nestjs/common';
-import { assertKnownOptions, kindOf, optionKeys } from '@nestgate/link';
+import { assertKnownOptions, kindOf, optionKeys } from '@nestgate/link/internal';
 import { errorText, GateError, logJson, logText } from '@nestgate/protocol';
 import { LineLimit } from './line-limit.js';
 

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { type NodeFigures, NodeMetrics } from '@nestgate/link';
-import type { TopicLoad } from '../topics/lane-table.js';
+import type { TopicLoad } from '../topics/run/lane-table.js';
 import { GateTransport } from '../topics/gate-transport.js';
 
 /** What an app with handlers knows of itself at a moment. */

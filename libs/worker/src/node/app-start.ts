@@ -7,6 +7,7 @@ import {
   type OnModuleDestroy,
 } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { runLast } from '../internals/nest.js';
 import { BoundedLog } from '../log/bounded-log.js';
 
 /** The steps of a start, in the order in which they run. */
@@ -16,8 +17,6 @@ export type StartStep = () => void | Promise<void>;
 
 /** How long after its hooks an app with an HTTP server may take to listen, in milliseconds. */
 const LISTEN_MS = 1_000;
-/** Below the distance of every module of the application: see {@link AppStart}. */
-const LAST = -1;
 
 type Listen = (...args: unknown[]) => unknown;
 /** What is used of Nest's HTTP adapters. */
@@ -31,8 +30,7 @@ interface HttpListener {
  * HTTP server or with the `GateTransport`. The link is joined, topics are announced and clients are accepted in the steps that
  * run then. An app that never listens, such as the context of a script, never gets there.
  *
- * Nest runs the hooks of the modules by their distance from the root, global modules first. To be the last one, this module
- * gives itself a distance below all others. When the app is closed, its hooks are the first ones.
+ * Its hooks run after those of all other modules; when the app is closed, before them.
  */
 @Injectable()
 export class AppStart implements OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown {
@@ -50,6 +48,7 @@ export class AppStart implements OnApplicationBootstrap, OnModuleDestroy, OnAppl
   };
   private readonly unserved: (() => string | undefined)[] = [];
   private readonly stops: (() => void)[] = [];
+  private readonly listenChecks: ((args: readonly unknown[]) => void)[] = [];
   private isWanted = false;
   private serving: Promise<void> | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -59,9 +58,7 @@ export class AppStart implements OnApplicationBootstrap, OnModuleDestroy, OnAppl
     modules: ModulesContainer,
     private readonly adapterHost: HttpAdapterHost,
   ) {
-    const own = [...modules.values()].find(({ metatype }) => metatype === AppStartModule);
-    if (own) own.distance = LAST;
-    if (own?.distance !== LAST) throw new Error('nestgate does not know the modules of this version of @nestjs/core');
+    runLast(modules, AppStartModule);
   }
 
   /** Whether the app serves, or is about to. */
@@ -87,6 +84,11 @@ export class AppStart implements OnApplicationBootstrap, OnModuleDestroy, OnAppl
   /** Adds what is done first when the app is closed: before the hooks of all other modules. */
   addStop(stop: () => void): void {
     this.stops.push(stop);
+  }
+
+  /** Adds what is asked before an HTTP server listens. When it throws, `app.listen()` rejects. `args` are those of the adapter. */
+  addListenCheck(check: (args: readonly unknown[]) => void): void {
+    this.listenChecks.push(check);
   }
 
   /** Starts to serve, once all hooks of the app have run. Before that, it resolves at once. */
@@ -134,7 +136,11 @@ export class AppStart implements OnApplicationBootstrap, OnModuleDestroy, OnAppl
         if (server && server.listenerCount('error') > 0) server.emit('error', error);
         else this.log.error(error);
       };
-      this.begin()
+      const check = async (): Promise<void> => {
+        for (const each of this.listenChecks) each(args);
+      };
+      check()
+        .then(() => this.begin())
         .then(() => void Reflect.apply(listen, adapter, args))
         .catch(fail);
     };
@@ -161,6 +167,6 @@ export class AppStart implements OnApplicationBootstrap, OnModuleDestroy, OnAppl
   }
 }
 
-/** @internal The module of {@link AppStart}: one in each app. */
+/** The module of {@link AppStart}: one in each app. */
 @Module({ providers: [AppStart], exports: [AppStart] })
 export class AppStartModule {}

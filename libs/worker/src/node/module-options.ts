@@ -1,4 +1,4 @@
-import { assertKnownOptions, kindOf } from '@nestgate/link';
+import { assertKnownOptions, kindOf } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 
 /** What `forRootAsync` of a module takes, beside the extras of that module. */

@@ -81,7 +81,7 @@ describe('NodeLog', () => {
     const bus = new MemoryBus();
     const node = await logged(bus.link(), infoOf('api', 'api'));
     const gates: UnreachedGate[] = [{ name: 'gate.test:7400', wasReached: false, reason: 'ECONNREFUSED' }];
-    node['unreached'] = gates;
+    node.reach.unreached = gates;
     const warnings = () => lines.filter(line => line.startsWith('warn '));
     jest.advanceTimersByTime(4_999);
     expect(warnings()).toEqual([]);
@@ -90,7 +90,7 @@ describe('NodeLog', () => {
     jest.advanceTimersByTime(600_000);
     expect(warnings()).toHaveLength(3);
     expect(warnings()[2]).toContain('605 s after the start');
-    node['unreached'] = [];
+    node.reach.unreached = [];
     await nodeOf(infoOf('g1', 'gate'), bus.link()).open();
     jest.advanceTimersByTime(600_000);
     expect(warnings()).toHaveLength(3);

@@ -1,21 +1,23 @@
 import { randomBytes } from 'node:crypto';
-import { assertKnownOptions, kindOf, type Link, MemoryBus, optionKeys, TcpLink } from '@nestgate/link';
+import { type Link, MemoryBus, TcpLink } from '@nestgate/link';
+import { assertKnownOptions, kindOf, optionKeys } from '@nestgate/link/internal';
 import { GateError, urlForLog } from '@nestgate/protocol';
 import { BoundedLog } from '../log/bounded-log.js';
+import { checkContractOptions, type ContractOptions } from '../contract/contract-options.js';
 
 /** The {@link NodeOptions} of an app, checked. */
 export const NODE_OPTIONS = Symbol('nestgate:node-options');
 
-/** How an app takes part in the cluster. */
-export interface NodeOptions {
+/** Options of a node of the cluster. */
+export interface NodeOptions extends ContractOptions {
   /**
-   * The link: a URL, or a `Link` of your own. `memory:` connects nothing but this process; `tcp://host:port[,host:port…]`
+   * The link: a URL, or a custom `Link`. `memory:` connects only apps of this process; `tcp://host:port[,host:port…]`
    * connects gates, which listen on the first address, with workers and services, which dial all of them; `nats://host:port` and
    * `tls://host:port` connect all of them through NATS (needs `@nats-io/transport-node`; see docs/nats.md).
    * @defaultValue 'memory:'
    */
   readonly link?: string | Link | undefined;
-  /** What all nodes of a `tcp:` link know. May be left out on loopback, and with mutual TLS. */
+  /** Shared secret of all nodes of a `tcp:` link. Optional on loopback, and with mutual TLS. */
   readonly secret?: string | undefined;
   /**
    * The id of this node: 1–64 of `[A-Za-z0-9_-]`, unique in the cluster.
@@ -24,7 +26,7 @@ export interface NodeOptions {
   readonly nodeId?: string | undefined;
   /**
    * How long calls of `GatewayApi` wait for the first gate, in milliseconds from the start; after that they reject with
-   * `LINK_UNAVAILABLE` while there is none. 0: not at all. A gate has itself, and waits for none.
+   * `LINK_UNAVAILABLE` while there is none. 0: no wait. A gate never waits.
    * @defaultValue 3000
    */
   readonly gateWait?: number | undefined;
@@ -51,6 +53,9 @@ const NODE_OPTION_KEYS = optionKeys<NodeOptions>({
   gateWait: true,
   joinWithoutServer: true,
   currentClient: true,
+  contracts: true,
+  strict: true,
+  validate: true,
 });
 
 /**
@@ -85,13 +90,15 @@ export function unsetLink(what: string): Link {
 }
 
 /** Checks the kinds of what a gate has of {@link NodeOptions} too. @throws {GateError} `BAD_ARGUMENT`. */
-export function checkLinkOptions(what: string, { link, secret, nodeId, currentClient }: NodeOptions): void {
+export function checkLinkOptions(what: string, options: NodeOptions): void {
+  const { link, secret, nodeId, currentClient } = options;
   const isLink = typeof link === 'string' || typeof (link as Partial<Link> | null | undefined)?.open === 'function';
   if (link !== undefined && !isLink) refuse(what, 'link', 'a URL or a Link', link);
   if (secret !== undefined && typeof secret !== 'string') refuse(what, 'secret', 'a string', secret);
   if (nodeId !== undefined && typeof nodeId !== 'string') refuse(what, 'nodeId', 'a string', nodeId);
   if (currentClient !== undefined && typeof currentClient !== 'boolean')
     refuse(what, 'currentClient', 'true or false', currentClient);
+  checkContractOptions(what, options);
 }
 
 function refuse(what: string, key: string, allowed: string, value: unknown): never {

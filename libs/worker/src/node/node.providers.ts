@@ -4,17 +4,25 @@ import {
   type OnApplicationBootstrap,
   type OnApplicationShutdown,
   type Provider,
+  type Type,
 } from '@nestjs/common';
-import { assertNodeId, type Link, LinkNode, NodeMetrics, type NodeRole } from '@nestgate/link';
+import { type Link, LinkNode, NodeMetrics, type NodeRole } from '@nestgate/link';
+import { assertNodeId } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { BoundedLog } from '../log/bounded-log.js';
 import { GatewayApi } from '../gateway/gateway-api.js';
+import { checkPushes } from '../gateway/push-check.js';
 import { WorkerMetrics } from '../metrics/worker-metrics.js';
+import { ClusterApi } from '../operate/cluster-api.js';
+import { NodeReporter } from '../operate/node-reporter.js';
+import { HandlerObservers } from '../telemetry/handler-observers.js';
+import { tracePushes } from '../telemetry/trace-pushes.js';
 import { GateTransport } from '../topics/gate-transport.js';
-import { TopicExplorer } from '../topics/topic-explorer.js';
-import { CurrentClient } from '../topics/current-client.js';
+import { TopicExplorer } from '../topics/handler/topic-explorer.js';
+import { CurrentClient } from '../topics/run/current-client.js';
 import { AppStart } from './app-start.js';
 import { NodeLog } from './node-log.js';
+import { contractChecks, contractEntries } from '../contract/contract-options.js';
 import { createLink, generateNodeId, isLinkUnset, NODE_OPTIONS, type NodeOptions, unsetLink } from './node-options.js';
 import { OneNode } from './one-node.js';
 
@@ -35,10 +43,13 @@ export class NodeLifecycle implements OnApplicationBootstrap, OnApplicationShutd
     @Inject(LINK) link: Link,
     @Inject(NODE_OPTIONS) private readonly options: NodeOptions,
     start: AppStart,
+    gateway: GatewayApi,
   ) {
     this.log = new NodeLog(node, link);
+    if (contractChecks(options).results) checkPushes(gateway, contractEntries(options.contracts).values());
     // Before the link is open: that may take until there is a server.
     void start.add('prepare', () => this.log.start());
+    void start.add('prepare', () => tracePushes(gateway));
     void start.add('link', () => this.join());
   }
 
@@ -84,14 +95,18 @@ export function nodeProviders(role: NodeRole): Provider[] {
     { provide: NodeMetrics, useFactory: (node: LinkNode) => new NodeMetrics(node), inject: [LinkNode] },
     NodeLifecycle,
     GatewayApi,
+    ClusterApi,
+    NodeReporter,
   ];
-  return role === 'api' ? shared : [...shared, CurrentClient, OneNode, TopicExplorer, GateTransport, WorkerMetrics];
+  return role === 'api'
+    ? shared
+    : [...shared, CurrentClient, HandlerObservers, OneNode, TopicExplorer, GateTransport, WorkerMetrics];
 }
 
 /** What {@link nodeProviders} gives to the rest of the app. */
-export function nodeExports(role: NodeRole): Provider[] {
-  const shared = [LinkNode, GatewayApi, NodeMetrics];
-  return role === 'api' ? shared : [...shared, GateTransport, WorkerMetrics];
+export function nodeExports(role: NodeRole): Type[] {
+  const shared = [LinkNode, GatewayApi, ClusterApi, NodeMetrics];
+  return role === 'api' ? shared : [...shared, GateTransport, HandlerObservers, WorkerMetrics];
 }
 
 /** The node of an app, not yet on its link. */

@@ -1,7 +1,7 @@
 import type { ClientId } from '@nestgate/link';
 import { addHandler, type TopicMetadata } from '../topics/on-topic.decorator.js';
 
-/** What can happen to a uid, or to a client in a group. */
+/** Kinds of presence events, of a uid or of a client in a group. */
 export type PresenceType = 'online' | 'offline' | 'join' | 'leave';
 
 /** The payload of {@link OnPresence}: a type, to be imported with `import type`. */
@@ -11,7 +11,7 @@ export type PresenceEvent = UidPresence | GroupPresence;
 export interface UidPresence {
   readonly type: 'online' | 'offline';
   readonly userId: string;
-  /** True for what was so when this worker began to watch. */
+  /** True for the state at the time of the subscription. */
   readonly isInitial: boolean;
 }
 
@@ -22,7 +22,7 @@ export interface GroupPresence {
   readonly clientId: ClientId;
   /** The uid it was bound to when it joined; `''` for a guest. */
   readonly userId: string;
-  /** True for what was so when this worker began to watch. */
+  /** True for the state at the time of the subscription. */
   readonly isInitial: boolean;
 }
 
@@ -34,11 +34,11 @@ export function presenceTopic(type: PresenceType): string {
 const ALL: readonly PresenceType[] = ['online', 'offline', 'join', 'leave'];
 
 /**
- * Watches who is there, in the whole cluster: the method gets a {@link PresenceEvent}. Every worker that watches gets every
- * event; those of one uid, or of one group, come in order and one after another. What is there when a worker starts comes
- * first, as initial events. Clients of a gate that was killed are told of as gone a few seconds later.
+ * Subscribes to the presence of the whole cluster: the method receives a {@link PresenceEvent}. Every subscribed worker receives
+ * every event; events of one uid, or of one group, arrive in order and one at a time. The state at the start of a worker is
+ * delivered first, as initial events. Clients of a killed gate are reported as gone a few seconds later.
  *
- * A worker that watches keeps in memory which uids are online and who is in which group.
+ * A subscribed worker keeps in memory which uids are online and which clients are in which group.
  */
 export function OnPresence(...types: PresenceType[]): MethodDecorator {
   const topics = (types.length > 0 ? types : ALL).map(presenceTopic);

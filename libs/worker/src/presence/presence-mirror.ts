@@ -1,4 +1,5 @@
-import type { ClientId, NodeId, PresenceNotice } from '@nestgate/link';
+import type { ClientId, NodeId } from '@nestgate/link';
+import type { PresenceNotice } from '@nestgate/link/internal';
 import type { PresenceEvent } from './on-presence.decorator.js';
 
 /** What a gate has told, in the order in which it has told it. */
@@ -54,7 +55,7 @@ class GatePresence {
 }
 
 /**
- * Who is there, gate by gate, as a worker has been told. It tells of what changes for the cluster: a uid that comes to a
+ * Presence of each gate, as reported to a worker. Reports the changes for the whole cluster: a uid that comes to a
  * second gate has been online before. A gate that begins again is compared with what was known of it, so that nothing is told
  * twice and nothing is missed.
  */
@@ -77,7 +78,7 @@ export class PresenceMirror {
     } else if (begun) {
       begun.apply(notice);
     } else if (this.gates.get(gate)?.apply(notice)) {
-      this.tell(notice, false);
+      this.tell(gate, notice, false);
     }
   }
 
@@ -86,19 +87,19 @@ export class PresenceMirror {
     const known = this.gates.get(gate);
     this.beginning.delete(gate);
     this.gates.delete(gate);
-    for (const notice of known?.notices() ?? []) this.tell(opposite(notice), false);
+    for (const notice of known?.notices() ?? []) this.tell(gate, opposite(notice), false);
   }
 
   private replace(gate: NodeId, present: GatePresence): void {
     const known = this.gates.get(gate);
     this.gates.set(gate, present);
-    for (const notice of known?.notices() ?? []) if (!present.has(notice)) this.tell(opposite(notice), false);
-    for (const notice of present.notices()) if (!known?.has(notice)) this.tell(notice, !known);
+    for (const notice of known?.notices() ?? []) if (!present.has(notice)) this.tell(gate, opposite(notice), false);
+    for (const notice of present.notices()) if (!known?.has(notice)) this.tell(gate, notice, !known);
   }
 
-  private tell({ kind, group, clientId, userId }: Notice, isInitial: boolean): void {
+  private tell(gate: NodeId, { kind, group, clientId, userId }: Notice, isInitial: boolean): void {
     if (kind === 'join' || kind === 'leave') {
-      this.emit({ type: kind, group, clientId, userId, isInitial });
+      if (!this.isElsewhere(gate, group, clientId)) this.emit({ type: kind, group, clientId, userId, isInitial });
     } else if (kind === 'online') {
       const gates = (this.gatesOf.get(userId) ?? 0) + 1;
       this.gatesOf.set(userId, gates);
@@ -112,6 +113,12 @@ export class PresenceMirror {
       this.gatesOf.delete(userId);
       this.emit({ type: 'offline', userId, isInitial });
     }
+  }
+
+  /** Whether a client is in a group on another gate too: its session is moving, and is counted once. */
+  private isElsewhere(gate: NodeId, group: string, clientId: ClientId): boolean {
+    for (const [id, { groups }] of this.gates) if (id !== gate && groups.get(group)?.has(clientId)) return true;
+    return false;
   }
 }
 

@@ -1,15 +1,14 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { Logger } from '@nestjs/common';
 import type { MessageHandler } from '@nestjs/microservices';
+import { LinkNode, MemoryBus } from '@nestgate/link';
 import {
-  LinkNode,
-  MemoryBus,
   type Peer,
   PRESENCE_MARK_MS,
   presenceContract,
   type PresenceNotice,
   watchContract,
-} from '@nestgate/link';
+} from '@nestgate/link/internal';
 import { type PresenceEvent, presenceTopic } from './on-presence.decorator.js';
 import { PresenceWatcher } from './presence-watcher.js';
 
@@ -61,7 +60,7 @@ describe('PresenceWatcher', () => {
   function tell(kind: PresenceNotice['kind'], userId = ''): void {
     lastNumber = kind === 'reset' ? 1 : lastNumber + 1;
     const notice = { kind, group: '', clientId: '', userId, number: lastNumber };
-    gate.notify(gate.peers.get('w1') as Peer, presenceContract.notice, notice);
+    (gate.peers.get('w1') as Peer).notify(presenceContract.notice, notice);
   }
 
   const uids = (): string[] => seen.map(({ userId }) => userId);

@@ -1,18 +1,18 @@
 import type { MessageHandler } from '@nestjs/microservices';
+import type { LinkNode, NodeId } from '@nestgate/link';
 import {
   Fifo,
   inAsyncScope,
-  type LinkNode,
-  type NodeId,
   type Peer,
   PRESENCE_MARK_MS,
   presenceContract,
   type PresenceNotice,
   watchContract,
-} from '@nestgate/link';
+  present,
+} from '@nestgate/link/internal';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { BoundedLog } from '../log/bounded-log.js';
-import { FairTurns, type TurnTaker } from '../topics/fair-turns.js';
+import { FairTurns, type TurnConsumer } from '../topics/run/fair-turns.js';
 import { type PresenceEvent, presenceTopic } from './on-presence.decorator.js';
 import { PresenceContext } from './presence-context.js';
 import { PresenceMirror } from './presence-mirror.js';
@@ -23,11 +23,11 @@ const GRACE_MS = 2_000;
 const SILENT_MS = 3.5 * PRESENCE_MARK_MS;
 /** Events of different uids and groups are handled side by side in so many lines. */
 const LINES = 16;
-/** Events that may wait in a line. What comes then is dropped, and the log tells of it. */
+/** Maximum number of waiting events. More events are dropped and logged. */
 const MAX_WAITING = 50_000;
 
 /** Events that are handled one after another. */
-class Line implements TurnTaker {
+class Line implements TurnConsumer {
   readonly waiting = new Fifo<PresenceEvent>();
   isBusy = false;
   isQueued = false;
@@ -98,7 +98,7 @@ export class PresenceWatcher {
     for (const timer of this.leaving.values()) clearTimeout(timer);
     for (const line of this.lines) line.waiting.clear();
     for (const peer of this.node.peers.values()) {
-      if (peer.info.role === 'gate') this.node.notify(peer, watchContract.watch, { isOn: false });
+      if (peer.info.role === 'gate') peer.notify(watchContract.watch, { isOn: false });
     }
     await Promise.all(this.running);
   }
@@ -108,7 +108,7 @@ export class PresenceWatcher {
     clearTimeout(this.leaving.get(peer.info.id));
     this.leaving.delete(peer.info.id);
     this.gates.set(peer, { next: 0, heardAt: performance.now() });
-    this.node.notify(peer, watchContract.watch, { isOn: true });
+    peer.notify(watchContract.watch, { isOn: true });
   }
 
   /** A notice has come. When one before it has not, all are asked for again: the gate begins with a `reset`. */
@@ -142,7 +142,7 @@ export class PresenceWatcher {
     this.mirror.drop(gate);
   }
 
-  /** It may only be out of reach: while it can come back, its clients are not told of as gone. */
+  /** The gate may only be unreachable: while it can return, its clients are not reported as gone. */
   private dropLater(gate: NodeId): void {
     clearTimeout(this.leaving.get(gate));
     this.leaving.set(
@@ -156,7 +156,7 @@ export class PresenceWatcher {
 
   private queue(event: PresenceEvent): void {
     if (!this.handlers.has(presenceTopic(event.type))) return;
-    const line = this.lines[lineOf('group' in event ? event.group : event.userId)] as Line;
+    const line = present(this.lines[lineOf('group' in event ? event.group : event.userId)]);
     if (line.waiting.length >= MAX_WAITING) {
       this.noteDropped();
       return;

@@ -1,12 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import {
-  createCaller,
-  LinkNode,
-  MemoryBus,
-  sessionContract,
-  type SessionSnapshot,
-  type Settings,
-} from '@nestgate/link';
+import { LinkNode, MemoryBus, type SessionSnapshot, type Settings } from '@nestgate/link';
+import { createCaller, sessionContract } from '@nestgate/link/internal';
 import { BodyKind, type GateError } from '@nestgate/protocol';
 import { Session } from './session.js';
 

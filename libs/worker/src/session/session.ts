@@ -1,34 +1,25 @@
-import type {
-  Caller,
-  ClientId,
-  JsonInput,
-  JsonValue,
-  SessionContract,
-  SessionSnapshot,
-  Settings,
-  SettingsInput,
-} from '@nestgate/link';
+import type { ClientId, JsonInput, JsonValue, SessionSnapshot, Settings, SettingsInput } from '@nestgate/link';
+import type { Caller, SessionContract } from '@nestgate/link/internal';
 import { GateError, newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
 import { assertMoment, bindCall, type Credentials } from '../gateway/credentials.js';
 import { orFalse } from '../gateway/absence.js';
-import { assertSettings, encodeMessage, settingsEntries } from '../gateway/message.js';
+import { assertSettings, encodeMessage, settingsEntries } from '../message/message.js';
 
-/** Unsigned decimal, as far as it fits a uint64. */
+/** Unsigned decimal that fits a uint64. */
 const DECIMAL = /^[0-9]{1,20}$/;
 const MAX_UINT64 = 2n ** 64n - 1n;
 
-/** What outlives one copy of a session in a process. */
+/** State that all copies of a session in a process share. */
 export interface SessionHome {
   /** See {@link Session.userData}. */
   userData: unknown;
 }
 
 /**
- * One client connection, as a handler or hook sees it: a copy of what its gate knows. Reading and the plain setters are
- * local. The `to…` methods go to the gate, and refresh the copy with what the gate answers; settings changed locally and
- * not pushed are dropped by that.
+ * The session of one client, as a handler or hook sees it: a copy of the session on its gate. Reading and the plain setters are
+ * local. The `to…` methods call the gate and refresh the copy with its answer, which drops local changes that were not pushed.
  *
- * Every `to…` method rejects with `SESSION_NOT_FOUND` when the client is gone (except {@link toConnected}), with
+ * Every `to…` method rejects with `SESSION_NOT_FOUND` when the client has disconnected (except {@link toConnected}), with
  * `STORAGE_UNAVAILABLE` when the gate could not persist the change, and with `TIMEOUT` when the gate does not answer.
  */
 export class Session {
@@ -43,8 +34,7 @@ export class Session {
   ) {}
 
   /**
-   * Anything the application wants to keep. It never leaves the process, and lives there as long as the client is
-   * connected.
+   * Any value of the application. It never leaves the process, and is kept there while the client is connected.
    */
   get userData(): unknown {
     return this.home.userData;
@@ -73,7 +63,7 @@ export class Session {
     return this.copy.ip;
   }
 
-  /** How the client is connected: `ws`, `tcp`, or what a custom acceptor says. */
+  /** The network of the client: `ws`, `tcp`, or the name of a custom acceptor. */
   get network(): string {
     return this.copy.network;
   }
@@ -83,7 +73,7 @@ export class Session {
     return this.copy.connectedAt;
   }
 
-  /** The trace the connection belongs to: the handshake's `traceparent`, or one that the gate has made. */
+  /** The trace of the connection: the `traceparent` of the handshake, or a new one from the gate. */
   get traceSpan(): TraceSpan {
     return parseTraceParent(this.copy.traceParent) ?? newTraceSpan();
   }
@@ -105,7 +95,7 @@ export class Session {
     return this.userId === '';
   }
 
-  /** Grows with every change on the gate. */
+  /** Version of the session; it increases with every change on the gate. */
   get version(): number {
     return this.copy.version;
   }
@@ -148,7 +138,7 @@ export class Session {
     for (const [key, value] of this.draft ?? Object.entries(this.copy.settings)) yield [key, owned(value)];
   }
 
-  /** The settings as a plain object of the caller's own. */
+  /** A copy of the settings as a plain object. */
   cloneSettings(): Record<string, JsonValue> {
     return Object.fromEntries(this.settings());
   }
@@ -161,12 +151,12 @@ export class Session {
     return clone;
   }
 
-  /** What may leave the process, for handlers that return a session: local changes included, {@link userData} not. */
+  /** JSON form for handlers that return a session: with local changes, without {@link userData}. */
   toJSON(): SessionSnapshot {
     return this.draft ? { ...this.copy, settings: this.cloneSettings() } : this.copy;
   }
 
-  /** Fetches what the gate knows now. */
+  /** Loads the current session from the gate. */
   async toUpdate(): Promise<void> {
     this.refresh(await this.gate.load.call({ clientId: this.sessionId }));
   }
@@ -177,22 +167,21 @@ export class Session {
   }
 
   /**
-   * Has the gate close the client with 1008 (`auth expired`) at this moment, in milliseconds since the epoch, unless it is told
-   * otherwise before; `null`: never.
-   * @throws {GateError} `BAD_ARGUMENT` for what is no moment.
+   * Sets the time at which the gate closes the client with 1008 (`auth expired`), in milliseconds since the epoch; `null`: never.
+   * @throws {GateError} `BAD_ARGUMENT` for an invalid time.
    */
   async toExpireAt(moment: number | null): Promise<void> {
     assertMoment(moment);
     await this.gate.expireAt.call({ clientId: this.sessionId, expiresAt: moment ?? undefined });
   }
 
-  /** Releases the client from its uid. Stored data stays. */
+  /** Unbinds the client from its uid. Stored data stays. */
   async toUnbind(): Promise<void> {
     this.refresh(await this.gate.unbind.call({ clientId: this.sessionId }));
   }
 
   /**
-   * Sets one value on the gate: anything that JSON can carry, a value of an interface too.
+   * Sets one value on the gate: any JSON value, also one with an interface type.
    * @throws {GateError} `BAD_ARGUMENT` for a key that is not 1–128 bytes of text or a value that is not JSON,
    * `LIMIT_EXCEEDED` when the settings grow too large.
    */
@@ -208,8 +197,8 @@ export class Session {
   }
 
   /**
-   * Sends the settings that were set in this copy to the gate. All others stay as the gate has them, which may be newer
-   * than this copy.
+   * Sends the settings that were set in this copy to the gate. Other settings on the gate, which may be newer than this copy, do
+   * not change.
    */
   async toPush(): Promise<void> {
     await this.toSetBatch(Object.fromEntries([...(this.draft ?? [])].filter(([key]) => this.changed.has(key))));
@@ -222,28 +211,28 @@ export class Session {
 
   /**
    * Sends a message to the client. Resolves when the gate has queued it, or its `SendMessageHook` has refused it.
-   * @throws {GateError} `SESSION_NOT_FOUND` when the client is gone, `BAD_ARGUMENT` for a topic or body that cannot be sent.
+   * @throws {GateError} `SESSION_NOT_FOUND` when the client has disconnected, `BAD_ARGUMENT` for a topic or body that cannot be sent.
    */
   async toSend(topic: string, body?: unknown): Promise<void> {
     const args = { clientIds: [this.sessionId], ...encodeMessage(topic, body) };
     const { result, missing } = await this.gate.send.gather(args);
-    // Nobody has taken it: asking the owner says why.
+    // No gate has queued it: a query to the owner gives the reason.
     if (result > 0) return;
     const options = missing.length > 0 ? { deadlineMs: 1 } : undefined;
     this.refresh(await this.gate.load.call({ clientId: this.sessionId }, options));
   }
 
-  /** True while the client is connected; false, not an error, when it is gone. */
+  /** True while the client is connected; false, not an error, after it has disconnected. */
   async toConnected(): Promise<boolean> {
     return orFalse(this.gate.connected.call({ clientId: this.sessionId }));
   }
 
-  /** Closes the connection, after what is queued for it has been sent. */
+  /** Closes the connection after queued messages were sent. */
   async toClose(): Promise<void> {
     await this.gate.close.call({ clientId: this.sessionId });
   }
 
-  /** Takes over a newer state of the gate. An older one is ignored, so answers may come in any order. */
+  /** Applies a newer state from the gate. An older one is ignored, so that answers may arrive in any order. */
   private refresh(snapshot: SessionSnapshot): void {
     assertSnapshotOf(snapshot, this.sessionId);
     this.draft = undefined;
@@ -257,7 +246,7 @@ export class Session {
 }
 
 /**
- * Checks that an answer of a gate is about the client that was asked for: what belongs to another must not be taken for its.
+ * Checks that an answer of a gate belongs to the requested client, so that data of another client is never used.
  * @throws {GateError} `LINK_CORRUPT` when it is not.
  */
 export function assertSnapshotOf(snapshot: SessionSnapshot, clientId: ClientId): void {
@@ -265,5 +254,5 @@ export function assertSnapshotOf(snapshot: SessionSnapshot, clientId: ClientId):
   throw new GateError('LINK_CORRUPT', 'The gate has answered with the session of another client');
 }
 
-/** The state that a value comes from is shared by all sessions of its client in this process. */
+/** Copies a value, because all sessions of the client in this process share the state. */
 const owned = <T>(value: T): T => (typeof value === 'object' ? structuredClone(value) : value);

@@ -1,4 +1,4 @@
-import { CONNECT_TOPIC, DISCONNECT_TOPIC } from '@nestgate/link';
+import { CONNECT_TOPIC, DETACH_TOPIC, DISCONNECT_TOPIC, RESUME_TOPIC } from '@nestgate/link/internal';
 import { addHandler, type TopicMetadata } from './on-topic.decorator.js';
 
 /**
@@ -26,6 +26,21 @@ export interface DisconnectEvent {
   readonly groups: readonly string[];
 }
 
+/** The payload of {@link OnDetach}: an interface, to be imported with `import type`. */
+export interface DetachEvent {
+  /** The close code; 1006 when the connection broke. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** The payload of {@link OnResume}: an interface, to be imported with `import type`. */
+export interface ResumeEvent {
+  /** How long the session had no connection, in milliseconds. */
+  readonly awayMs: number;
+  /** How many messages the client has missed. */
+  readonly lost: number;
+}
+
 /**
  * Handles new clients: the method gets a {@link ConnectEvent}, and `@ClientSession()`. It runs on one worker, through the
  * whole Nest pipeline, before the first frame of the client is handled; the gate waits for it (`overTime` at most). A method
@@ -46,6 +61,23 @@ export function OnConnect(): MethodDecorator {
  */
 export function OnDisconnect(): MethodDecorator {
   return onEvent(DISCONNECT_TOPIC);
+}
+
+/**
+ * Handles clients that have lost their connection while their session is kept (option `resume` of the gate): the method gets a
+ * {@link DetachEvent}, and `@ClientSession()`. Messages to the client wait for it. {@link OnResume} or {@link OnDisconnect} follows. It
+ * runs on one worker; nobody waits for it.
+ */
+export function OnDetach(): MethodDecorator {
+  return onEvent(DETACH_TOPIC);
+}
+
+/**
+ * Handles clients whose session goes on with another connection: the method gets a {@link ResumeEvent}, and `@ClientSession()`. It
+ * runs on one worker; the client's frames do not wait for it.
+ */
+export function OnResume(): MethodDecorator {
+  return onEvent(RESUME_TOPIC);
 }
 
 function onEvent(topic: string): MethodDecorator {

@@ -1,45 +1,47 @@
-import { Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { type ApplicationConfig, ModuleRef } from '@nestjs/core';
 import { type CustomTransportStrategy, type MessageHandler, type MsPattern, Server } from '@nestjs/microservices';
+import { LinkNode } from '@nestgate/link';
 import {
   type Caller,
   createCaller,
-  LinkNode,
   sessionContract,
   type SessionContract,
+  streamContract,
   topicContract,
-} from '@nestgate/link';
+  within,
+} from '@nestgate/link/internal';
 import { moduleOf } from '@nestgate/protocol';
 import { AppStart } from '../node/app-start.js';
+import { contractChecks } from '../contract/contract-options.js';
+import { NODE_OPTIONS, type NodeOptions } from '../node/node-options.js';
 import { PresenceWatcher } from '../presence/presence-watcher.js';
+import { configOf, nestFaults } from '../internals/nest.js';
 import { BoundedLog } from '../log/bounded-log.js';
-import { CurrentClient } from './current-client.js';
-import type { TopicLoad } from './lane-table.js';
+import { assertContractsHandled } from './contract/contract-coverage.js';
+import { checkedResults } from './contract/contract-results.js';
+import { CurrentClient } from './run/current-client.js';
+import type { TopicLoad } from './run/lane-table.js';
 import { GATE_TRANSPORT_ID, type TopicMetadata } from './on-topic.decorator.js';
-import {
-  EnhancerFinder,
-  type GlobalEnhancers,
-  globalEnhancers,
-  hasForeignEnhancers,
-  isUnchanged,
-} from './handler-enhancers.js';
-import { stockThrottler } from './stock-throttler.js';
-import { adaptRpcFilters } from './rpc-filters.js';
-import { type ExploredTopic, TopicExplorer } from './topic-explorer.js';
-import { TopicHandler } from './topic-handler.js';
+import { finderOf, hasForeignEnhancers } from './handler/handler-enhancers.js';
+import { PipelineWatch } from './handler/pipeline-watch.js';
+import type { PlainCall } from './handler/plain-handler.js';
+import { stockThrottler } from './handler/stock-throttler.js';
+import { adaptRpcFilters } from './errors/rpc-filters.js';
+import { type ExploredTopic, TopicExplorer } from './handler/topic-explorer.js';
+import { TopicHandler } from './handler/topic-handler.js';
+import { HandlerObservers } from '../telemetry/handler-observers.js';
 import { loadTraceContext } from './trace-context.js';
-import { TopicRunner } from './topic-runner.js';
+import { TopicRunner } from './run/topic-runner.js';
 
-/** How long `close()` waits for handlers that still run, in milliseconds. */
+/** Time that `close()` waits for running handlers, in milliseconds. */
 const DRAIN_MS = 5_000;
-/** How long it waits for the gates to stop sending, in milliseconds. */
+/** Time that it waits for the gates to stop sending, in milliseconds. */
 const SYNC_MS = 1_000;
 
 /** Names that one warning shows, and its longest text. */
 const MAX_NAMES = 20;
 const MAX_WARNING = 4_096;
-const HOOKS = 'getGlobalPreRequestHooks';
-const nothing = (): void => undefined;
 /** How long after the start of the app the transport may be started, and how long its hooks may take, before a warning; in milliseconds. */
 const FORGOTTEN_MS = 1_000;
 const UNINITIALIZED_MS = 5_000;
@@ -48,9 +50,9 @@ const LINES_PER_SECOND = 1_000;
 /** Names of handlers that the warning shows. */
 const SHOWN_NAMES = 3;
 
-const NO_LOAD: TopicLoad = Object.freeze({ running: 0, waiting: 0, clients: 0 });
+const NO_LOAD: TopicLoad = Object.freeze({ running: 0, waiting: 0, clients: 0, streams: 0, abandoned: 0 });
 
-/** `status` of the transport: whether it takes frames. */
+/** `status` of the transport: whether it accepts frames. */
 export type GateTransportStatus = 'listening' | 'closed';
 
 /** The events of {@link GateTransport.on}. */
@@ -60,7 +62,7 @@ export type GateTransportEvents = {
 };
 
 /**
- * The Nest transport strategy that hands client frames to `@OnTopic` methods.
+ * The Nest transport strategy that calls `@OnTopic` methods with client frames.
  *
  * ```ts
  * app.connectMicroservice({ strategy: app.get(GateTransport) }, { inheritAppConfig: true });
@@ -79,9 +81,7 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
   private timer: NodeJS.Timeout | undefined;
   private readonly gates: Caller<SessionContract>;
   private readonly config: ApplicationConfig | undefined;
-  /** The topics whose pipeline Nest has made with the configuration of this app, and what that was then. */
-  private readonly ownPipelines = new Map<string, GlobalEnhancers>();
-  private pipelineMade = false;
+  private readonly pipelines: PipelineWatch;
   private runner: TopicRunner | undefined;
   private presence: PresenceWatcher | undefined;
   private stopListening: (() => void) | undefined;
@@ -92,16 +92,16 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     private readonly currentClient: CurrentClient,
     private readonly start: AppStart,
     private readonly moduleRef: ModuleRef,
+    @Inject(NODE_OPTIONS) private readonly options: NodeOptions,
+    private readonly observers: HandlerObservers,
   ) {
     super();
     this.gates = createCaller(node, sessionContract);
-    this.config = moduleRef['container'].applicationConfig;
-    this.watchPipelines(this.config);
-    if (!adaptRpcFilters()) {
-      this.log.warn(
-        'This version of @nestjs/microservices is not known: exception filters that fail hide the error that they were asked about',
-      );
-    }
+    this.config = configOf(moduleRef);
+    this.pipelines = new PipelineWatch(this.config);
+    this.watchPipelines();
+    for (const fault of nestFaults()) this.log.warn(`Nest is not as expected inside. ${fault}`);
+    adaptRpcFilters();
     start.addUnserved(() => {
       const { length } = this.explorer.explore();
       return length === 0 ? undefined : `topics are not handled (${length})`;
@@ -110,24 +110,26 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
   }
 
   /**
-   * Starts taking frames: joins the link and announces the modules of the handlers. In a hybrid app that happens when all its
+   * Starts to accept frames: joins the link and announces the modules of the handlers. In a hybrid app that happens after all its
    * `onModuleInit` and `onApplicationBootstrap` hooks have run, in `app.listen()` or `app.init()`.
-   * @throws {Error} when two methods handle one topic.
+   * @throws {Error} when two methods handle one topic, or the handlers do not fit the contracts of the app.
    */
   async listen(callback: (error?: unknown) => void): Promise<void> {
-    this.endWatch();
+    this.pipelines.end();
     const { start } = this;
     try {
-      this.warnOfThrottler(this.explorer.explore());
-      const runner = new TopicRunner(
-        this.node,
-        this.collectHandlers(),
-        await loadTraceContext(),
-        this.currentClient.prepare(),
-      );
+      const topics = this.explorer.explore();
+      assertContractsHandled(this.options, topics);
+      this.warnOfThrottler(topics);
+      const handlers = this.collectHandlers();
+      const runner = new TopicRunner(this.node, handlers, await loadTraceContext(), this.currentClient.prepare());
       this.runner = runner;
       if (!start.isInitialized) this.watchUninitialized();
-      await start.add('topics', () => this.takeFrames(runner));
+      await start.add('topics', async () => {
+        // Now: observers are added in hooks of the app.
+        await this.observers.wrap(handlers);
+        await this.takeFrames(runner);
+      });
       await start.begin();
     } catch (error) {
       callback(error);
@@ -144,18 +146,23 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
       update: ({ serial, session }, call) => runner.learn(call.peer, serial, session),
       forget: ({ serial }, call) => runner.forget(call.peer, serial),
     });
+    this.node.dispatcher.serve(streamContract, {
+      begin: (message, call) => runner.acceptStream(message, call),
+      written: ({ stream, items }, call) => runner.noteWritten(call.peer, stream, items),
+      cancel: ({ stream }, call) => runner.cancel(call.peer, stream),
+    });
     this.stopListening = this.node.onPeer(change => {
       if ('id' in change) runner.forgetPeer(change.id);
     });
     const topics = [...this.messageHandlers.keys()];
     const modules = [...new Set(topics.map(moduleOf))];
-    // Where the link is joined here, a worker comes with its modules; an app whose hooks have joined it tells of them now.
+    // A node that joins here joins with its modules; a node that joined in a hook announces them now.
     this.node.announce({ modules });
     if (PresenceWatcher.isNeeded(this.messageHandlers)) {
       this.presence = new PresenceWatcher(this.node, this.messageHandlers);
     }
     await this.node.open();
-    runner.trust.start();
+    runner.lease.start();
     this.presence?.start();
     this.log.log(`Handles ${countOf(topics.length, 'topic')} of ${countOf(modules.length, 'module')}`);
     for (const topic of topics) this.log.debug(topic);
@@ -164,8 +171,7 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
   }
 
   /**
-   * Tells the gates that no more frames should come, waits (at most 1 s) until none are under way, and (at most 5 s) for the
-   * handlers that still run.
+   * Announces to the gates that the worker drains. Waits at most 1 s for frames in flight, and at most 5 s for running handlers.
    */
   async close(): Promise<void> {
     const { runner } = this;
@@ -175,16 +181,17 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     this.node.announce({ modules: [], draining: true });
     if (this.node.isUp) await this.gates.sync.gather(undefined, { deadlineMs: SYNC_MS }).catch(() => undefined);
     const idle = Promise.all([runner.whenIdle(DRAIN_MS), this.presence?.stop()]);
-    await settledWithin(idle, DRAIN_MS);
+    await within<unknown>(idle, DRAIN_MS, () => undefined);
+    runner.endStreams();
     this.node.flush();
     this.currentClient.stop();
-    runner.trust.stop();
+    runner.lease.stop();
     this.stopListening?.();
     this._status$.next('closed');
     for (const listener of this.listeners.close) listener();
   }
 
-  /** What the handlers have to do now; counted when asked for. Nothing while the transport does not listen. */
+  /** Current load of the handlers, counted on each call. Zero while the transport does not listen. */
   load(): TopicLoad {
     return this.runner?.load() ?? NO_LOAD;
   }
@@ -198,7 +205,7 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     return this.node as T;
   }
 
-  /** Handlers that nobody will ever call are a mistake that is hard to see later. */
+  /** Warns of handlers that will never be called, because that mistake is hard to detect later. */
   private watchForgotten(): void {
     const { start } = this;
     clearTimeout(this.timer);
@@ -238,64 +245,35 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
   /** Called by Nest for each handler, right after its pipeline has been made. */
   override addHandler(pattern: unknown, callback: MessageHandler, isEventHandler = false, extras = {}): void {
     super.addHandler(pattern, callback, isEventHandler, extras);
-    const { config } = this;
-    if (this.pipelineMade && config) {
-      this.ownPipelines.set(this.normalizePattern(pattern as MsPattern), globalEnhancers(config));
-    }
-    this.pipelineMade = false;
-    this.endWatch();
+    this.pipelines.end(this.normalizePattern(pattern as MsPattern));
   }
 
-  /**
-   * A microservice of a hybrid app may have a configuration of its own, with guards that this one knows nothing of. Which
-   * one a pipeline is made with can only be seen by its being asked. It is watched only while Nest makes a pipeline, so that the
-   * application finds it as it has left it.
-   */
-  private watchPipelines(config: ApplicationConfig | undefined): void {
-    // Nest asks for the id right before it makes a pipeline.
+  /** Nest asks for the id right before it makes a pipeline. */
+  private watchPipelines(): void {
     const get = (): symbol => {
-      this.pipelineMade = false;
-      if (config && !this.runner) this.watch(config);
+      if (this.runner) this.pipelines.end();
+      else this.pipelines.begin();
       return GATE_TRANSPORT_ID;
     };
     Object.defineProperty(this, 'transportId', { get, enumerable: true });
   }
 
-  private watch(config: ApplicationConfig): void {
-    this.endWatch();
-    const before = Object.getOwnPropertyDescriptor(config, HOOKS);
-    // oxlint-disable-next-line typescript/unbound-method -- called with its object below
-    const { getGlobalPreRequestHooks: hooks } = config;
-    const watched = (): ReturnType<typeof hooks> => {
-      this.pipelineMade = true;
-      return hooks.call(config);
-    };
-    config[HOOKS] = watched;
-    this.endWatch = () => {
-      this.endWatch = nothing;
-      // What has been put in its place meanwhile stays.
-      if (config[HOOKS] !== watched) return;
-      if (before) Object.defineProperty(config, HOOKS, before);
-      else Reflect.deleteProperty(config, HOOKS);
-    };
-  }
-
-  private endWatch: () => void = nothing;
-
   private collectHandlers(): Map<string, TopicHandler> {
     const { config } = this;
-    const finder = config && !hasForeignEnhancers(config) ? new EnhancerFinder(this.moduleRef['container']) : undefined;
+    const finder = config && !hasForeignEnhancers(config) ? finderOf(this.moduleRef) : undefined;
     const plain = finder && this.explorer.plainCalls(finder);
     const handlers = new Map<string, TopicHandler>();
+    const { results } = contractChecks(this.options);
     const doubts = this.explorer.payloadDoubts();
     this.warnOfUntyped([...doubts.values()].filter(({ isUntyped }) => isUntyped).map(({ name }) => name));
     for (const [topic, callback] of this.messageHandlers) {
       const all = callback.extras?.['topics'] as readonly TopicMetadata[] | undefined;
       const metadata = all?.find(each => each.topic === topic);
-      const made = this.ownPipelines.get(topic);
-      // What is added later is in no pipeline.
-      const call = config && made && isUnchanged(made, config) ? plain?.get(topic) : undefined;
-      handlers.set(topic, new TopicHandler(callback, metadata, call, doubts.get(topic)?.name));
+      const call = this.pipelines.isOwn(topic) ? plain?.get(topic) : undefined;
+      const check = (results && metadata?.entry && checkedResults(metadata.entry)) || undefined;
+      const handle = check ? (check(callback as PlainCall) as MessageHandler) : callback;
+      const quick = check && call ? check(call) : call;
+      handlers.set(topic, new TopicHandler(handle, metadata, quick, doubts.get(topic)?.name));
     }
     return handlers;
   }
@@ -316,11 +294,4 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
 
 function countOf(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
-}
-
-/** Waits for something, but not for ever. */
-async function settledWithin(running: Promise<unknown>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([running, new Promise(resolve => (timer = setTimeout(resolve, timeoutMs)))]);
-  clearTimeout(timer);
 }

@@ -1,30 +1,48 @@
 import { BaseRpcContext } from '@nestjs/microservices';
 import type { ClientId } from '@nestgate/link';
 import type { Session } from '../session/session.js';
-import type { ClientLane } from './client-lane.js';
+import type { ClientLane } from './run/client-lane.js';
 
 const NO_ARGS: [] = [];
 
-/** What a handler, guard or interceptor can know of the frame at hand: `@Ctx()`, or `switchToRpc().getContext()`. */
+/** Context of the current frame for handlers, guards and interceptors: `@Ctx()`, or `switchToRpc().getContext()`. */
 export class TopicContext extends BaseRpcContext<[]> {
   private copy: Session | undefined;
+  private controller: AbortController | undefined = undefined;
+  private reason: unknown = undefined;
 
   constructor(
     /** The topic of the frame. */
     readonly topic: string,
-    /** Whether what the handler returns reaches the client: true when it asked with an id, and always for pack clients. */
+    /** Whether the result of the handler is sent to the client: true for a request with an id, and always for pack clients. */
     readonly wantsReply: boolean,
     private readonly lane: ClientLane,
   ) {
     super(NO_ARGS);
   }
 
-  /** The client's session: one copy for this frame, shared by all who ask this context for it. */
+  /** The session of the client: one copy per frame, shared by all users of this context. */
   get session(): Session {
     return (this.copy ??= this.lane.createSession());
   }
 
   get clientId(): ClientId {
     return this.lane.clientId;
+  }
+
+  /** Aborted when nobody waits for the result any more: see `@AbortSignal()`. */
+  get signal(): AbortSignal {
+    if (!this.controller) {
+      this.controller = new AbortController();
+      if (this.reason === undefined) this.lane.watch(this);
+      else this.controller.abort(this.reason);
+    }
+    return this.controller.signal;
+  }
+
+  /** @internal */
+  abort(reason: unknown): void {
+    this.reason ??= reason;
+    this.controller?.abort(reason);
   }
 }

@@ -1,0 +1,18 @@
+import { Injectable } from '@nestjs/common';
+import type { SessionState } from '../session/session-state.js';
+import { type AgentHost, ClientAgent } from './client-agent.js';
+import type { Connection } from '../connection/connection.js';
+import type { Wire } from '../codec/wire.js';
+
+/** Makes the agent of each new connection. Replace it to use a subclass of {@link ClientAgent}. */
+@Injectable()
+export class AgentCreator {
+  create(host: AgentHost, serial: number, session: SessionState, connection: Connection, wire: Wire): ClientAgent {
+    return new ClientAgent(host, serial, session, connection, wire);
+  }
+}
+
+/** Whether agents are made by the gate's own code, which needs no async context of its own. */
+export function isOwnCreator(creator: AgentCreator): boolean {
+  return creator.create === AgentCreator.prototype.create;
+}

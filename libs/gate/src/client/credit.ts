@@ -1,0 +1,140 @@
+import type { Connection } from '../connection/connection.js';
+import { FrameHold } from './frame-hold.js';
+import { OpenIds } from './open-ids.js';
+
+/**
+ * Bounds the unanswered frames of one client, and holds the frames above the bound. Without credit the socket is paused, so that TCP
+ * slows the client down.
+ */
+export class Credit {
+  /** Frames whose handler has not settled. */
+  unanswered = 0;
+  /** Of those, the ones whose reply is a stream: the order of other frames does not depend on them. */
+  streams = 0;
+  /** Calls that the client has not answered: each answer may come as one more frame. */
+  asks = 0;
+  /** True while the socket is paused. */
+  isPaused = false;
+  private blocks = 0;
+  private onSettled: (() => void) | undefined;
+  private hold: FrameHold | undefined;
+  /** The ids of unanswered requests; allocated with the first one. */
+  private ids: OpenIds | undefined;
+
+  constructor(
+    private readonly limit: number,
+    private readonly connection: Connection,
+  ) {}
+
+  /** True when no frame is unanswered and none waits. */
+  get isIdle(): boolean {
+    return this.unanswered === 0 && this.blocks === 0 && !this.hold;
+  }
+
+  /** Whether a request with this id is unanswered. */
+  hasId(id: number): boolean {
+    return this.ids?.has(id) ?? false;
+  }
+
+  /** True when frames wait. */
+  get isHolding(): boolean {
+    return this.hold !== undefined;
+  }
+
+  /** True when a frame may be processed now; else it has to be held. */
+  get isFree(): boolean {
+    return !this.isSpent && !this.hold;
+  }
+
+  /** Holds a frame, after earlier held ones. The frames of a client with streams are read on for a while: one may cancel a stream. */
+  keep(frame: Buffer): void {
+    const hold = (this.hold ??= new FrameHold());
+    hold.push(frame);
+    if (!this.isPaused && (this.streams === 0 || hold.isLarge)) {
+      // Pausing does not stop the current chunk: its remaining frames wait in the hold, which is never larger than the chunk.
+      this.isPaused = true;
+      this.connection.pause();
+    }
+  }
+
+  /** Holds all frames until {@link unblock}. */
+  block(): void {
+    this.blocks++;
+  }
+
+  unblock(): void {
+    this.blocks--;
+  }
+
+  /** Holds all frames until the unanswered ones have settled; then calls `next`, once. */
+  blockUntilSettled(next: () => void): void {
+    this.blocks++;
+    this.onSettled = next;
+  }
+
+  /** Calls `next` once no frame is unanswered and none waits for that, without letting further frames in before. */
+  onceSettled(next: () => void): void {
+    const before = this.onSettled;
+    if (before) {
+      this.onSettled = () => {
+        before();
+        this.onceSettled(next);
+      };
+    } else if (this.unanswered === 0) next();
+    else this.blockUntilSettled(next);
+  }
+
+  begin(id: number): void {
+    if (id > 0) (this.ids ??= new OpenIds()).add(id);
+    this.unanswered++;
+  }
+
+  beginStream(id: number): void {
+    this.streams++;
+    this.begin(id);
+  }
+
+  endStream(id: number): void {
+    this.streams--;
+    this.end(id);
+  }
+
+  end(id: number): void {
+    this.ids?.delete(id);
+    if (--this.unanswered > this.streams || !this.onSettled) return;
+    const next = this.onSettled;
+    this.onSettled = undefined;
+    this.blocks--;
+    next();
+  }
+
+  /** The next held frame with credit; `undefined` without one. Resumes the socket when no frame is held. */
+  next(): Buffer | undefined {
+    if (this.hold && !this.isSpent) {
+      const frame = this.hold.shift();
+      if (this.hold.isEmpty) this.hold = undefined;
+      return frame;
+    }
+    if (this.isPaused && !this.hold) {
+      this.isPaused = false;
+      this.connection.resume();
+    }
+    return undefined;
+  }
+
+  /** Drops the held frames; unanswered ones continue. */
+  dropHeld(): void {
+    this.hold = undefined;
+    this.isPaused = false;
+  }
+
+  /** Drops the held frames: the client is closing. */
+  clear(): void {
+    this.hold = undefined;
+    this.onSettled = undefined;
+  }
+
+  private get isSpent(): boolean {
+    return this.blocks > 0 || this.unanswered >= this.limit + this.asks;
+  }
+}

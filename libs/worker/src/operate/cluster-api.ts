@@ -1,0 +1,135 @@
+import { Injectable } from '@nestjs/common';
+import {
+  type ClientDetail,
+  type ClientId,
+  type ClientRow,
+  LinkNode,
+  type NodeReport,
+  type TapAnswer,
+} from '@nestgate/link';
+import { type Caller, createCaller, operateContract } from '@nestgate/link/internal';
+import { GateError } from '@nestgate/protocol';
+import { orNull } from '../gateway/absence.js';
+import { assertClientId, assertWait } from '../gateway/arguments.js';
+import { ask } from '../gateway/ask.js';
+import type { Answer, NoOptions, Page, PageOptions, QueryOptions, WaitOptions } from '../gateway/options.js';
+import { pageRequest, type PagesOptions } from '../gateway/pages.js';
+
+const DEFAULT_PER_SECOND = 500;
+const MAX_PER_SECOND = 100_000;
+/** Longest cursor or topic of a tap in characters. */
+const MAX_TAP_TEXT = 256;
+
+/** How a gate is drained. */
+export interface DrainOptions extends WaitOptions {
+  /** Clients that are closed in a second. @defaultValue 500 */
+  readonly perSecond?: number | undefined;
+}
+
+/** How a session is tapped. */
+export interface TapOptions extends WaitOptions {
+  /** The `cursor` of the previous answer. Without one, a new tap begins. */
+  readonly cursor?: string | undefined;
+  /** Only frames of this topic, or of this module. Of a new tap. */
+  readonly topic?: string | undefined;
+}
+
+/**
+ * What operators ask of a cluster: its nodes, and its sessions in detail. Each question goes to all gates once, or to the gate of one client;
+ * nodes do nothing for it while nobody asks. Rejects as `GatewayApi` does.
+ */
+@Injectable()
+export class ClusterApi {
+  private readonly gates: Caller<typeof operateContract>;
+
+  constructor(node: LinkNode) {
+    this.gates = createCaller(node, operateContract);
+  }
+
+  /** The nodes of the cluster, by role and id: gates, and the nodes that are connected to one. */
+  async getNodes<O extends QueryOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<readonly NodeReport[], O>> {
+    return ask(this.gates.inspect, undefined, options, reports => {
+      const byId = new Map(reports.map(report => [report.id, report]));
+      return [...byId.values()].sort((one, other) => compare(one.role + one.id, other.role + other.id));
+    });
+  }
+
+  /** A page of the sessions, all or those in `groups`. */
+  async getClientPage<O extends (PagesOptions & PageOptions) | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Page<readonly ClientRow[]>, O>> {
+    const request = pageRequest(options);
+    return ask(this.gates.clientPage, request, options, rows => {
+      const items = [...rows].sort((one, other) => compare(one.clientId, other.clientId)).slice(0, request.limit);
+      return { items, cursor: items.length < request.limit ? undefined : items.at(-1)?.clientId };
+    });
+  }
+
+  /** A page of the groups that have members, each with its number of clients. */
+  async getGroupCountPage<O extends PageOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Page<Record<string, number>>, O>> {
+    const request = pageRequest(options);
+    return ask(this.gates.groupCounts, request, options, counts => countPage(counts, request.limit));
+  }
+
+  /** A page of the uids that are online, each with its number of clients. */
+  async getUidCountPage<O extends PageOptions | undefined = NoOptions>(
+    options?: O,
+  ): Promise<Answer<Page<Record<string, number>>, O>> {
+    const request = pageRequest(options);
+    return ask(this.gates.uidCounts, request, options, counts => countPage(counts, request.limit));
+  }
+
+  /** One session in detail; `null` when the client is not online. */
+  async getClient(clientId: ClientId, options?: WaitOptions): Promise<ClientDetail | null> {
+    assertClientId(clientId);
+    assertWait(options);
+    return orNull(this.gates.detail.call({ clientId }, options));
+  }
+
+  /**
+   * What a session sends and receives, for 60 s from the first call on: at most 50 frames per second, with bodies that the gate's
+   * `TapRedactor` has gone over. Call it again with the `cursor` of each answer, within 15 s. The gate logs who taps whom.
+   */
+  async tapClient(clientId: ClientId, options?: TapOptions): Promise<TapAnswer> {
+    const { cursor, topic } = options ?? {};
+    assertClientId(clientId);
+    assertTapText('cursor', cursor);
+    assertTapText('topic', topic);
+    assertWait(options);
+    return this.gates.tap.call({ clientId, cursor, topic }, options);
+  }
+
+  /**
+   * Has a gate refuse new clients from now on, and close those that it has with 1012 by and by: they reconnect to other gates. It stays in
+   * that state until its process ends. Resolves with whether there is such a gate; `getNodes` shows how many clients are left.
+   */
+  async drainGate(gate: string, options?: DrainOptions): Promise<boolean> {
+    const { perSecond = DEFAULT_PER_SECOND } = options ?? {};
+    if (typeof gate !== 'string' || gate === '') throw new GateError('BAD_ARGUMENT', 'gate must be the id of a node');
+    if (!Number.isInteger(perSecond) || perSecond < 1 || perSecond > MAX_PER_SECOND) {
+      throw new GateError('BAD_ARGUMENT', `perSecond must be an integer from 1 to ${MAX_PER_SECOND}`);
+    }
+    assertWait(options);
+    return this.gates.drain.call({ gate, perSecond }, options);
+  }
+}
+
+function assertTapText(name: string, value: unknown): void {
+  if (value === undefined || (typeof value === 'string' && value !== '' && value.length <= MAX_TAP_TEXT)) return;
+  throw new GateError('BAD_ARGUMENT', `${name} must be a text of at most ${MAX_TAP_TEXT} characters`);
+}
+
+/** The page that begins all gates' pages together: a name that is in it is in the page of each gate that has it. */
+function countPage(counts: Record<string, number>, limit: number): Page<Record<string, number>> {
+  const entries = Object.entries(counts).sort(([one], [other]) => compare(one, other));
+  const items = entries.slice(0, limit);
+  return { items: Object.fromEntries(items), cursor: items.length < limit ? undefined : items.at(-1)?.[0] };
+}
+
+function compare(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}

@@ -1,5 +1,5 @@
 /**
- * What it costs a worker to follow the client at hand (option `currentClient`): frames go to a worker over the memory link and
+ * What it costs a worker to follow the current client (option `currentClient`): frames go to a worker over the memory link and
  * are answered, once with the option and once without. Each measurement has a process of its own, because following
  * promises slows the whole process; the two alternate, and what counts is the median of the ratios of neighbours.
  *
@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 import { Controller } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Payload } from '@nestjs/microservices';
-import { LinkNode, MemoryBus, PendingCall, topicContract } from '@nestgate/link';
+import { LinkNode, MemoryBus } from '@nestgate/link';
+import { PendingCall, topicContract } from '@nestgate/link/internal';
 import { BodyKind } from '@nestgate/protocol';
 import { GateTransport, OnTopic, WorkerModule } from '@nestgate/worker';
 import { machine } from './harness/machine.mjs';
@@ -128,7 +129,7 @@ async function send(gate, topic, frames) {
         wantsResult: true,
         session: undefined,
       };
-      gate.request(worker, topicContract.message, message, pending, Date.now() + TIMEOUT_MS);
+      worker.request(topicContract.message, message, pending, Date.now() + TIMEOUT_MS);
       await pending.promise;
     }
   };

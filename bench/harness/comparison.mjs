@@ -51,6 +51,7 @@ function planOf({ dialect }, endpoints, { shape, clients, inFlight, rate = 0, by
     return { crowd, fanout: { inFlight, groups: 1, perGroup: clients } };
   }
   if (shape === 'storm') return { crowd: { ...base, purpose: 'fan' }, storm: { groups: STORM_GROUPS } };
+  if (shape === 'stream') return { crowd: { ...base, purpose: 'fan' }, stream: {} };
   const crowd = /** @type {const} */ ({ ...base, purpose: bytes === undefined ? 'echo' : 'json' });
   return shape === 'idle' ? { crowd } : { crowd, echo: { inFlight, rate } };
 }

@@ -10,7 +10,7 @@
  * @property {(stage: import('./stage.mjs').Stage, gates: number) => Promise<Endpoints>} start
  */
 
-/** @typedef {'echo' | 'rate' | 'fanout' | 'sizes' | 'storm' | 'idle'} Family */
+/** @typedef {'echo' | 'rate' | 'fanout' | 'stream' | 'sizes' | 'storm' | 'idle'} Family */
 
 /**
  * Where clients connect to.
@@ -20,12 +20,20 @@
  */
 
 /** @type {readonly Family[]} */
-const ALL = ['echo', 'rate', 'fanout', 'sizes', 'storm', 'idle'];
+const ALL = ['echo', 'rate', 'fanout', 'stream', 'sizes', 'storm', 'idle'];
 /** @type {readonly Family[]} */
 const BASIC = ['echo', 'rate', 'fanout', 'idle'];
 
 /** What a production app sets for a load test: no limits of its own. */
-const NO_LIMITS = { PORT: '0', LOG_LEVEL: 'error', NESTGATE_MSG_RATE: '0', NESTGATE_MAX_PER_IP: '0' };
+const NO_LIMITS = {
+  NODE_ENV: 'production',
+  PORT: '0',
+  LOG_LEVEL: 'error',
+  NESTGATE_MSG_RATE: '0',
+  NESTGATE_MAX_PER_IP: '0',
+  // What it costs has a contender of its own.
+  NESTGATE_RESUME: 'off',
+};
 
 /** The reference that all ratios are to. */
 export const REFERENCE = 'ws';
@@ -76,6 +84,16 @@ const BASE = [
     dialect: 'gate',
     families: ALL,
     start: async stage => ({ ports: [await stage.node('apps/chat/dist/main.js', NO_LIMITS)] }),
+  },
+  {
+    name: 'nestgate-memory-resume',
+    about: 'nestgate-memory with sessions that can be resumed (gate.json.2, acknowledgements included)',
+    dialect: 'gate.2',
+    families: ['echo', 'fanout', 'idle'],
+    variantOf: ONE_PROCESS,
+    start: async stage => ({
+      ports: [await stage.node('apps/chat/dist/main.js', { ...NO_LIMITS, NESTGATE_RESUME: 'on' })],
+    }),
   },
   {
     name: 'nestgate-tcp',

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { CONTENDERS } from './contenders.mjs';
 
 /** What a run may be restricted to. */
-export const PARTS = /** @type {const} */ (['echo', 'rate', 'fanout', 'sizes', 'storm', 'idle', 'growth']);
+export const PARTS = /** @type {const} */ (['echo', 'rate', 'fanout', 'stream', 'sizes', 'storm', 'idle', 'growth']);
 const SOAK_SECONDS = 600;
 /** A quick run keeps its promise also on a slow machine, in milliseconds. */
 const QUICK_BUDGET_MS = 160_000;

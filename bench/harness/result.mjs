@@ -7,7 +7,7 @@ const SATURATED = 0.9;
 /** Servers that used as much of their core had work all the time. */
 const FULL = 0.95;
 /** A generator that waited longer than this for a CPU shares its core with something else. */
-const CROWDED = 0.1;
+const SHARED_CPU = 0.1;
 /** An open loop that sends later than this is none, in milliseconds at p99. */
 const LATE_MS = 1;
 /** Servers that answer less than this share of what they are asked fall behind more and more. */
@@ -49,7 +49,7 @@ export function notesOf({ reports, unanswered, serverBusyMs }, isOpenLoop) {
       const isFull = serverBusyMs > FULL * report.elapsedMs;
       notes.add(isFull ? 'generator saturated, but so were the servers' : `${INVALID}: generator saturated`);
     }
-    if (report.ownWaitMs > CROWDED * report.elapsedMs) notes.add('something else ran on the core of the generator');
+    if (report.ownWaitMs > SHARED_CPU * report.elapsedMs) notes.add('something else ran on the core of the generator');
     if (report.errors > 0) notes.add(`${INVALID}: errors, such as ${report.firstError}`);
     if (report.strays > 0) notes.add(`${INVALID}: frames that answer nothing`);
     if (report.lost > 0) notes.add(`${INVALID}: connections lost, ${report.firstLoss}`);

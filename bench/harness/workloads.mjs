@@ -12,7 +12,7 @@
  * @property {Quick} quick
  */
 
-/** @typedef {'echo' | 'fanout' | 'idle' | 'storm'} Shape */
+/** @typedef {'echo' | 'fanout' | 'idle' | 'storm' | 'stream'} Shape */
 
 /**
  * Whether a quick run has time for a workload: with all contenders, with nestgate and the reference only, or only when `--only`
@@ -122,6 +122,24 @@ export const WORKLOADS = [
     inFlight: 4,
     about: '1000 members, 4 broadcasts in flight',
     quick: 'all',
+  },
+  {
+    name: 'stream 100',
+    family: 'stream',
+    shape: 'stream',
+    clients: 100,
+    inFlight: 1,
+    about: '100 clients, each reads streams of 100 items one after another; latency is that of the first item',
+    quick: 'named',
+  },
+  {
+    name: 'stream 1000',
+    family: 'stream',
+    shape: 'stream',
+    clients: 1_000,
+    inFlight: 1,
+    about: '1000 clients, each reads streams of 100 items one after another; latency is that of the first item',
+    quick: 'named',
   },
   ...SIZES.map(sizedEcho),
   ...SIZES.map(sizedFanout),

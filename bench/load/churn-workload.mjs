@@ -3,7 +3,7 @@ import { Asker } from './asker.mjs';
 import { NUMBER_MARK } from './frame-template.mjs';
 import { Tally } from './tally.mjs';
 
-/** How often it is looked whether somebody is due, in milliseconds. */
+/** Interval of the check for clients that are due, in milliseconds. */
 const TICK_MS = 10;
 const ROOMS = 20;
 /** They come back: a gate remembers users for a while, and that is no leak. */

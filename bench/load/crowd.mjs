@@ -105,12 +105,15 @@ export class Crowd {
       host: '127.0.0.1',
       port: isSender ? senderPort : ports[number % ports.length],
       path: this.dialect.paths[purpose],
+      subprotocol: this.dialect.subprotocol,
       localAddress: process.platform === 'linux' ? addressOf(number) : undefined,
     };
     return new Promise(resolve => {
       const client = new LoadClient(index, target, {
         onOpen: opened => {
-          if (this.dialect.greeting === 'none') this.opening.get(opened)?.();
+          const { greeting, opening } = this.dialect;
+          if (opening) opened.send(opening);
+          if (greeting === 'none') this.opening.get(opened)?.();
         },
         onFrame: (from, bytes, start, end) => this.onFrame(from, bytes, start, end),
         onGone: (gone, why) => this.onGone(gone, why),
@@ -127,7 +130,24 @@ export class Crowd {
   onFrame(client, bytes, from, to) {
     if (this.opening.size > 0 && this.opening.has(client)) this.greet(client, bytes, from, to);
     else if (to - from === 1 && this.dialect.greeting === 'socket.io') client.send('3');
+    else if (this.dialect.ackEvery && !this.isCounted(client, bytes, from)) return;
     else this.listener?.onFrame(client, bytes, from, to);
+  }
+
+  /**
+   * False for a frame of the gate itself. Those that count are acknowledged as the gate asks for.
+   * @private
+   * @param {LoadClient} client
+   * @param {Buffer} bytes
+   * @param {number} from
+   */
+  isCounted(client, bytes, from) {
+    // {"topic":"$gate/…
+    if (bytes[from + 10] === 0x24 && bytes[from + 2] === 0x74) return false;
+    // Written with what the client says to this read.
+    if (++client.seen % (this.dialect.ackEvery ?? 0) === 0)
+      client.append(`{"topic":"$gate/ack","body":${client.seen}}`);
+    return true;
   }
 
   /** @private @param {LoadClient} client @param {Buffer} bytes @param {number} from @param {number} to */

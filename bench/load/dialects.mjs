@@ -1,5 +1,7 @@
 import { NUMBER_MARK } from './frame-template.mjs';
 
+/** Items of a stream. */
+const STREAM_ITEMS = 100;
 /** Bytes of an echoed body. */
 const ECHO_BYTES = 64;
 /** Bytes of a broadcast. */
@@ -20,13 +22,17 @@ const SENTENCES = [
  * @typedef {object} Dialect
  * @property {Readonly<Record<'echo' | 'json' | 'fan', string>>} paths
  * @property {'none' | 'frame' | 'socket.io'} greeting what comes before a client may send
+ * @property {string} [subprotocol]
+ * @property {string} [opening] sent as soon as the connection is open
+ * @property {number} [ackEvery] frames of the server, without its own ones, that are acknowledged together
  * @property {string} echo
+ * @property {string} stream answered with so many items, each with the number, and an end
  * @property {(user: string) => string} [login] answered when the client is logged in; absent where a server knows no users
  * @property {(group: string) => string} join answered when the client is in the group
  * @property {(group: string) => string} broadcast not answered; members get its data
  */
 
-/** @typedef {'gate' | 'json' | 'nest' | 'socket.io'} DialectName */
+/** @typedef {'gate' | 'gate.2' | 'json' | 'nest' | 'socket.io'} DialectName */
 
 /** @param {string} topic @param {string} body in JSON */
 const request = (topic, body) => `{"topic":"${topic}","body":${body},"id":${NUMBER_MARK}}`;
@@ -65,6 +71,7 @@ export function dialectOf(name, bytes) {
       greeting: 'socket.io',
       // An event with an acknowledgement: what socket.io has for a request and its reply.
       echo: `42${NUMBER_MARK}["echo/echo","${body}"]`,
+      stream: `42["stream/count",${NUMBER_MARK},${STREAM_ITEMS}]`,
       join: group => `42${NUMBER_MARK}["fan/join","${group}"]`,
       broadcast: group => `42["fan/out","${group}","${data}"]`,
     };
@@ -72,12 +79,17 @@ export function dialectOf(name, bytes) {
   /** What nestgate speaks, and all peers that let us choose. */
   const json = {
     echo: request('echo/echo', `"${body}"`),
+    stream: `{"topic":"stream/count","body":{"n":${STREAM_ITEMS}},"id":${NUMBER_MARK},"stream":true}`,
     join: (/** @type {string} */ group) => request('fan/join', `{"group":"${group}"}`),
     broadcast: (/** @type {string} */ group) => `{"topic":"fan/out","body":{"group":"${group}","data":"${data}"}}`,
   };
-  if (name === 'gate') {
+  if (name === 'gate' || name === 'gate.2') {
     const login = (/** @type {string} */ user) => request('chat/login', `{"name":"${user}"}`);
-    return { ...json, login, paths: everywhere('/gate'), greeting: 'frame' };
+    const gate = { ...json, login, paths: everywhere('/gate'), greeting: /** @type {const} */ ('frame') };
+    if (name === 'gate') return gate;
+    // A session that can be resumed: the client speaks first, and acknowledges.
+    const opening = '{"topic":"$gate/open","body":{"v":2,"keep":true}}';
+    return { ...gate, subprotocol: 'gate.json.2', opening, ackEvery: 64 };
   }
   const paths = name === 'nest' ? everywhere('/') : { echo: '/echo', json: '/json', fan: '/fan' };
   return { ...json, paths, greeting: 'none' };

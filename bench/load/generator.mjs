@@ -7,6 +7,7 @@ import { EchoWorkload } from './echo-workload.mjs';
 import { FanoutWorkload } from './fanout-workload.mjs';
 import { IdleWorkload } from './idle-workload.mjs';
 import { StormWorkload } from './storm-workload.mjs';
+import { StreamWorkload } from './stream-workload.mjs';
 
 /**
  * @typedef {object} LoadPlan
@@ -15,6 +16,7 @@ import { StormWorkload } from './storm-workload.mjs';
  * @property {import('./fanout-workload.mjs').FanoutPlan} [fanout]
  * @property {import('./churn-workload.mjs').ChurnPlan} [churn]
  * @property {import('./storm-workload.mjs').StormPlan} [storm]
+ * @property {import('./stream-workload.mjs').StreamPlan} [stream]
  */
 
 /**
@@ -32,7 +34,7 @@ import { StormWorkload } from './storm-workload.mjs';
  * @property {string} firstLoss
  */
 
-/** @typedef {EchoWorkload | FanoutWorkload | ChurnWorkload | StormWorkload | IdleWorkload} Workload */
+/** @typedef {EchoWorkload | FanoutWorkload | ChurnWorkload | StormWorkload | StreamWorkload | IdleWorkload} Workload */
 
 /** How long answers are waited for that are still on their way at the end, in milliseconds. */
 const SETTLE_MS = 2_000;
@@ -54,6 +56,7 @@ class Generator {
     else if (plan.fanout) this.workload = new FanoutWorkload(crowd, plan.fanout);
     else if (plan.churn) this.workload = new ChurnWorkload(crowd, plan.churn);
     else if (plan.storm) this.workload = new StormWorkload(crowd, plan.storm);
+    else if (plan.stream) this.workload = new StreamWorkload(crowd, plan.stream);
     await this.workload.prepare();
   }
 

@@ -17,6 +17,7 @@ const inbox = Buffer.allocUnsafeSlow(256 * 1024);
  * @property {string} host
  * @property {number} port
  * @property {string} path
+ * @property {string} [subprotocol]
  * @property {string} [localAddress] the address it comes from
  */
 
@@ -43,6 +44,8 @@ export class LoadClient {
     /** Frames that are laid out and not yet written, up to `outEnd`. */
     this.out = Buffer.alloc(0);
     this.outEnd = 0;
+    /** Frames that count, of a session that acknowledges them. */
+    this.seen = 0;
     /** @private the start of a frame whose rest is not here yet @type {Buffer | undefined} */
     this.rest = undefined;
     /** @private */
@@ -80,6 +83,14 @@ export class LoadClient {
   put(template, number) {
     if (this.outEnd + template.length > this.out.length) this.reserve(template.length);
     this.outEnd = template.copyTo(this.out, this.outEnd, number);
+  }
+
+  /** Lays out a frame, to be written with the next {@link flush}. @param {string} text one that is not sent often */
+  append(text) {
+    const frame = maskedFrame(text);
+    this.reserve(frame.length);
+    frame.copy(this.out, this.outEnd);
+    this.outEnd += frame.length;
   }
 
   /** @param {string} text one that is not sent often */
@@ -181,10 +192,11 @@ export class LoadClient {
 }
 
 /** @param {Target} target */
-function upgradeOf({ host, port, path }) {
+function upgradeOf({ host, port, path, subprotocol }) {
   const key = randomBytes(16).toString('base64');
   return (
     `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
-    `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`
+    `Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n` +
+    (subprotocol ? `Sec-WebSocket-Protocol: ${subprotocol}\r\n\r\n` : '\r\n')
   );
 }

@@ -37,7 +37,7 @@ export class NumberReader {
   }
 
   /**
-   * Looks for a number that `isExpected` knows, and remembers where it stood unless the frame tells of an error.
+   * Looks for a number that `isExpected` knows, and remembers where it stood unless the frame is an error.
    * @param {string} text the frame
    * @param {(number: number) => boolean} isExpected
    */

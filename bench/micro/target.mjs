@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -31,5 +32,14 @@ export class Target {
   /** @param {string} path a built file, from the repository's root @returns {Promise<any>} */
   load(path) {
     return import(pathToFileURL(join(this.root, path)).href);
+  }
+
+  /**
+   * What a lib exports for its siblings. Trees from before there were internal entries have it in their index.
+   * @param {string} lib @returns {Promise<any>}
+   */
+  loadInternal(lib) {
+    const internal = `libs/${lib}/dist/internal.js`;
+    return this.load(existsSync(join(this.root, internal)) ? internal : `libs/${lib}/dist/index.js`);
   }
 }

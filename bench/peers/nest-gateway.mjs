@@ -4,6 +4,7 @@ import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { WsAdapter } from '@nestjs/platform-ws';
 import { ConnectedSocket, MessageBody, SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
+import { concat, map, of, range } from 'rxjs';
 import { method } from './decorate.mjs';
 import { Groups } from './groups.mjs';
 import { announce, parseMessage, portOf } from './peer.mjs';
@@ -28,6 +29,12 @@ class EchoGateway {
   }
 
   /** @param {ClientMessage} message */
+  count({ id, body }) {
+    const items = range(1, body.n).pipe(map(item => ({ id, item })));
+    return concat(items, of({ id, end: true }));
+  }
+
+  /** @param {ClientMessage} message */
   out({ body }) {
     this.groups.send(body.group, JSON.stringify({ topic: 'fan/msg', body: body.data }));
   }
@@ -39,6 +46,7 @@ class EchoGateway {
 }
 method(EchoGateway, 'echo', [SubscribeMessage('echo/echo')], [MessageBody()]);
 method(EchoGateway, 'join', [SubscribeMessage('fan/join')], [MessageBody(), ConnectedSocket()]);
+method(EchoGateway, 'count', [SubscribeMessage('stream/count')], [MessageBody()]);
 method(EchoGateway, 'out', [SubscribeMessage('fan/out')], [MessageBody()]);
 WebSocketGateway()(EchoGateway);
 

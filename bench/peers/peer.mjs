@@ -16,7 +16,7 @@ export function portOf(server) {
  * What all clients send.
  * @typedef {object} ClientMessage
  * @property {string} topic
- * @property {{ group: string, data: string }} body
+ * @property {{ group: string, data: string, n: number }} body
  * @property {number} [id]
  */
 

@@ -19,6 +19,10 @@ io.on('connection', socket => {
     await socket.join(group);
     acknowledge(true);
   });
+  socket.on('stream/count', (id, n) => {
+    for (let item = 1; item <= n; item++) socket.emit('item', { id, item });
+    socket.emit('end', { id, end: true });
+  });
   socket.on('fan/out', (group, data) => void io.to(group).emit('fan/msg', data));
 });
 

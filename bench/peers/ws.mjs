@@ -28,6 +28,9 @@ sockets.on('connection', (socket, request) => {
     if (topic === 'fan/join') {
       groups.join(body.group, socket);
       socket.send(JSON.stringify({ id, body: { ok: true } }));
+    } else if (topic === 'stream/count') {
+      for (let item = 1; item <= body.n; item++) socket.send(JSON.stringify({ id, item }));
+      socket.send(JSON.stringify({ id, end: true }));
     } else {
       groups.send(body.group, JSON.stringify({ topic: 'fan/msg', body: body.data }));
     }

@@ -11,12 +11,12 @@ export async function cases(target) {
   const { Memberships } = await target.load('libs/gate/dist/hub/memberships.js');
   /** @type {typeof import('../../../libs/gate/dist/hub/pusher.js')} */
   const { Pusher } = await target.load('libs/gate/dist/hub/pusher.js');
-  /** @type {typeof import('../../../libs/gate/dist/connection/outbox.js')} */
-  const { Outbox } = await target.load('libs/gate/dist/connection/outbox.js');
-  /** @type {typeof import('../../../libs/gate/dist/connection/drain-queue.js')} */
-  const { DrainQueue } = await target.load('libs/gate/dist/connection/drain-queue.js');
-  /** @type {typeof import('../../../libs/gate/dist/connection/json-ws-wire.js')} */
-  const { JsonWsWire } = await target.load('libs/gate/dist/connection/json-ws-wire.js');
+  /** @type {typeof import('../../../libs/gate/dist/client/outbox.js')} */
+  const { Outbox } = await target.load('libs/gate/dist/client/outbox.js');
+  /** @type {typeof import('../../../libs/gate/dist/client/drain-queue.js')} */
+  const { DrainQueue } = await target.load('libs/gate/dist/client/drain-queue.js');
+  /** @type {typeof import('../../../libs/gate/dist/codec/json-ws-wire.js')} */
+  const { JsonWsWire } = await target.load('libs/gate/dist/codec/json-ws-wire.js');
   /** @type {typeof import('../../../libs/gate/dist/hooks/pack-hooks.js')} */
   const { OpenSendMessageHook } = await target.load('libs/gate/dist/hooks/pack-hooks.js');
   /** @type {typeof import('../../../libs/gate/dist/gate-counters.js')} */
@@ -50,7 +50,7 @@ export async function cases(target) {
   const groups = new Memberships();
   for (let i = 0; i < MEMBERS; i++) {
     const outbox = new Outbox(connection, queue, limits);
-    groups.add('group', { wire, sendFrame: (/** @type {Uint8Array} */ frame) => outbox.add(frame) === 'taken' });
+    groups.add('group', { wire, sendFrame: (/** @type {Uint8Array} */ frame) => outbox.add(frame) === 'accepted' });
   }
   const options = /** @type {never} */ ({ requestTimeout: 30_000 });
   // The commit that is compared with may not know the node yet.

@@ -7,8 +7,8 @@ const FRAMES = 1_000;
  * @returns {Promise<import('../target.mjs').MicroCase[]>}
  */
 export async function cases(target) {
-  /** @type {typeof import('../../../libs/protocol/dist/json-decoder.js')} */
-  const { JsonFrameDecoder } = await target.load('libs/protocol/dist/json-decoder.js');
+  /** @type {typeof import('../../../libs/protocol/dist/frames/json-decoder.js')} */
+  const { JsonFrameDecoder } = await target.load('libs/protocol/dist/frames/json-decoder.js');
   const decoder = new JsonFrameDecoder();
   const reading = (/** @type {string} */ name, /** @type {string} */ text) => {
     const frame = Buffer.from(text);

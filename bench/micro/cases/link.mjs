@@ -1,3 +1,5 @@
+import { replyTo, requestTo } from '../requests.mjs';
+
 /** What carries frames between nodes: the envelope alone, and two nodes of one process that ask each other. */
 const PER_TURN = 64;
 
@@ -8,11 +10,12 @@ const PER_TURN = 64;
 export async function cases(target) {
   /** @type {typeof import('../../../libs/link/dist/index.js')} */
   const link = await target.load('libs/link/dist/index.js');
-  /** @type {typeof import('../../../libs/link/dist/envelope.js')} */
-  const envelope = await target.load('libs/link/dist/envelope.js');
+  /** @type {typeof import('../../../libs/link/dist/wire/envelope.js')} */
+  const envelope = await target.load('libs/link/dist/wire/envelope.js');
   /** @type {typeof import('../../../libs/protocol/dist/index.js')} */
   const { BodyKind } = await target.load('libs/protocol/dist/index.js');
-  const { topicContract, ByteReader, ByteWriter } = link;
+  /** @type {typeof import('../../../libs/link/dist/internal.js')} */
+  const { topicContract, ByteReader, ByteWriter, Pending } = await target.loadInternal('link');
 
   // Before version 2 of the envelope a request had one number.
   const hasNumbers = /** @type {number} */ (envelope.ENVELOPE_VERSION) === 1;
@@ -33,12 +36,7 @@ export async function cases(target) {
   const gate = new link.LinkNode({ link: bus.link(), self: { ...info, id: 'g1', role: 'gate' } });
   const worker = new link.LinkNode({ link: bus.link(), self: { ...info, id: 'w1', role: 'worker' } });
   worker.dispatcher.serve(topicContract, {
-    message: (asked, call) => {
-      /** @type {any} The older `reply` takes the peer and the number instead of the call. */
-      const replying = worker;
-      if (hasNumbers) replying.reply(call.peer, Reflect.get(call, 'correlation'), topicContract.message, asked.body);
-      else worker.reply(call, topicContract.message, asked.body);
-    },
+    message: (asked, call) => replyTo(worker, call, topicContract.message, asked.body),
     update: () => undefined,
     forget: () => undefined,
   });
@@ -46,10 +44,11 @@ export async function cases(target) {
   await worker.open();
   const peer = gate.peers.get('w1');
   if (!peer) throw new Error('The nodes do not see each other');
+  const request = requestTo(gate, peer);
 
   let left = 0;
   let done = () => {};
-  class Answer extends link.Pending {
+  class Answer extends Pending {
     get result() {
       return topicContract.message.result;
     }
@@ -89,7 +88,7 @@ export async function cases(target) {
           left = PER_TURN;
           done = () => resolve(undefined);
           const deadline = clock.now() + 30_000;
-          for (let i = 0; i < PER_TURN; i++) gate.request(peer, topicContract.message, message, new Answer(), deadline);
+          for (let i = 0; i < PER_TURN; i++) request(topicContract.message, message, new Answer(), deadline);
         }),
     },
   ];

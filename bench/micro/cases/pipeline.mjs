@@ -1,3 +1,5 @@
+import { requestTo } from '../requests.mjs';
+
 /**
  * What Nest's pipeline adds to a frame, as applications put it together: handlers of a worker that do nothing, with decorated
  * parameters, a guard and a `ValidationPipe`, from the dispatcher to the answer. The last cases are what validation takes by itself.
@@ -22,7 +24,9 @@ export async function cases(target) {
   /** @type {typeof import('class-transformer')} */
   const { plainToInstance } = await target.load('node_modules/class-transformer/cjs/index.js');
   /** @type {typeof import('../../../libs/link/dist/index.js')} */
-  const { LinkNode, MemoryBus, Pending, topicContract } = await target.load('libs/link/dist/index.js');
+  const { LinkNode, MemoryBus } = await target.load('libs/link/dist/index.js');
+  /** @type {typeof import('../../../libs/link/dist/internal.js')} */
+  const { Pending, topicContract } = await target.loadInternal('link');
   /** @type {typeof import('../../../libs/worker/dist/index.js')} */
   const { ClientSession, GateTransport, OnTopic, WorkerModule } = await target.load('libs/worker/dist/index.js');
   /** @type {typeof import('../../../libs/protocol/dist/index.js')} */
@@ -100,6 +104,7 @@ export async function cases(target) {
   await app.init();
   const peer = gate.peers.get('w1');
   if (!peer) throw new Error('The nodes do not see each other');
+  const request = requestTo(gate, peer);
 
   let left = 0;
   let done = () => {};
@@ -133,7 +138,7 @@ export async function cases(target) {
         left = CLIENTS;
         done = () => resolve(undefined);
         const deadline = performance.now() + 30_000;
-        for (const message of messages) gate.request(peer, topicContract.message, message, new Answer(), deadline);
+        for (const message of messages) request(topicContract.message, message, new Answer(), deadline);
       });
     // The session travels once, and again only when it has changed.
     await ask();

@@ -84,18 +84,18 @@ const queueLimits = limits => ({
 /** @param {Target} target */
 async function outboxOf(target) {
   /** @type {any} */
-  const { Outbox } = await target.load('libs/gate/dist/connection/outbox.js');
+  const { Outbox } = await target.load('libs/gate/dist/client/outbox.js');
   /** @type {any} */
-  const { DrainQueue } = await target.load('libs/gate/dist/connection/drain-queue.js');
+  const { DrainQueue } = await target.load('libs/gate/dist/client/drain-queue.js');
   return (/** @type {object} */ limits, /** @type {any} */ socket, /** @type {any} */ bursts) =>
     new Outbox(socket, new DrainQueue(), queueLimits(limits), bursts);
 }
 
 /** @param {Target} target */
 async function tableOf(target) {
-  const { RequestTable } = await target.load('libs/link/dist/request-table.js');
-  const { RequestPool } = await target.load('libs/link/dist/request-pool.js');
-  const { Pending } = await target.load('libs/link/dist/pending.js');
+  const { RequestTable } = await target.load('libs/link/dist/peer/request-table.js');
+  const { RequestPool } = await target.load('libs/link/dist/peer/request-pool.js');
+  const { Pending } = await target.load('libs/link/dist/peer/pending.js');
   class Waiting extends Pending {
     succeed() {}
 
@@ -120,7 +120,7 @@ const GROWTHS = [
     name: 'TCP client, an unfinished frame in chunks of 16 bytes, for each byte',
     items: 16 * 1024,
     load: async target => {
-      const { StreamSplitter, FRAME_STREAM } = await target.load('libs/gate/dist/connection/stream-splitter.js');
+      const { StreamSplitter, FRAME_STREAM } = await target.load('libs/gate/dist/codec/stream-splitter.js');
       return items => {
         const bytes = bytesOf(items - 1);
         bytes.writeUInt32LE(items, 0);
@@ -135,7 +135,7 @@ const GROWTHS = [
     name: 'WebSocket client, an unfinished frame in chunks of 16 bytes, for each byte',
     items: 16 * 1024,
     load: async target => {
-      const { readAhead } = await target.load('libs/gate/dist/connection/ws-read-ahead.js');
+      const { readAhead } = await target.load('libs/gate/dist/websocket/ws-read-ahead.js');
       /** @type {any} */
       const { Receiver } = await import('ws');
       return items => {
@@ -156,7 +156,7 @@ const GROWTHS = [
     name: 'TCP link, an unfinished message in chunks of 64 bytes, for each byte',
     items: 128 * 1024,
     load: async target => {
-      const { TcpSplitter } = await target.load('libs/link/dist/drivers/tcp-splitter.js');
+      const { TcpSplitter } = await target.load('libs/link/dist/drivers/tcp/tcp-splitter.js');
       return items => {
         const bytes = bytesOf(items);
         bytes.writeUInt32LE(items, 0);
@@ -171,7 +171,7 @@ const GROWTHS = [
     name: 'NATS link, a frame in many parts, for each part',
     items: 500,
     load: async target => {
-      const { NatsFragments, partHead, readPart } = await target.load('libs/link/dist/drivers/nats-fragments.js');
+      const { NatsFragments, partHead, readPart } = await target.load('libs/link/dist/drivers/nats/nats-fragments.js');
       return items => {
         const fragments = new NatsFragments();
         const head = partHead({ id: 'gate', epoch: 'epoch' }, 1, 1);
@@ -187,7 +187,7 @@ const GROWTHS = [
     name: 'JSON frame, a text with many escapes, for each byte',
     items: 8 * 1024,
     load: async target => {
-      const { JsonFrameDecoder } = await target.load('libs/protocol/dist/json-decoder.js');
+      const { JsonFrameDecoder } = await target.load('libs/protocol/dist/frames/json-decoder.js');
       return items => {
         const frame = Buffer.from(`{"topic":"a/b","body":${JSON.stringify('"\n'.repeat(items / 4))}}`);
         const decoder = new JsonFrameDecoder();
@@ -201,7 +201,7 @@ const GROWTHS = [
     name: 'JSON frame, an object with many fields, for each field',
     items: 500,
     load: async target => {
-      const { JsonFrameDecoder } = await target.load('libs/protocol/dist/json-decoder.js');
+      const { JsonFrameDecoder } = await target.load('libs/protocol/dist/frames/json-decoder.js');
       return items => {
         const fields = Object.fromEntries(Array.from({ length: items }, (_, i) => [`field${i}`, i]));
         const frame = Buffer.from(`{"topic":"a/b","body":${JSON.stringify(fields)}}`);
@@ -298,7 +298,7 @@ const GROWTHS = [
     name: 'slow clients while the budget for bursts is used up, for each client',
     items: 125,
     load: async target => {
-      const { BurstBudget } = await target.load('libs/gate/dist/connection/burst-budget.js');
+      const { BurstBudget } = await target.load('libs/gate/dist/client/burst-budget.js');
       const { GateCounters } = await target.load('libs/gate/dist/gate-counters.js');
       return items => {
         const limits = { sendBuffBytes: 1, sendBurstBytes: 1e6, sendBurstTotalBytes: items, slowClientTimeout: 60_000 };
@@ -321,7 +321,7 @@ const GROWTHS = [
     name: 'messages that are still being made, for each message',
     items: 500,
     load: async target => {
-      const { DeferredSends } = await target.load('libs/gate/dist/connection/deferred-sends.js');
+      const { DeferredSends } = await target.load('libs/gate/dist/client/deferred-sends.js');
       const frame = bytesOf(64);
       return items => async () => {
         /** @type {(value?: unknown) => void} */
@@ -337,7 +337,7 @@ const GROWTHS = [
     name: 'frames that wait for credit, for each frame',
     items: 2_000,
     load: async target => {
-      const { FrameHold } = await target.load('libs/gate/dist/connection/frame-hold.js');
+      const { FrameHold } = await target.load('libs/gate/dist/client/frame-hold.js');
       const frame = bytesOf(64);
       return items => () => {
         const hold = new FrameHold();
@@ -350,7 +350,7 @@ const GROWTHS = [
     name: 'a queue of a worker, for each task',
     items: 2_000,
     load: async target => {
-      const { Fifo } = await target.load('libs/link/dist/fifo.js');
+      const { Fifo } = await target.load('libs/link/dist/common/fifo.js');
       return items => () => {
         const fifo = new Fifo();
         for (let i = 0; i < items; i++) fifo.push(i);
@@ -362,7 +362,7 @@ const GROWTHS = [
     name: 'batches that wait for a peer, for each batch',
     items: 1_000,
     load: async target => {
-      const { Backlog } = await target.load('libs/link/dist/backlog.js');
+      const { Backlog } = await target.load('libs/link/dist/peer/backlog.js');
       const batch = { frame: bytesOf(64), messages: 1, lastRequest: undefined };
       return items => () => {
         const backlog = new Backlog();
@@ -403,7 +403,7 @@ const GROWTHS = [
     name: 'deadlines at one moment, added and removed, for each',
     items: 1_000,
     load: async target => {
-      const { DeadlineWheel, Deadline } = await target.load('libs/link/dist/deadline-wheel.js');
+      const { DeadlineWheel, Deadline } = await target.load('libs/link/dist/common/deadline-wheel.js');
       class Item extends Deadline {
         expire() {}
       }

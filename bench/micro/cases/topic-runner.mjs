@@ -1,3 +1,5 @@
+import { requestTo } from '../requests.mjs';
+
 /** What a worker does for a frame: from the dispatcher through the client's lane and its handler to the answer. */
 const CLIENTS = 64;
 
@@ -7,16 +9,18 @@ const CLIENTS = 64;
  */
 export async function cases(target) {
   /** @type {typeof import('../../../libs/link/dist/index.js')} */
-  const { LinkNode, MemoryBus, Pending, topicContract } = await target.load('libs/link/dist/index.js');
-  /** @type {typeof import('../../../libs/worker/dist/topics/topic-runner.js')} */
-  const { TopicRunner } = await target.load('libs/worker/dist/topics/topic-runner.js');
-  /** @type {typeof import('../../../libs/worker/dist/topics/topic-handler.js')} */
-  const { TopicHandler } = await target.load('libs/worker/dist/topics/topic-handler.js');
+  const { LinkNode, MemoryBus } = await target.load('libs/link/dist/index.js');
+  /** @type {typeof import('../../../libs/link/dist/internal.js')} */
+  const { Pending, topicContract } = await target.loadInternal('link');
+  /** @type {typeof import('../../../libs/worker/dist/topics/run/topic-runner.js')} */
+  const { TopicRunner } = await target.load('libs/worker/dist/topics/run/topic-runner.js');
+  /** @type {typeof import('../../../libs/worker/dist/topics/handler/topic-handler.js')} */
+  const { TopicHandler } = await target.load('libs/worker/dist/topics/handler/topic-handler.js');
   /** @type {typeof import('../../../libs/protocol/dist/index.js')} */
   const { BodyKind } = await target.load('libs/protocol/dist/index.js');
 
-  /** @type {typeof import('../../../libs/link/dist/envelope.js')} */
-  const { ENVELOPE_VERSION } = await target.load('libs/link/dist/envelope.js');
+  /** @type {typeof import('../../../libs/link/dist/wire/envelope.js')} */
+  const { ENVELOPE_VERSION } = await target.load('libs/link/dist/wire/envelope.js');
   // Before version 2 of the envelope deadlines were times of day.
   const clock = /** @type {number} */ (ENVELOPE_VERSION) === 1 ? Date : performance;
 
@@ -46,6 +50,7 @@ export async function cases(target) {
   await worker.open();
   const peer = gate.peers.get('w1');
   if (!peer) throw new Error('The nodes do not see each other');
+  const request = requestTo(gate, peer);
 
   let left = 0;
   let done = () => {};
@@ -79,7 +84,7 @@ export async function cases(target) {
         left = CLIENTS;
         done = () => resolve(undefined);
         const deadline = clock.now() + 30_000;
-        for (const message of messages) gate.request(peer, topicContract.message, message, new Answer(), deadline);
+        for (const message of messages) request(topicContract.message, message, new Answer(), deadline);
       });
     // The session travels once, and again only when it has changed.
     await ask();

@@ -5,7 +5,7 @@
 const TIMEOUT_MS = 4_000;
 
 try {
-  const url = `http://127.0.0.1:${process.env.PORT || 3000}${process.argv[2] ?? '/health'}`;
+  const url = `http://127.0.0.1:${process.env.NESTGATE_OPS_PORT || process.env.PORT || 3000}${process.argv[2] ?? '/health'}`;
   const { ok } = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   process.exit(ok ? 0 : 1);
 } catch {

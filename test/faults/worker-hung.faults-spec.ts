@@ -10,6 +10,7 @@ import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import { PushFlow, pushOf } from './support/push-flow.js';
 import { Starvation } from './support/starvation.js';
 
+/** Longer than a gate takes to notice it. */
 const HUNG_MS = isLong ? 10_000 : 5_000;
 /** After so many milliseconds nothing is sent to a hung worker any more, and what it had has ended. */
 const OFF_ROUTES_MS = 4_000;
@@ -41,8 +42,7 @@ describe.each(LINKS)('a worker that hangs under load, over %s', link => {
     const stoppedAt = Date.now();
     victim.signal('SIGSTOP');
     const hit = clients.filter(client => cluster.effects().workerOf(client, stoppedAt) === victim.id);
-    const isOffRoutes = () => Date.now() > stoppedAt + OFF_ROUTES_MS + starvation.ms;
-    while (!isOffRoutes()) await delay(10);
+    await cluster.isWithout(victim);
     const offRoutesLimit = OFF_ROUTES_MS + starvation.ms;
     const newcomers = await connectAll(2);
     for (const client of newcomers) client.ask('work/do', { ms: 0 });
@@ -52,7 +52,6 @@ describe.each(LINKS)('a worker that hangs under load, over %s', link => {
       1_000,
     );
     await delay(Math.max(0, stoppedAt + HUNG_MS - Date.now()));
-    const continuedAt = Date.now();
     victim.signal('SIGCONT');
     await cluster.isWhole();
     const again = await connectAll(2);
@@ -83,7 +82,6 @@ describe.each(LINKS)('a worker that hangs under load, over %s', link => {
       new Set([cluster.workers[1]!.id]),
     );
     expect(again.some(client => effects.workerOf(client, Date.now()) === victim.id)).toBe(true);
-    expect(continuedAt).toBeGreaterThan(stoppedAt + OFF_ROUTES_MS);
     expect(effects.repeated).toEqual([]);
     expect(expired.slice(0, 5)).toEqual([]);
     expect(pushes).toMatchObject(NO_DEFECTS);

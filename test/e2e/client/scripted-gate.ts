@@ -18,7 +18,7 @@ export type Fault =
   | { readonly kind: 'cut'; readonly bytes: number }
   /** Serves it, and closes with this code after this many pushes. */
   | { readonly kind: 'close'; readonly code: number; readonly pushes: number }
-  /** Serves it, and sends this before each push. */
+  /** Serves it, and sends this before each push, unless much waits to be sent. */
   | { readonly kind: 'broken'; readonly data: string | Buffer };
 
 /** A resumable session of the scripted gate. */
@@ -38,6 +38,8 @@ interface Frame {
 }
 
 const PUSH_MS = 1;
+/** What may wait to be sent before broken data is left out, in bytes: a client that closes waits for all of it. */
+const MOST_BUFFERED = 1024 * 1024;
 
 /**
  * A gate of a few lines, with real sockets, which does what a test says: `gate.json`, and `gate.json.2` with one session. To each client it
@@ -121,7 +123,7 @@ export class ScriptedGate {
     };
     const begin = (): void => {
       const timer = setInterval(() => {
-        if (fault.kind === 'broken') client.send(fault.data);
+        if (fault.kind === 'broken' && client.bufferedAmount < MOST_BUFFERED) client.send(fault.data);
         if (fault.kind === 'close' && pushes === fault.pushes) client.close(fault.code);
         else send({ topic: 'count/up', body: session ? session.log.length + 1 : pushes + 1 });
         pushes++;

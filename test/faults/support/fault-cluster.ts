@@ -169,6 +169,18 @@ export class FaultCluster {
     );
   }
 
+  /** Waits until no gate knows a node any more. */
+  async isWithout({ id }: NodeProcess, timeoutMs = 30_000): Promise<void> {
+    await waitUntil(
+      `${id} to be forgotten`,
+      async () => {
+        const states = await Promise.all(this.gates.filter(gate => !gate.isOver).map(gate => gate.state()));
+        return states.every(({ peers }) => !peers.includes(id));
+      },
+      timeoutMs,
+    );
+  }
+
   /** Connects clients to a gate. Their names are unique in the cluster. */
   async connect(gate: number, count: number): Promise<LedgerClient[]> {
     const { port } = this.gates[gate] as NodeProcess;

@@ -1,12 +1,21 @@
 import {
+  askContract,
   ByteWriter,
   gateContract,
+  itemContract,
+  moveContract,
+  operateContract,
   type Operation,
   presenceContract,
   pushContract,
+  receiptContract,
+  reportContract,
   revocationContract,
   sessionContract,
+  standstillContract,
+  streamContract,
   topicContract,
+  turnContract,
   watchContract,
 } from '@nestgate/link/internal';
 import { BodyKind, NO_BODY } from '@nestgate/protocol';
@@ -14,15 +23,24 @@ import fc from 'fast-check';
 import { type Mutation, mutateAll, mutations } from './fuzz-support.js';
 
 /** Everything that one node may ask of another. */
-export const OPERATIONS: readonly Operation<unknown, unknown>[] = [
-  ...Object.values(sessionContract),
-  ...Object.values(pushContract),
-  ...Object.values(gateContract),
-  ...Object.values(revocationContract),
-  ...Object.values(watchContract),
-  ...Object.values(presenceContract),
-  ...Object.values(topicContract),
-] as Operation<unknown, unknown>[];
+export const OPERATIONS = [
+  askContract,
+  gateContract,
+  itemContract,
+  moveContract,
+  operateContract,
+  presenceContract,
+  pushContract,
+  receiptContract,
+  reportContract,
+  revocationContract,
+  sessionContract,
+  standstillContract,
+  streamContract,
+  topicContract,
+  turnContract,
+  watchContract,
+].flatMap(contract => Object.values(contract) as Operation<unknown, unknown>[]);
 
 /** Stands for the id of a client that the sender is welcome to do anything to. */
 const VICTIM = '<victim>';
@@ -115,6 +133,23 @@ const args: fc.Arbitrary<Record<string, unknown>> = fc.record({
   isOn: fc.boolean(),
   kind: fc.constantFrom('reset', 'ready', 'online', 'offline', 'join', 'leave'),
   wantsResult: fc.boolean(),
+  gate: name,
+  perSecond: number,
+  cursor: maybe(name),
+  waitMs: number,
+  ticket: name,
+  seen: number,
+  wire: name,
+  isHandOver: fc.boolean(),
+  sessions: fc.array(fc.record({ clientId, serial: number, generation: number, from: name }), { maxLength: 4 }),
+  to: name,
+  isLate: fc.boolean(),
+  frames: fc.array(fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.record({ n: number, why: name })), { maxLength: 4 }),
+  number,
+  end: shape,
+  stream: number,
+  items: number,
+  isMarked: fc.boolean(),
 });
 
 /** Anything that fits into 32 bits. */
@@ -171,6 +206,14 @@ export function bytesOf({ sequence, sentAt, messages, changes }: Batch, victim: 
   return mutateAll(Buffer.concat([head.take(), ...content]), changes);
 }
 
+/** In the form that this operation takes. */
+function argumentsOf({ id }: Operation<unknown, unknown>, given: Record<string, unknown>): unknown {
+  if (id === moveContract.tail.id) return { ...given, items: given['frames'] };
+  if (id === moveContract.offer.id) return [given];
+  if (id === streamContract.begin.id) return { stream: given['stream'], message: given };
+  return given;
+}
+
 function contentOf({ kind, operation, key, timeLeft, isOk, position, args: given }: Message, victim: string): Buffer {
   const writer = new ByteWriter();
   writer.u8(KIND[kind]);
@@ -179,7 +222,7 @@ function contentOf({ kind, operation, key, timeLeft, isOk, position, args: given
     writer.u16(asked?.id ?? 9_999);
     for (const part of key) writer.u32(part);
     writer.u32(timeLeft);
-    asked?.args.write(writer, put(given, victim));
+    asked?.args.write(writer, argumentsOf(asked, put(given, victim)));
   } else if (kind === 'response') {
     writer.u16(asked?.id ?? 9_999);
     for (const part of key) writer.u32(part);

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Link, parseClientId, TcpLink } from '@nestgate/link';
-import { ByteReader, pushContract, sessionContract } from '@nestgate/link/internal';
+import { ByteReader, pushContract, receiptContract, sessionContract } from '@nestgate/link/internal';
 import { NatsLink } from '@nestgate/link/nats';
 import { freePort, LinkProbe, NatsProcess, waitUntil } from '@nestgate/testing';
 import { type Batch, batch, bytesOf, framing, KIND } from './support/fuzz-link-batches.js';
@@ -23,6 +23,7 @@ function isRightful(bytes: Buffer, ids: readonly string[]): boolean {
     const [operation, reader] = [rest.readUInt16LE(0), new ByteReader(rest.subarray(ARGUMENTS_AT))];
     try {
       if (operation === pushContract.one.id) return serials.has(pushContract.one.args.read(reader).serial);
+      if (operation === receiptContract.broadcast.id) return true;
       if (operation !== sessionContract.broadcast.id) return false;
       return sessionContract.broadcast.args.read(reader).clientIds === undefined;
     } catch {

@@ -1,3 +1,4 @@
+import type { ClientAgent } from '@nestgate/gate';
 import type { LinkNode, MemoryBus, NodeId } from '@nestgate/link';
 
 /** The requests of a node that wait for an answer. */
@@ -8,4 +9,9 @@ export function requestsOf(node: LinkNode): { readonly size: number; limit: numb
 /** The nodes that are on a bus. */
 export function linksOf(bus: MemoryBus): ReadonlyMap<NodeId, unknown> {
   return Reflect.get(bus, 'links') as ReadonlyMap<NodeId, unknown>;
+}
+
+/** What the heartbeat asks of a client. */
+export function livenessOf(agent: ClientAgent): object {
+  return Reflect.get(agent, 'liveness') as object;
 }

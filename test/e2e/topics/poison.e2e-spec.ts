@@ -26,6 +26,7 @@ import { Codecs } from '../../../libs/gate/src/codec/codec.js';
 import { HttpDrain } from '../../../libs/gate/src/websocket/http-drain.js';
 import { PresenceFeed } from '../../../libs/gate/src/hub/presence-feed.js';
 import { Standstill } from '../../../libs/gate/src/hub/standstill.js';
+import { livenessOf } from '../support/insides.js';
 
 const POISON = (): never => {
   throw new Error('poison');
@@ -360,7 +361,7 @@ describe('a timer that throws', () => {
 
   it('heartbeat ends that client only', async () => {
     const client = await cluster.connect();
-    poisonOnce(app().get(Delegater).getAgent(client.clientId), 'silentFor');
+    poisonOnce(livenessOf(app().get(Delegater).getAgent(client.clientId)), 'silentFor');
     expect(await client.closed).toMatchObject({ code: 1011 });
     expect(defects('heartbeat')).toBe(1);
   });

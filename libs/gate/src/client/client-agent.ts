@@ -3,30 +3,24 @@ import {
   type Body,
   CLOSE,
   closeReason,
-  type DecodedFrame,
   type ErrorBody,
-  GATE_TOPIC_PREFIX,
   GateError,
   isSendableCloseCode,
   logText,
 } from '@nestgate/protocol';
 import type { Session } from '@nestgate/worker';
 import { encodeMessage } from '@nestgate/worker/internal';
-import { isWellFormed } from '../body-value.js';
 import type { GateCounters } from '../gate-counters.js';
 import type { ResolvedGateOptions } from '../gate-options.js';
 import type { SessionState } from '../session/session-state.js';
 import type { ClientQueue, SendQueueOwner } from '../connection/client-queue.js';
 import type { Connection, ConnectionEvents } from '../connection/connection.js';
-import { Credit } from './credit.js';
-import { MessageRate, type RateVerdict } from './message-rate.js';
+import { FrameIntake } from './frame-intake.js';
+import { Liveness } from './liveness.js';
 import type { Drainable } from './drain-queue.js';
 import type { OpenAsks, OpenStreams } from './open-exchanges.js';
 import { SendQueue, type SendQueueHost } from './send-queue.js';
 import type { Wire } from '../codec/wire.js';
-
-/** Number of malformed frames at which a connection is closed. */
-const MAX_BAD_FRAMES = 10;
 
 /**
  * Progress of the connect hooks: `coming` until all are done; then `told` when a worker has handled `@OnConnect`, or `untold` when no
@@ -83,17 +77,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   /** The calls that it has not answered; made with the first one. @internal */
   asks: OpenAsks | undefined;
   private readonly queue: ClientQueue;
-  private readonly credit: Credit;
-  /** Created with the first frame: most clients are idle. */
-  private rate: MessageRate | undefined;
+  private readonly intake: FrameIntake;
+  /** Whether the client is alive, for the heartbeat. @internal */
+  readonly liveness: Liveness;
   private state: 'open' | 'closing' | 'closed' = 'open';
   private halfClosed = false;
-  private badFrames = 0;
-  private lastBytes = 0;
-  private lastHeard = 0;
-  private lastPing = 0;
-  private lastAccepted = 0;
-  private lastAcceptedAt = 0;
   private pendingClose: { readonly code: number; readonly reason: string; readonly cancel: () => void } | undefined;
 
   constructor(
@@ -105,7 +93,8 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     readonly wire: Wire,
   ) {
     this.queue = connection.session?.createQueue(this) ?? new SendQueue(host, this, connection);
-    this.credit = new Credit(host.options.concurrentTasks, connection);
+    this.intake = new FrameIntake(this, host, connection);
+    this.liveness = new Liveness(connection);
   }
 
   /** When the client connected, in milliseconds since the epoch. */
@@ -135,17 +124,17 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   /** Frames that are handled now. */
   get unansweredCount(): number {
-    return this.credit.unanswered;
+    return this.intake.unanswered;
   }
 
   /** Of those, the ones that the order of later frames depends on: all but streams. */
   get orderedCount(): number {
-    return this.credit.unanswered - this.credit.streams;
+    return this.intake.unanswered - this.intake.streams;
   }
 
   /** True while the gate has paused the socket. */
   get isPaused(): boolean {
-    return this.credit.isPaused;
+    return this.intake.isPaused;
   }
 
   /** True while a session that outlives its connection has none. */
@@ -154,7 +143,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   }
 
   get awaitsAnswers(): boolean {
-    return this.state === 'open' && this.credit.unanswered > 0;
+    return this.state === 'open' && this.intake.unanswered > 0;
   }
 
   /** Messages queued for the client so far. */
@@ -180,9 +169,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   // Events of the connection.
 
   onFrame(data: Buffer): void {
-    if (this.state !== 'open') return;
-    if (this.credit.isFree) this.take(data);
-    else this.hold(data);
+    if (this.state === 'open') this.intake.onFrame(data);
   }
 
   onDrain(): void {
@@ -216,7 +203,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.state = 'closed';
     this.pendingClose?.cancel();
     this.pendingClose = undefined;
-    this.credit.clear();
+    this.intake.clear();
     this.queue.drop('closed');
     if (!wasOpen) return;
     this.error = { code, reason };
@@ -251,42 +238,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     }
   }
 
-  /** Starts to measure silence and pings. `now` is of the heartbeat's own clock, here and in the next two methods. */
-  startHeartbeat(now: number): void {
-    this.lastHeard = now;
-    this.lastPing = now;
-  }
-
-  /** How long the client has sent nothing, in milliseconds. A socket that the gate has paused is not silent. */
-  silentFor(now: number): number {
-    const { bytesRead } = this.connection;
-    if (bytesRead !== this.lastBytes || this.credit.isPaused) {
-      this.lastBytes = bytesRead;
-      this.lastHeard = now;
-    }
-    return now - this.lastHeard;
-  }
-
-  /**
-   * Destroys the connection of a client that has read nothing for so long, although its socket has data. A client that sends pings or
-   * frames is not silent, but may still never read.
-   */
-  cutWhenStuck(now: number, maxMs: number): void {
-    const { writableLength, takenBytes } = this.connection;
-    if (writableLength === 0 || takenBytes !== this.lastAccepted) {
-      this.lastAccepted = takenBytes;
-      this.lastAcceptedAt = now;
-    } else if (now - this.lastAcceptedAt >= maxMs && !this.losesSocket(CLOSE.overloaded.code, CLOSED_AS_SLOW)) {
-      this.queue.drop('disconnect');
-      this.onStalled();
-    }
-  }
-
-  pingWhenDue(now: number, interval: number): void {
-    if (now - this.lastPing < interval) return;
-    this.lastPing = now;
-    // Also behind a full socket: a client that reads slowly answers when it reaches the ping.
-    this.connection.ping();
+  /** Destroys the connection of a client that has stopped reading. @internal */
+  cutStuck(): void {
+    if (this.losesSocket(CLOSE.overloaded.code, CLOSED_AS_SLOW)) return;
+    this.queue.drop('disconnect');
+    this.onStalled();
   }
 
   /**
@@ -302,54 +258,65 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   /** Holds the frames after the current one until {@link unblock}. */
   block(): void {
-    this.credit.block();
+    this.intake.block();
   }
 
   unblock(): void {
-    this.credit.unblock();
+    this.intake.unblock();
     this.pump();
   }
 
   /** Holds the frames after the current one until all earlier ones have settled; then `next` continues the current one. */
   blockUntilSettled(next: () => void): void {
-    this.credit.blockUntilSettled(next);
+    this.intake.blockUntilSettled(next);
   }
 
   /** Calls back once all frames that were accepted have been handled. @internal */
   onceSettled(next: () => void): void {
-    this.credit.onceSettled(next);
+    this.intake.onceSettled(next);
   }
 
   /** Counts a frame that goes to its handler. Its id was checked before. */
   beginRequest(id: number): void {
-    this.credit.begin(id);
+    this.intake.begin(id);
   }
 
   /** A frame's handler has settled. */
   endRequest(id: number): void {
-    this.credit.end(id);
+    this.intake.end(id);
     this.goOn();
   }
 
   /** Counts a frame whose reply is a stream. Its id was checked before. @internal */
   beginStream(id: number): void {
-    this.credit.beginStream(id);
+    this.intake.beginStream(id);
   }
 
   /** @internal */
   endStream(id: number): void {
-    this.credit.endStream(id);
+    this.intake.endStream(id);
     this.goOn();
   }
 
   /** So many calls to the client are not answered. @internal */
   noteAsks(count: number): void {
-    this.credit.asks = count;
+    this.intake.asks = count;
     this.goOn();
   }
 
+  /** @internal */
+  route(): void {
+    this.host.take(this);
+  }
+
   private goOn(): void {
-    if (this.credit.isPaused || this.credit.isHolding || this.halfClosed) this.pump();
+    if (this.intake.isPaused || this.intake.isHolding || this.halfClosed) this.pump();
+  }
+
+  /** Takes the frames that have waited for credit. */
+  private pump(): void {
+    this.intake.pump();
+    if (this.halfClosed) this.closeWhenDone();
   }
 
   // Messages to the client.
@@ -422,8 +389,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   /** Handles a malformed frame. The error has no id, and the tenth one closes the connection. */
   refuseBadFrame(): void {
-    this.sendError(0, BAD_FRAME);
-    if (++this.badFrames >= MAX_BAD_FRAMES) this.close(CLOSE.policy.code, 'too many malformed frames');
+    this.intake.refuseBadFrame();
   }
 
   onOverflow(): void {
@@ -462,7 +428,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   /** Forgets the frames that wait for credit: the client sends them again on its next connection. @internal */
   dropHeld(): void {
-    this.credit.dropHeld();
+    this.intake.dropHeld();
   }
 
   private sendAway(code: number, reason: string): void {
@@ -487,7 +453,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   private end(code: number, reason: string): void {
     this.state = 'closing';
     this.error = { code, reason };
-    this.credit.clear();
+    this.intake.clear();
     this.host.counters.add('connections_closed', code);
     this.retire(code, reason);
   }
@@ -513,7 +479,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   /** Closes a half-closed client after all its answers were sent. */
   private closeWhenDone(): void {
-    if (this.credit.isIdle) this.close(CLOSE.goingAway.code, CLOSE.goingAway.reason);
+    if (this.intake.isIdle) this.close(CLOSE.goingAway.code, CLOSE.goingAway.reason);
   }
 
   private closeWhenSent(): void {
@@ -525,107 +491,13 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     pendingClose.cancel();
     // Resume a paused socket: the close handshake needs to read it.
     try {
-      if (this.credit.isPaused) this.connection.resume();
+      if (this.intake.isPaused) this.connection.resume();
       this.connection.close(pendingClose.code, pendingClose.reason);
     } catch (error) {
       // No other code would end the connection.
       this.host.reportDefect(error, 'close');
       this.cut();
     }
-  }
-
-  private pump(): void {
-    while (this.state === 'open') {
-      const data = this.credit.next();
-      if (!data) break;
-      this.take(data);
-    }
-    if (this.halfClosed) this.closeWhenDone();
-  }
-
-  /** Error boundary of a frame: an exception on its way to the link ends only this frame. */
-  private take(data: Buffer): void {
-    this.recvNum++;
-    this.host.counters.framesReceived++;
-    const { unanswered } = this.credit;
-    let id = 0;
-    let topic: string | undefined;
-    try {
-      const { wire } = this;
-      const verdict = this.checkRate();
-      const fault = wire.decode(data);
-      const { frame } = wire;
-      ({ id, topic } = frame);
-      if (fault === 'VIOLATION') {
-        this.close(CLOSE.protocolError.code, 'malformed frame');
-      } else if (verdict !== 'pass') {
-        this.connection.session?.skipFrame();
-        this.sendError(fault === 'BAD_FRAME' ? 0 : id, RATE_LIMITED, fault ? undefined : topic);
-        if (verdict === 'close') this.close(CLOSE.policy.code, 'message rate');
-      } else if (fault === 'BAD_FRAME') {
-        this.refuseBadFrame();
-      } else if (fault === 'BAD_TOPIC') {
-        if (topic.startsWith(GATE_TOPIC_PREFIX)) this.connection.session?.skipFrame();
-        this.sendError(id, BAD_TOPIC, topic);
-      } else if (id > 0 && this.credit.hasId(id)) {
-        this.refuseDuplicate(id, topic);
-      } else if (frame.control) {
-        this.takeControl(frame, id);
-      } else {
-        this.host.take(this);
-      }
-    } catch (error) {
-      this.failFrame(id, topic, error, this.credit.unanswered > unanswered);
-    }
-  }
-
-  /** A frame that is no message. */
-  private takeControl({ control, target = 0, body, error }: DecodedFrame, id: number): void {
-    if (control === 'answer') {
-      if (!this.asks?.answer(target, body, error)) this.host.counters.add('frames_ignored', control);
-      return;
-    }
-    this.connection.session?.skipFrame();
-    if (control === 'ping') this.sendFrame(this.wire.pong(id));
-    else if (control === 'cancel' && !this.streams?.cancel(target)) this.host.counters.add('frames_ignored', control);
-  }
-
-  /** A frame without credit. One that cancels a stream need not wait: it may be what gives credit back. */
-  private hold(data: Buffer): void {
-    if (this.credit.streams > 0 && this.isCancel(data)) {
-      this.take(data);
-      return;
-    }
-    const { isPaused } = this.credit;
-    this.credit.keep(data);
-    if (this.credit.isPaused && !isPaused) this.notePause();
-  }
-
-  private isCancel(data: Buffer): boolean {
-    const { wire } = this;
-    return (
-      wire.decode(data) === undefined &&
-      wire.frame.control === 'cancel' &&
-      this.streams?.has(wire.frame.target ?? 0) === true
-    );
-  }
-
-  private notePause(): void {
-    const isSpent = this.credit.unanswered >= this.host.options.concurrentTasks;
-    this.host.counters.add('reads_paused', isSpent ? 'unanswered' : 'waiting');
-  }
-
-  private checkRate(): RateVerdict {
-    const { messageRate } = this.host.options;
-    if (messageRate === 0) return 'pass';
-    const now = performance.now();
-    return (this.rate ??= new MessageRate(messageRate, now)).check(now);
-  }
-
-  /** Handles a frame with the id of an unanswered request. A malformed frame is reported as malformed first. */
-  private refuseDuplicate(id: number, topic: string): void {
-    if (isWellFormed(this.wire.frame.body)) this.sendError(id, DUPLICATE_ID, topic);
-    else this.refuseBadFrame();
   }
 }
 
@@ -640,8 +512,4 @@ function assertClose(code: unknown, reason: unknown): void {
 }
 
 const CLOSED_AS_SLOW = 'slow reader';
-const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();
 const INTERNAL: ErrorBody = new GateError('INTERNAL').toBody();
-const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
-const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();
-const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();

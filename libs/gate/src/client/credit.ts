@@ -1,6 +1,11 @@
+import { copyOf, present } from '@nestgate/link/internal';
 import type { Connection } from '../connection/connection.js';
-import { FrameHold } from './frame-hold.js';
-import { OpenIds } from './open-ids.js';
+
+/** From so many frames, or bytes, on what waits is large. */
+const MANY = 64;
+const MANY_BYTES = 64 * 1024;
+/** So many ids are found faster by looking through them than in a set, which also leaves garbage behind. */
+const FEW = 32;
 
 /**
  * Bounds the unanswered frames of one client, and holds the frames above the bound. Without credit the socket is paused, so that TCP
@@ -136,5 +141,67 @@ export class Credit {
 
   private get isSpent(): boolean {
     return this.blocks > 0 || this.unanswered >= this.limit + this.asks;
+  }
+}
+
+/** Frames that wait for credit, first in first out. */
+export class FrameHold {
+  private readonly frames: (Buffer | undefined)[] = [];
+  private head = 0;
+  private bytes = 0;
+
+  get isEmpty(): boolean {
+    return this.head === this.frames.length;
+  }
+
+  /** Whether it should not grow. */
+  get isLarge(): boolean {
+    return this.frames.length - this.head >= MANY || this.bytes >= MANY_BYTES;
+  }
+
+  push(frame: Buffer): void {
+    this.bytes += frame.length;
+    // A frame that waits must not keep what it was read into: a chunk, or a pool of Node.
+    this.frames.push(frame.buffer.byteLength > 2 * frame.length ? copyOf(frame, 0, frame.length) : frame);
+  }
+
+  shift(): Buffer | undefined {
+    const frame = this.frames[this.head];
+    this.frames[this.head++] = undefined;
+    this.bytes -= frame?.length ?? 0;
+    return frame;
+  }
+}
+
+/** The ids of one client's unanswered requests: a few as a rule. */
+export class OpenIds {
+  private readonly few: number[] = [];
+  private many: Set<number> | undefined = undefined;
+
+  has(id: number): boolean {
+    return this.indexOf(id) >= 0 || (this.many !== undefined && this.many.has(id));
+  }
+
+  /** Adds an id that is not there yet. */
+  add(id: number): void {
+    if (this.few.length < FEW) this.few.push(id);
+    else (this.many ??= new Set()).add(id);
+  }
+
+  delete(id: number): void {
+    const { few } = this;
+    const at = this.indexOf(id);
+    if (at < 0) {
+      this.many?.delete(id);
+      return;
+    }
+    const last = present(few.pop());
+    if (at < few.length) few[at] = last;
+  }
+
+  private indexOf(id: number): number {
+    const { few } = this;
+    for (let i = 0; i < few.length; i++) if (few[i] === id) return i;
+    return -1;
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { FrameHold } from './frame-hold.js';
+import { FrameHold } from './credit.js';
 
 describe('FrameHold', () => {
   it('gives frames back in the order in which they came', () => {

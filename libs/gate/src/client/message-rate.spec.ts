@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { MessageRate, type RateVerdict } from './message-rate.js';
+import { MessageRate, type RateVerdict } from './frame-intake.js';
 
 const START = 1_700_000_000_000;
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { OpenIds } from './open-ids.js';
+import { OpenIds } from './credit.js';
 
 describe('OpenIds', () => {
   it('knows as a set does which ids are open, few or many', () => {

@@ -40,7 +40,7 @@ export class Heartbeat {
 
   add(agent: ClientAgent): void {
     this.bucketOf(agent).add(agent);
-    agent.startHeartbeat(this.clock);
+    agent.liveness.start(this.clock);
     if (this.size++ > 0) return;
     this.tickedAt = performance.now();
     this.timer = setInterval(() => this.tick(), this.tickMs).unref();
@@ -57,11 +57,12 @@ export class Heartbeat {
     this.cursor = (this.cursor + 1) % BUCKETS;
     for (const agent of present(this.buckets[this.cursor])) {
       try {
-        if (agent.silentFor(now) >= heartOverTimer) {
+        const { liveness } = agent;
+        if (liveness.silentFor(now, agent.isPaused) >= heartOverTimer) {
           this.onDead(agent);
         } else {
-          agent.pingWhenDue(now, pingInterval);
-          agent.cutWhenStuck(now, heartOverTimer);
+          liveness.pingWhenDue(now, pingInterval);
+          if (liveness.isStuck(now, heartOverTimer)) agent.cutStuck();
         }
       } catch (error) {
         // An error affects only its own client.

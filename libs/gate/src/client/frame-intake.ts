@@ -1,0 +1,187 @@
+import { CLOSE, type DecodedFrame, type ErrorBody, GATE_TOPIC_PREFIX, GateError } from '@nestgate/protocol';
+import { isWellFormed } from '../body-value.js';
+import type { Connection } from '../connection/connection.js';
+import { TokenBucket } from '../admission/token-bucket.js';
+import type { Wire } from '../codec/wire.js';
+import type { GateCounters } from '../gate-counters.js';
+import { Credit } from './credit.js';
+import type { OpenAsks, OpenStreams } from './open-exchanges.js';
+
+/** Number of malformed frames at which a connection is closed. */
+const MAX_BAD_FRAMES = 10;
+/** How long a client may go on over its rate before it is closed, in milliseconds. */
+const PATIENCE_MS = 10_000;
+/** A pause this long ends a period of being over the rate, in milliseconds. */
+const PAUSE_MS = 1_000;
+
+/** Whose frames they are. */
+export interface FrameOwner {
+  recvNum: number;
+  readonly isClosed: boolean;
+  readonly wire: Wire;
+  readonly connection: Connection;
+  readonly streams: OpenStreams | undefined;
+  readonly asks: OpenAsks | undefined;
+  /** Passes on the message that the wire has just decoded. */
+  route(): void;
+  sendFrame(frame: Uint8Array | undefined): boolean;
+  sendError(id: number, error: ErrorBody, topic?: string): void;
+  /** Ends a frame whose way to its handler has thrown. `wasBegun`: it counts as unanswered. */
+  failFrame(id: number, topic: string | undefined, error: unknown, wasBegun: boolean): void;
+  close(code: number, reason: string): void;
+}
+
+/** What the intakes of a gate share. */
+interface IntakeHost {
+  readonly options: { readonly concurrentTasks: number; readonly messageRate: number };
+  readonly counters: GateCounters;
+}
+
+/**
+ * The incoming frames of one client: decodes them, checks them, and passes them on in their order and within its credit. It extends the
+ * credit instead of owning one: every frame needs both.
+ */
+export class FrameIntake extends Credit {
+  /** Created with the first frame: most clients are idle. */
+  private rate: MessageRate | undefined;
+  private badFrames = 0;
+
+  constructor(
+    private readonly agent: FrameOwner,
+    private readonly host: IntakeHost,
+    connection: Connection,
+  ) {
+    super(host.options.concurrentTasks, connection);
+  }
+
+  onFrame(data: Buffer): void {
+    if (this.isFree) this.take(data);
+    else this.defer(data);
+  }
+
+  /** Takes the held frames that have credit. */
+  pump(): void {
+    while (!this.agent.isClosed) {
+      const data = this.next();
+      if (!data) break;
+      this.take(data);
+    }
+  }
+
+  /** Handles a malformed frame. The error has no id, and the tenth one closes the connection. */
+  refuseBadFrame(): void {
+    const { agent } = this;
+    agent.sendError(0, BAD_FRAME);
+    if (++this.badFrames >= MAX_BAD_FRAMES) agent.close(CLOSE.policy.code, 'too many malformed frames');
+  }
+
+  /** Error boundary of a frame: an exception on its way to the link ends only this frame. */
+  private take(data: Buffer): void {
+    const { agent, unanswered } = this;
+    agent.recvNum++;
+    this.host.counters.framesReceived++;
+    let id = 0;
+    let topic: string | undefined;
+    try {
+      const { wire } = agent;
+      const verdict = this.checkRate();
+      const fault = wire.decode(data);
+      const { frame } = wire;
+      ({ id, topic } = frame);
+      if (fault === 'VIOLATION') {
+        agent.close(CLOSE.protocolError.code, 'malformed frame');
+      } else if (verdict !== 'pass') {
+        agent.connection.session?.skipFrame();
+        agent.sendError(fault === 'BAD_FRAME' ? 0 : id, RATE_LIMITED, fault ? undefined : topic);
+        if (verdict === 'close') agent.close(CLOSE.policy.code, 'message rate');
+      } else if (fault === 'BAD_FRAME') {
+        this.refuseBadFrame();
+      } else if (fault === 'BAD_TOPIC') {
+        if (topic.startsWith(GATE_TOPIC_PREFIX)) agent.connection.session?.skipFrame();
+        agent.sendError(id, BAD_TOPIC, topic);
+      } else if (id > 0 && this.hasId(id)) {
+        this.refuseDuplicate(id, topic);
+      } else if (frame.control) {
+        this.takeControl(frame, id);
+      } else {
+        agent.route();
+      }
+    } catch (error) {
+      agent.failFrame(id, topic, error, this.unanswered > unanswered);
+    }
+  }
+
+  /** A frame that is no message. */
+  private takeControl({ control, target = 0, body, error }: DecodedFrame, id: number): void {
+    const { agent } = this;
+    const { counters } = this.host;
+    if (control === 'answer') {
+      if (!agent.asks?.answer(target, body, error)) counters.add('frames_ignored', control);
+      return;
+    }
+    agent.connection.session?.skipFrame();
+    if (control === 'ping') agent.sendFrame(agent.wire.pong(id));
+    else if (control === 'cancel' && !agent.streams?.cancel(target)) counters.add('frames_ignored', control);
+  }
+
+  /** A frame without credit. One that cancels a stream need not wait: it may be what gives credit back. */
+  private defer(data: Buffer): void {
+    if (this.streams > 0 && this.isCancel(data)) {
+      this.take(data);
+      return;
+    }
+    const { isPaused } = this;
+    this.keep(data);
+    if (this.isPaused && !isPaused) {
+      const isSpent = this.unanswered >= this.host.options.concurrentTasks;
+      this.host.counters.add('reads_paused', isSpent ? 'unanswered' : 'waiting');
+    }
+  }
+
+  private isCancel(data: Buffer): boolean {
+    const { wire, streams } = this.agent;
+    return (
+      wire.decode(data) === undefined &&
+      wire.frame.control === 'cancel' &&
+      streams?.has(wire.frame.target ?? 0) === true
+    );
+  }
+
+  private checkRate(): RateVerdict {
+    const { messageRate } = this.host.options;
+    if (messageRate === 0) return 'pass';
+    const now = performance.now();
+    return (this.rate ??= new MessageRate(messageRate, now)).check(now);
+  }
+
+  /** Handles a frame with the id of an unanswered request. A malformed frame is reported as malformed first. */
+  private refuseDuplicate(id: number, topic: string): void {
+    if (isWellFormed(this.agent.wire.frame.body)) this.agent.sendError(id, DUPLICATE_ID, topic);
+    else this.refuseBadFrame();
+  }
+}
+
+export type RateVerdict = 'pass' | 'limited' | 'close';
+
+/** Message rate of one client: a token bucket with a burst of twice the rate, and a close after 10 s above it. */
+export class MessageRate {
+  private readonly bucket: TokenBucket;
+  private limitedSince = 0;
+  private limitedLast = 0;
+
+  constructor(perSecond: number, now: number) {
+    this.bucket = new TokenBucket(perSecond, perSecond * 2, now);
+  }
+
+  check(now: number): RateVerdict {
+    if (this.bucket.take(now)) return 'pass';
+    if (now - this.limitedLast > PAUSE_MS) this.limitedSince = now;
+    this.limitedLast = now;
+    return now - this.limitedSince >= PATIENCE_MS ? 'close' : 'limited';
+  }
+}
+
+const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();
+const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
+const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();
+const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();

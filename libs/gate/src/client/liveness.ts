@@ -1,0 +1,49 @@
+import type { Connection } from '../connection/connection.js';
+
+/** Whether a client is alive: what it sends, what it reads, and when it is pinged. Times are of the heartbeat's clock. */
+export class Liveness {
+  private lastBytes = 0;
+  private lastHeard = 0;
+  private lastPing = 0;
+  private lastTaken = 0;
+  private lastTakenAt = 0;
+
+  constructor(private readonly connection: Connection) {}
+
+  /** Starts to measure. */
+  start(now: number): void {
+    this.lastHeard = now;
+    this.lastPing = now;
+  }
+
+  /** How long the client has sent nothing, in milliseconds. A socket that the gate has paused is not silent. */
+  silentFor(now: number, isPaused: boolean): number {
+    const { bytesRead } = this.connection;
+    if (bytesRead !== this.lastBytes || isPaused) {
+      this.lastBytes = bytesRead;
+      this.lastHeard = now;
+    }
+    return now - this.lastHeard;
+  }
+
+  /**
+   * Whether the client has read nothing for so long, although its socket has data. One that sends pings or frames is not silent, but may
+   * still never read.
+   */
+  isStuck(now: number, maxMs: number): boolean {
+    const { writableLength, takenBytes } = this.connection;
+    if (writableLength === 0 || takenBytes !== this.lastTaken) {
+      this.lastTaken = takenBytes;
+      this.lastTakenAt = now;
+      return false;
+    }
+    return now - this.lastTakenAt >= maxMs;
+  }
+
+  pingWhenDue(now: number, interval: number): void {
+    if (now - this.lastPing < interval) return;
+    this.lastPing = now;
+    // Also behind a full socket: a client that reads slowly answers when it reaches the ping.
+    this.connection.ping();
+  }
+}

@@ -126,7 +126,8 @@ function readable(message) {
 try {
   ensureTools();
   if (await step('build', bin('tsc'), ['-b'])) {
-    await Promise.all([
+    // The first tests wait for a good part of their time.
+    const checks = Promise.all([
       step('types of the tests', bin('tsc'), ['-p', 'tsconfig.test.json']),
       step('types of the benchmarks', bin('tsc'), ['-p', 'bench/tsconfig.json']),
       step('lint', bin('oxlint'), ['--type-aware', '--deny-warnings']),
@@ -135,7 +136,9 @@ try {
       step('format', bin('prettier'), ['--check', '.']),
       step('words', process.execPath, ['scripts/check-words.mjs']),
     ]);
-    for (const each of RUNS) await jest(each);
+    const [first, ...others] = RUNS;
+    await Promise.all([checks, jest(first)]);
+    for (const each of others) await jest(each);
     const node = nodeOf(USUAL_NODE);
     await Promise.all([
       ...BESIDE.map(each => jest(each)),

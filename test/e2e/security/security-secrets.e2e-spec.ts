@@ -32,15 +32,16 @@ describe('secrets', () => {
     return app;
   }
 
-  const badLinks: [string, (password: string) => string][] = [
-    ['tcp:', password => `tcp://user:${password}@127.0.0.1:7400`],
-    ['nats: with an unknown key', password => `nats://user:${password}@127.0.0.1:4222?nope=1`],
-    ['nats: without a host', password => `nats://user:${password}@`],
-    ['an unknown scheme', password => `amqp://user:${password}@127.0.0.1`],
-  ];
-
-  it.each(badLinks)('in a link URL are in no output: %s', async (_what, urlOf) => {
-    await Promise.all(PASSWORDS.map(password => failing({ NESTGATE_LINK: urlOf(password) }, 'worker')));
+  it('in a link URL are in no output', async () => {
+    const [plain, escaped, hash] = PASSWORDS;
+    const links = [
+      `tcp://user:${plain}@127.0.0.1:7400`,
+      `tcp://user:${escaped}@127.0.0.1:7400`,
+      ...PASSWORDS.map(password => `nats://user:${password}@127.0.0.1:4222?nope=1`),
+      `nats://user:${hash}@`,
+      `amqp://user:${escaped}@127.0.0.1`,
+    ];
+    await Promise.all(links.map(link => failing({ NESTGATE_LINK: link }, 'worker')));
   });
 
   it('in the URL of a storage are in no output', async () => {

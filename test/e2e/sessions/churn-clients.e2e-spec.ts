@@ -6,13 +6,14 @@ import { createTestCluster, FakeClient, RedisProcess, type TestCluster, waitUnti
 import { Redis } from 'ioredis';
 import { collectGarbage } from '../support/held-memory.js';
 
-const CYCLES = 10_000;
+const CYCLES = 4_000;
 /** Cycles before anything is measured: caches fill, code is compiled. */
-const WARM_UP = 2_000;
+const WARM_UP = 1_500;
 const AT_ONCE = 100;
 const USERS = 500;
 const GROUPS = 20;
-const HEAP_MB = 5;
+/** Less than a kilobyte for each client. */
+const HEAP_MB = 3;
 
 describe('clients that come and go all the time', () => {
   let server: RedisProcess;

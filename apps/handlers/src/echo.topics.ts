@@ -27,8 +27,8 @@ export class EchoTopics {
 
   @UsePipes(new ValidationPipe())
   @OnTopic('echo/fail')
-  fail(@Payload() body: FailDto): never {
-    if (body.code === undefined) throw new Error('echo/fail without a code');
+  fail(@Payload() body?: FailDto): never {
+    if (body?.code === undefined) throw new Error('echo/fail without a code');
     throw new RpcException({ code: body.code, message: 'Failed as asked' });
   }
 }

@@ -60,7 +60,7 @@ const FOLDERS = {
     storage: ['.'],
     hooks: ['.', 'admission', 'client'],
     admission: ['.', 'hooks', 'internals'],
-    routing: ['.', 'client', 'hooks'],
+    routing: ['.', 'client', 'hooks', 'hub'],
     session: ['.', 'auth', 'client', 'hub', 'storage'],
     auth: ['.', 'client', 'hub'],
     hub: ['.', 'auth', 'client', 'codec', 'hooks', 'session'],

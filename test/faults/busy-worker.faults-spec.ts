@@ -41,4 +41,32 @@ describe.each(LINKS)('a client that keeps its worker busy, over %s', link => {
     },
     30_000,
   );
+
+  it('gets no new clients while another worker has nothing to do', async () => {
+    const frameMs = 200;
+    cluster = await FaultCluster.start({ link, gates: 1, workers: 2 });
+    const [greedy] = (await cluster.connect(0, 1)) as [LedgerClient];
+    for (let i = 0; i < FRAMES; i++) greedy.ask('work/fail', { how: 'busy', ms: frameMs });
+    await delay(frameMs);
+    const from = Date.now();
+    const others = await cluster.connect(0, 40);
+    const load = new Load(others, { workMs: 0, window: 1 });
+    await load.flows();
+    await load.stop();
+    const { p50, p99 } = latencyOf(others, from);
+    await new Load([greedy], { everyMs: 600_000 }).stop(FRAMES * frameMs);
+    const workers = new Map<string | undefined, number>();
+    for (const client of others) {
+      const worker = cluster.effects().workerOf(client, Date.now());
+      workers.set(worker, (workers.get(worker) ?? 0) + 1);
+    }
+    printFigures(`40 new clients beside a busy worker, ${link}`, {
+      p50,
+      p99,
+      workers: [...workers.values()].join('/'),
+    });
+    expect([...workers.values()]).toEqual([40]);
+    expect(load.report()).toMatchObject({ ...NO_DEFECTS, errors: {} });
+    expect(greedy.requests.report()).toMatchObject({ ...NO_DEFECTS, errors: {} });
+  }, 30_000);
 });

@@ -59,6 +59,8 @@ export type GateCounter =
    * or the other gate was lost on the way (`gate-lost`).
    */
   | 'moves_in_doubt'
+  /** Clients that were given a place elsewhere, by what: a `worker` that has joined, or another `gate`, to which they were asked to move. */
+  | 'clients_rebalanced'
   /** Attempts to resume a session that were refused, by code. */
   | 'resumes_refused'
   /**

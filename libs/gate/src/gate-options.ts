@@ -136,6 +136,11 @@ export interface GateOptions extends Omit<NodeOptions, 'gateWait'> {
    * @defaultValue 1500
    */
   readonly startupWait?: number | undefined;
+  /**
+   * Clients per second that are given to workers that have joined, until the shares are even: those that have nothing unanswered. Clients
+   * that are pinned stay. 0 leaves each client with its worker as long as that is there. @defaultValue 100
+   */
+  readonly rebalanceRate?: number | undefined;
   /** Messages of a client per second, with a burst of twice as many; 0 is no limit. @defaultValue 100 */
   readonly messageRate?: number | undefined;
   /** Total number of connections; 0 is no limit. @defaultValue 80 % of the files that the process may open, where that is known */

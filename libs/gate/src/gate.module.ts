@@ -59,6 +59,7 @@ import { PackIntake } from './routing/pack-intake.js';
 import { StartupWindow } from './routing/startup-window.js';
 import { StreamTable } from './routing/stream-table.js';
 import { TopicRouter } from './routing/topic-router.js';
+import { WorkerBalance } from './routing/worker-balance.js';
 import { WorkerDirectory } from './routing/worker-directory.js';
 import { PushReceipts } from './receipts/push-receipts.js';
 import { Standstill } from './hub/standstill.js';
@@ -132,6 +133,7 @@ const PROVIDERS: readonly Provider[] = [
   StartupWindow,
   StreamTable,
   TopicRouter,
+  WorkerBalance,
   WorkerDirectory,
   WsAcceptor,
 ];

@@ -52,6 +52,7 @@ export {
   CONNECT_TOPIC,
   DETACH_TOPIC,
   DISCONNECT_TOPIC,
+  loadContract,
   MALFORMED_BODY,
   RESUME_TOPIC,
   topicContract,

@@ -144,7 +144,7 @@ describe('the examples of docs/gate.md work', () => {
     const stage = await stageOf([{ provide: WorkerChoice, useClass: examples.RegionFirst }]);
     const client = await stage.cluster.connect();
     const session = await stage.delegater.set(client.clientId, 'region', 'eu');
-    const workers = ['eu-1', 'us-1', 'eu-2'].map(id => ({ id, clients: 0 }));
+    const workers = ['eu-1', 'us-1', 'eu-2'].map(id => ({ id, clients: 0, requests: 0, delayMs: 0 }));
     const question = { session, workers, topic: 'a/b', module: 'a', current: undefined };
     expect(new examples.RegionFirst().choose(question)).toBe('eu-1');
     expect(new examples.RegionFirst().choose({ ...question, workers: [] })).toBeUndefined();

@@ -100,6 +100,7 @@ describe('docs/metrics.md', () => {
     counters.add('sessions_detached', 1006);
     counters.add('sessions_resumed', 'here');
     counters.add('sessions_moved', 'away');
+    counters.add('clients_rebalanced', 'worker');
     counters.add('moves_in_doubt', 'link');
     counters.add('resumes_refused', 'RESUME_DENIED');
     counters.add('sessions_expired', 'expired');

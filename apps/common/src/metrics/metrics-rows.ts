@@ -108,6 +108,10 @@ const COUNTERS: Readonly<Record<GateCounter, readonly [label: string, help: stri
   claims_refused: ['reason', 'Logins announced by another node that were refused, by reason.'],
   logins_probed: ['outcome', 'Clients asked whether they are alive, because another one wants their uid, by outcome.'],
   sessions_moved: ['outcome', 'Sessions that another gate has asked for, by what became of it.'],
+  clients_rebalanced: [
+    'what',
+    'Clients that were given to a worker that has joined, or asked to move to another gate, by what they were to move to.',
+  ],
   moves_in_doubt: ['reason', 'Sessions that came from another gate and may miss messages, by reason.'],
   calls_dropped: ['reason', 'What other nodes wanted, dropped after the gate had stood still, by reason.'],
   revocations_forgotten: ['reason', 'Revocations that were forgotten before their time, by reason.'],

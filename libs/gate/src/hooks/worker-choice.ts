@@ -7,6 +7,10 @@ export interface WorkerCandidate {
   readonly id: string;
   /** How many clients of this gate it has. */
   readonly clients: number;
+  /** Frames that it has not handled yet: of this gate, or of all gates when it was asked last if that is more. */
+  readonly requests: number;
+  /** How long it took to answer this gate when it was asked last, within 5 s, in milliseconds; 0 when that is not known. */
+  readonly delayMs: number;
 }
 
 /** The frame for which a worker is chosen. */
@@ -31,7 +35,7 @@ export abstract class WorkerChoice {
   abstract choose(question: WorkerQuestion): string | undefined;
 }
 
-/** The default: the pinned worker, else the one the client used last, else the one with the fewest clients. */
+/** The default: the pinned worker, else the one the client used last, else the least loaded one. */
 @Injectable()
 export class UsualWorkerChoice extends WorkerChoice {
   override choose(): undefined {}

@@ -1,7 +1,7 @@
 import { Logger } from '@nestjs/common';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import type { NodeInfo, PeerChange } from '@nestgate/link';
-import { type ClientMessage, type Pending, RemotePeer } from '@nestgate/link/internal';
+import { type ClientMessage, loadContract, type Pending, RemotePeer } from '@nestgate/link/internal';
 import { JsonText, NO_BODY } from '@nestgate/protocol';
 import type { ClientAgent } from '../client/client-agent.js';
 import { GateCounters } from '../gate-counters.js';
@@ -42,7 +42,8 @@ class FakeNode {
     const info: NodeInfo = { id, epoch, role: 'worker', modules, draining: false };
     const peer = new RemotePeer(info, { requests: { nextSeries: () => 1 } } as never, { castTotal: 0 } as never);
     peer.notify = () => void this.told.push(peer);
-    peer.request = (_operation, message, _pending, deadline) => {
+    peer.request = (operation, message, _pending, deadline) => {
+      if ((operation as unknown) === loadContract.load) return;
       if (this.failure) throw this.failure;
       this.asked.push(peer);
       this.messages.push({ ...(message as ClientMessage), leftMs: deadline - performance.now() });
@@ -231,6 +232,33 @@ describe('TopicRouter', () => {
     expect([agent.worker, agent.otherWorkers]).toEqual([undefined, undefined]);
   });
 
+  it('sends the next frames of a client that was shifted to its new worker, with its session, and has the old one forget it', () => {
+    const agent = client();
+    const [one, two] = [node.join('one', 'e'), node.join('two', 'e')];
+    say(agent);
+    expect(agent.worker).toBe(one);
+    router.shift(agent, two);
+    expect([directory.clientsOf(one), directory.clientsOf(two)]).toEqual([0, 1]);
+    expect(node.told).toEqual([one]);
+    say(agent);
+    say(agent);
+    expect(node.asked).toEqual([one, two, two]);
+    expect(node.messages.map(({ session }) => session !== undefined)).toEqual([true, true, false]);
+    // And back, where nothing of it is known any more.
+    router.shift(agent, one);
+    say(agent);
+    expect(node.messages.at(-1)?.session).toBeDefined();
+    router.forget(agent);
+    expect(node.told).toEqual([one, two, one]);
+  });
+
+  it('keeps clients where the application has put them', () => {
+    const agent = client();
+    expect(router.isPinned(agent)).toBe(false);
+    agent.sessionState.merge({ $workers: { chat: 'one' } });
+    expect(router.isPinned(agent)).toBe(true);
+  });
+
   it('drops the waiting frame of a client that has gone, and none of another', () => {
     node.leave(node.join('w', 'e'));
     const [gone, stays] = [client(), client()];
@@ -314,8 +342,8 @@ describe('TopicRouter', () => {
       const agent = Object.assign(client(), { session: {} });
       expect(routes(agent)).toBe(workers[1]);
       const candidates = [
-        { id: 'one', clients: 0 },
-        { id: 'two', clients: 0 },
+        { id: 'one', clients: 0, requests: 0, delayMs: expect.any(Number) },
+        { id: 'two', clients: 0, requests: 0, delayMs: expect.any(Number) },
       ];
       expect(questions).toEqual([{ topic: 'chat/say', module: 'chat', candidates, current: undefined }]);
       answer = () => 'nobody';

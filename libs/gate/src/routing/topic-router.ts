@@ -6,6 +6,7 @@ import {
   inAsyncScope,
   type Peer,
   type Pending,
+  present,
   topicContract,
 } from '@nestgate/link/internal';
 import { type Body, type ErrorBody, type ErrorCode, GateError, moduleOf, NO_BODY } from '@nestgate/protocol';
@@ -42,14 +43,15 @@ const MAX_WAITING_BYTES = 4_194_304;
 
 /**
  * Sends client frames to workers. It selects the worker of the application's `WorkerChoice`, else the one to which the session is pinned
- * (setting `$workers`), else the one that the client used last, which keeps its frames in order across modules, else the one with the
- * fewest clients.
+ * (setting `$workers`), else the one that the client used last, which keeps its frames in order across modules, else the least loaded
+ * one.
  */
 @Injectable()
 export class TopicRouter implements OnApplicationShutdown {
   private readonly log = new BoundedLog(TopicRouter.name);
   private readonly modules = new Map<string, string>();
-  private readonly hasChoice: boolean;
+  /** Whether the application decides, by frame. */
+  readonly hasChoice: boolean;
   /** The frame of a client that waits for a worker: those behind it are held back, so that it is one at most. */
   private readonly waiting = new Map<ClientAgent, WaitingFrame>();
   private readonly wheel: DeadlineWheel;
@@ -128,6 +130,21 @@ export class TopicRouter implements OnApplicationShutdown {
     agent.workerVersion = 0;
   }
 
+  /** Whether the application has said which worker a client uses. */
+  isPinned(agent: ClientAgent): boolean {
+    return this.hasChoice || agent.sessionState.get(WORKER_PINS) !== undefined;
+  }
+
+  /** Gives a client that has nothing unanswered to another worker, which gets its next frame. The one before forgets it. */
+  shift(agent: ClientAgent, to: Peer): void {
+    const { worker } = agent;
+    if (worker && this.isPresent(worker)) worker.notify(topicContract.forget, { serial: agent.serial });
+    this.directory.noteMove(worker, to);
+    agent.worker = to;
+    agent.workerVersion = agent.otherWorkers?.get(to) ?? 0;
+    agent.otherWorkers?.delete(to);
+  }
+
   /** The client is gone: so is its frame that waits for a worker. */
   abandon(agent: ClientAgent): void {
     const frame = this.waiting.get(agent);
@@ -181,11 +198,12 @@ export class TopicRouter implements OnApplicationShutdown {
   }
 
   private askChoice(agent: ClientAgent, topic: string, module: string, workers: readonly Peer[]): Peer | undefined {
+    const loads = this.directory.loadsOf(workers);
     const question = {
       session: agent.session,
       topic,
       module,
-      workers: workers.map(worker => ({ id: worker.info.id, clients: this.directory.clientsOf(worker) })),
+      workers: loads.map((load, place) => Object.assign({ id: present(workers[place]).info.id }, load)),
       current: agent.worker?.info.id,
     };
     try {

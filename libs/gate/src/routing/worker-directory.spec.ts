@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import type { Peer } from '@nestgate/link/internal';
+import type { Peer, Pending } from '@nestgate/link/internal';
+import { GateError } from '@nestgate/protocol';
 import { WorkerDirectory } from './worker-directory.js';
 
 const MAX_KNOWN_MODULES = 10_000;
@@ -24,7 +25,11 @@ class FakeNode {
   set(id: string, modules: readonly string[], { draining = false } = {}): Peer {
     const info = { id, epoch: 'e', role: 'worker', modules, draining };
     const before = this.peers.get(id);
-    const peer = before ? Object.assign(before, { info }) : ({ info } as Peer);
+    const request = (_operation: unknown, _args: unknown, pending: Pending): void =>
+      pending.fail(new GateError('TIMEOUT'));
+    const peer = before
+      ? Object.assign(before, { info })
+      : ({ info, request, requests: { size: 0 } } as unknown as Peer);
     this.peers.set(id, peer);
     this.listener();
     return peer;
@@ -87,7 +92,7 @@ describe('WorkerDirectory', () => {
     expect(directory.workersOf('chat')).toEqual([node.me]);
   });
 
-  it('finds the worker with the fewest clients, the first one of several', () => {
+  it('finds the worker with the fewest clients where nothing else differs, the first one of several', () => {
     const [one, two] = [node.set('one', ['chat']), node.set('two', ['chat'])];
     expect(directory.leastLoaded([one, two])).toBe(one);
     directory.noteMove(undefined, one);

@@ -1,18 +1,20 @@
 import { Injectable } from '@nestjs/common';
 import { LinkNode } from '@nestgate/link';
 import { type Peer, present } from '@nestgate/link/internal';
+import { type Candidate, leastLoadedOf, WorkerLoads } from './worker-loads.js';
 
 /** Maximum number of remembered modules. Above it, a known module may result in `NO_ROUTE` instead of `NO_WORKER`. */
 const MAX_KNOWN_MODULES = 10_000;
 const NONE: readonly Peer[] = [];
 
-/** Who serves which module now, and how many clients each worker has. */
+/** Who serves which module now, how many clients each worker has, and how busy it is. */
 @Injectable()
 export class WorkerDirectory {
   private byModule = new Map<string, Peer[]>();
   private readonly everAnnounced = new Set<string>();
   private readonly clients = new Map<Peer, number>();
   private readonly listeners = new Set<() => void>();
+  private readonly loads = new WorkerLoads();
 
   constructor(private readonly node: LinkNode) {
     node.onPeer(() => this.refresh());
@@ -28,18 +30,20 @@ export class WorkerDirectory {
     return this.everAnnounced.has(module);
   }
 
-  /** Of these workers, the one with the fewest clients of this gate. */
+  /** Of these workers, the one that is the least loaded: by clients of this gate, unanswered frames, and delay. */
   leastLoaded(workers: readonly Peer[]): Peer | undefined {
-    let best: Peer | undefined;
-    let fewest = Number.POSITIVE_INFINITY;
-    for (const worker of workers) {
-      const clients = this.clientsOf(worker);
-      if (clients < fewest) {
-        best = worker;
-        fewest = clients;
-      }
-    }
-    return best;
+    return workers[leastLoadedOf(this.loadsOf(workers))];
+  }
+
+  /** How loaded these workers are, in their order. */
+  loadsOf(workers: readonly Peer[]): Candidate[] {
+    this.loads.refresh(workers);
+    return workers.map(worker => ({ clients: this.clientsOf(worker), ...this.loads.of(worker) }));
+  }
+
+  /** The workers that serve anything now. */
+  get workers(): ReadonlySet<Peer> {
+    return new Set([...this.byModule.values()].flat());
   }
 
   /** How many clients of this gate a worker has. */
@@ -78,6 +82,7 @@ export class WorkerDirectory {
     }
     this.byModule = byModule;
     for (const peer of this.clients.keys()) if (!present.has(peer)) this.clients.delete(peer);
+    this.loads.retain(present);
     for (const listener of this.listeners) {
       try {
         listener();

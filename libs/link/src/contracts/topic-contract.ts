@@ -80,3 +80,6 @@ export const topicContract = {
 } as const;
 
 export type TopicContract = typeof topicContract;
+
+/** What a gate asks workers before it gives them more clients: the frames of all gates that have not been handled yet. */
+export const loadContract = { load: nodeOp(103, 'required', nothing, count) } as const;

@@ -8,6 +8,7 @@ import {
   sessionContract,
   type SessionContract,
   streamContract,
+  loadContract,
   topicContract,
   within,
 } from '@nestgate/link/internal';
@@ -145,6 +146,9 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
       message: (message, call) => runner.accept(message, call),
       update: ({ serial, session }, call) => runner.learn(call.peer, serial, session),
       forget: ({ serial }, call) => runner.forget(call.peer, serial),
+    });
+    this.node.dispatcher.serve(loadContract, {
+      load: (_args, call) => call.peer.reply(call, loadContract.load, runner.taskCount),
     });
     this.node.dispatcher.serve(streamContract, {
       begin: (message, call) => runner.acceptStream(message, call),

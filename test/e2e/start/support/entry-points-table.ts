@@ -73,6 +73,7 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   'libs/gate/src/resume/turns.ts': ['setTimeout(', 'setTimeout('],
   'libs/gate/src/routing/client-events.ts': ['setTimeout('],
   'libs/gate/src/routing/startup-window.ts': ['setTimeout(', 'setTimeout('],
+  'libs/gate/src/routing/worker-balance.ts': ['setTimeout(', 'setInterval('],
   'libs/gate/src/session/holder-probe.ts': ['setInterval('],
   'libs/gate/src/session/login-rules.ts': ['setTimeout('],
   'libs/gate/src/storage/bounded-storage.ts': ['setTimeout('],
@@ -187,6 +188,9 @@ export const INJECTIONS: Readonly<Record<string, Injection>> = {
   'libs/gate/src/resume/session-door.ts': { cannot: 'It closes a connection in a try, and destroys it otherwise.' },
   'libs/gate/src/routing/client-events.ts': { cannot: 'It settles a promise.' },
   'libs/gate/src/routing/startup-window.ts': { cannot: 'They clear timers and settle a promise.' },
+  'libs/gate/src/routing/worker-balance.ts': {
+    cannot: 'It starts a timer, whose callback is guarded.',
+  },
   'libs/gate/src/session/login-rules.ts': {
     cannot: 'Nothing of the application runs there; a driver that throws ends in `Outbound.hand`.',
   },

@@ -43,6 +43,11 @@ export class TaskRunner implements TaskOwner {
     return { tasks: this.inFlight.count, streams: this.streams.size, abandoned: this.late.count };
   }
 
+  /** Tasks that have not ended. */
+  get size(): number {
+    return this.inFlight.count;
+  }
+
   /** Takes a task, which {@link start} or {@link noteEnd} must follow. */
   take(task: TopicTask): void {
     if (task.outlet) this.streams.add(task.call.peer, task.outlet.stream, task);

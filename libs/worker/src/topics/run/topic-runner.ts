@@ -63,6 +63,11 @@ export class TopicRunner {
     return { running: tasks - waiting, waiting, clients, streams, abandoned };
   }
 
+  /** Frames that have not been handled yet. */
+  get taskCount(): number {
+    return this.tasks.size;
+  }
+
   /** Takes a frame from a gate. */
   accept(message: ClientMessage, call: IncomingCall, outlet?: StreamOutlet): void {
     const lane = this.lanes.of(call.peer, message.serial);

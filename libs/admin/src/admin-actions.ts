@@ -20,6 +20,7 @@ export const ADMIN_ACTIONS = {
       cursor: input['cursor'] === undefined ? undefined : text(input, 'cursor'),
     }),
   drain: (_gateway, cluster, input) => cluster.drainGate(text(input, 'gate')),
+  rebalance: (_gateway, cluster) => cluster.rebalanceGates(),
 } as const satisfies Record<string, Action>;
 
 /** Whether this is the name of an action. */

@@ -5,6 +5,7 @@ import { addClusterCommands } from './commands/cluster.js';
 import { addConnectCommand } from './commands/connect.js';
 import { addContractCommand } from './commands/contract.js';
 import { addDoctorCommand } from './commands/doctor.js';
+import { addGateCommands } from './commands/gates.js';
 import { addTapCommand } from './commands/tap.js';
 import { addTokenCommands } from './commands/token.js';
 
@@ -16,6 +17,7 @@ Examples:
   nestgate send --uid ann news/new '{"n":1}'       pushes to a user
   nestgate tap 1AbC.7 --topic chat                 shows what a session sends and receives
   nestgate drain gate-1                            closes the clients of a gate by and by
+  nestgate rebalance --per-second 50               moves resumable clients to gates that have fewer
   nestgate bench ws://127.0.0.1:3000/gate --topic echo/echo --rate 1000
   nestgate doctor --link tcp://127.0.0.1:7400      finds out what is wrong
 
@@ -31,6 +33,7 @@ export function createProgram(): Command {
     .addHelpText('after', EXAMPLES);
   addConnectCommand(program);
   addClusterCommands(program);
+  addGateCommands(program);
   addTapCommand(program);
   addBenchCommand(program);
   addDoctorCommand(program);

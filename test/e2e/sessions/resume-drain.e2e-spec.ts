@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect as dial, createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { Controller } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
@@ -8,6 +6,7 @@ import { MemoryBus } from '@nestgate/link';
 import { createTestCluster, type TestCluster, waitUntil } from '@nestgate/testing';
 import { ClientSession, OnConnect, OnDisconnect, OnTopic, type Session } from '@nestgate/worker';
 import { WebSocket } from 'ws';
+import { Balancer } from '../support/balancer.js';
 import { ResumeClient } from '../support/resume-client.js';
 
 const hooks: string[] = [];
@@ -32,42 +31,6 @@ class DrainTopics {
     list.push(body);
     await new Promise(resolve => setTimeout(resolve, 5));
     return body;
-  }
-}
-
-/** Leads each connection to the next of the gates that are ready. */
-class Balancer {
-  readonly ready = new Set<number>();
-  private next = 0;
-
-  private constructor(private readonly server: Server) {
-    server.on('connection', near => {
-      const ports = [...this.ready];
-      const far = dial(ports[this.next++ % ports.length] as number, '127.0.0.1');
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        from.on('error', () => to.destroy());
-        from.on('close', () => to.destroy());
-        from.pipe(to);
-      }
-    });
-  }
-
-  static async start(): Promise<Balancer> {
-    const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return new Balancer(server);
-  }
-
-  get url(): string {
-    return `ws://127.0.0.1:${(this.server.address() as AddressInfo).port}/gate`;
-  }
-
-  close(): void {
-    this.server.close();
   }
 }
 

@@ -27,12 +27,18 @@ export class NodesView implements View {
   private readonly cpu = new Chart('CPU of the busiest node', percent);
   private readonly delay = new Chart('Event loop delay, the longest', value => `${value.toFixed(1)} ms`);
   private readonly list = element('div');
+  private readonly actions = element('div', { className: 'row' });
   private readonly frames = new Map<string, { readonly at: number; readonly count: number }>();
   private readonly rates = new Map<string, number>();
 
   constructor(private readonly say: (text: string) => void) {
     const charts = [this.clients, this.rate, this.cpu, this.delay].map(({ root }) => root);
-    this.root.append(element('div', { className: 'charts' }, ...charts), element('h2', { text: 'Nodes' }), this.list);
+    this.root.append(
+      element('div', { className: 'charts' }, ...charts),
+      element('h2', { text: 'Nodes' }),
+      this.list,
+      this.actions,
+    );
   }
 
   update({ nodes, actions }: Overview): void {
@@ -56,6 +62,10 @@ export class NodesView implements View {
       now,
       mostOf(({ loopDelayMs }) => loopDelayMs),
     );
+    const gates = nodes.filter(({ role, isDraining }) => role === 'gate' && !isDraining);
+    if (!actions || gates.length < 2) this.actions.replaceChildren();
+    else if (this.actions.childElementCount === 0)
+      this.actions.append(button('Rebalance gates', () => this.rebalance(), 'danger'));
     // What has the focus must not be taken away while it is used.
     if (this.list.contains(document.activeElement) && this.list.childElementCount > 0) return;
     const heads = [
@@ -80,6 +90,17 @@ export class NodesView implements View {
         'No node answers.',
       ),
     );
+  }
+
+  private async rebalance(): Promise<void> {
+    const question = 'Ask resumable clients of the fullest gates to go on on another one, 100 per second and gate?';
+    if (!(await confirmed(question))) return;
+    try {
+      const asked = Object.entries((await act('rebalance', {})) as Readonly<Record<string, number>>);
+      this.say(asked.map(([gate, clients]) => `${gate} asks ${clients}`).join(', ') || 'The gates have equal shares');
+    } catch (error) {
+      this.say((error as Error).message);
+    }
   }
 
   private cellsOf(node: AdminNode, mayAct: boolean): Cell[] {

@@ -9,8 +9,6 @@ export interface ClusterOptions extends TargetOptions {
   readonly json?: boolean;
 }
 
-const POLL_MS = 1_000;
-
 /** Adds the options of {@link ClusterOptions}. */
 export function aboutCluster(command: Command): Command {
   return command
@@ -142,24 +140,6 @@ export function addClusterCommands(program: Command): void {
       if (output.isJson) output.json({ closed });
       else output.line(`closed ${closed}`);
     });
-
-  aboutCluster(program.command('drain').description('has a gate close its clients by and by, and refuse new ones'))
-    .argument('<gate>', 'id of the gate')
-    .option('--per-second <n>', 'clients that are closed in a second', positive, 500)
-    .option('--no-wait', 'does not wait until they are gone')
-    .action(async (gate: string, options: ClusterOptions & { perSecond: number; wait: boolean }) => {
-      const output = new Output(options.json === true);
-      await withTarget(options, async target => {
-        const { result } = await target.call<{ result: boolean }>('drainGate', { gate, perSecond: options.perSecond });
-        if (!result) throw new GateError('BAD_ARGUMENT', `There is no gate with the id ${gate}`);
-        for (let left = Infinity; options.wait && left > 0;) {
-          left = await clientsLeft(target, gate);
-          if (output.isJson) output.json({ gate, left });
-          else output.line(`${left} left`);
-          if (left > 0) await new Promise(resolve => setTimeout(resolve, POLL_MS));
-        }
-      });
-    });
 }
 
 interface Recipients {
@@ -191,11 +171,6 @@ async function details(target: Target, ids: readonly string[]): Promise<readonly
 
 async function rowsOfUid(target: Target, uid: string): Promise<readonly ClientRow[]> {
   return details(target, await idsOfUid(target, uid));
-}
-
-async function clientsLeft(target: Target, gate: string): Promise<number> {
-  const { result } = await target.call<{ result: readonly NodeReport[] }>('getNodes', { partial: 'allow' });
-  return result.find(({ id }) => id === gate)?.gate?.clients ?? 0;
 }
 
 /** @throws {InvalidArgumentError} */

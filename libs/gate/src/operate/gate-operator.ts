@@ -10,6 +10,7 @@ import { Hub } from '../hub/hub.js';
 import type { Memberships } from '../hub/memberships.js';
 import { pageOf } from '../hub/page.js';
 import { ResumableSessions } from '../resume/resumable-sessions.js';
+import { ClientMoves } from './client-moves.js';
 import { SessionTaps } from './session-taps.js';
 
 /** How long a gate waits for the report of another node, in milliseconds. */
@@ -22,6 +23,7 @@ const DRAIN_TICK_MS = 100;
 export class GateOperator implements OnModuleInit, OnApplicationShutdown {
   private readonly log = new BoundedLog(GateOperator.name);
   private timer: NodeJS.Timeout | undefined;
+  private readonly moves: ClientMoves;
 
   constructor(
     private readonly node: LinkNode,
@@ -31,7 +33,9 @@ export class GateOperator implements OnModuleInit, OnApplicationShutdown {
     private readonly sessions: ResumableSessions,
     private readonly reporter: NodeReporter,
     private readonly taps: SessionTaps,
-  ) {}
+  ) {
+    this.moves = new ClientMoves(hub, counters, node.defects.report);
+  }
 
   onModuleInit(): void {
     const { hub, node } = this;
@@ -56,11 +60,14 @@ export class GateOperator implements OnModuleInit, OnApplicationShutdown {
         this.drain(perSecond, call.peer.info.id);
         return true;
       },
+      move: ({ gate, clients, perSecond }, call) =>
+        gate === node.info.id ? [this.move(clients, perSecond, call.peer.info.id)] : [],
     });
   }
 
   onApplicationShutdown(): void {
     clearInterval(this.timer);
+    this.moves.stop();
   }
 
   /** The report of this gate, and those of the nodes that only gates know. */
@@ -99,11 +106,21 @@ export class GateOperator implements OnModuleInit, OnApplicationShutdown {
   /** Refuses new clients, and closes the others by and by: together they would all come to another gate at once. */
   private drain(perSecond: number, by: string): void {
     if (this.timer) return;
+    this.moves.stop();
     this.log.warn(`Drains, as ${by} has asked: ${this.hub.size} clients, ${perSecond} per second`);
     this.gate.refuseClients();
     const perTick = Math.max(1, Math.round((perSecond * DRAIN_TICK_MS) / 1_000));
     const everyMs = Math.max(DRAIN_TICK_MS, 1_000 / perSecond);
     this.timer = setInterval(() => this.closeSome(perTick), everyMs).unref();
+  }
+
+  /** Asks clients to move to other gates, as far as there are any. Returns how many it will ask. */
+  private move(clients: number, perSecond: number, by: string): number {
+    const { node, hub } = this;
+    const others = [...node.remotes.values()].filter(({ info }) => info.role === 'gate' && !info.draining);
+    const asked = others.length === 0 || this.timer ? 0 : this.moves.begin(clients, perSecond);
+    this.log.warn(`Asks ${asked} of ${hub.size} clients to move, as ${by} has asked: ${perSecond} per second`);
+    return asked;
   }
 
   private closeSome(most: number): void {

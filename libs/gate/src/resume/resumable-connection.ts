@@ -55,8 +55,8 @@ export class ResumableConnection implements Connection, ConnectionEvents, Connec
   key: Buffer | undefined = undefined;
   /** Another gate has the session, or is about to have it. */
   isHandedOver = false;
-  /** The client has been asked to go on on another gate. */
-  isMoving = false;
+  /** Until when the client may go on on another gate, as it was asked to; of `performance.now()`. */
+  private movingUntil = 0;
   /** The newest ticket may be of another gate, which has had the session for a moment. */
   offered = 0;
   private socket: SessionSocket | undefined;
@@ -91,6 +91,11 @@ export class ResumableConnection implements Connection, ConnectionEvents, Connec
 
   get isAway(): boolean {
     return this.socket === undefined;
+  }
+
+  /** Whether the client has been asked to go on on another gate, and still may. */
+  get isMoving(): boolean {
+    return performance.now() < this.movingUntil;
   }
 
   get bytesRead(): number {
@@ -204,7 +209,10 @@ export class ResumableConnection implements Connection, ConnectionEvents, Connec
    */
   attach(socket: SessionSocket, seen: number, generation: number, now: number): { awayMs: number; lost: number } {
     const { agent, queue } = this;
-    this.closeSocket(CLOSE.takenOver.code, CLOSE.takenOver.reason);
+    // A client that was asked to move may reach the gate that it is on.
+    const { code, reason } = this.isMoving ? CLOSE.moved : CLOSE.takenOver;
+    this.closeSocket(code, reason);
+    this.movingUntil = 0;
     const awayMs = Math.max(0, Math.round(now - this.lostAt));
     this.confirmed = generation;
     this.generation = Math.max(this.generation, this.offered) + 1;
@@ -251,7 +259,7 @@ export class ResumableConnection implements Connection, ConnectionEvents, Connec
 
   /** Asks the client to go on on another gate. */
   askToMove(withinMs: number): void {
-    this.isMoving = true;
+    this.movingUntil = performance.now() + withinMs + MOVE_GRACE_MS;
     this.queue.sendNow(this.wire.notice('move', { withinMs }));
   }
 
@@ -387,3 +395,5 @@ export class ResumableConnection implements Connection, ConnectionEvents, Connec
 
 /** The code with which a session ends that was without a connection for too long: there is no close frame. */
 const EXPIRED = 1006;
+/** Clients begin to move within the time that they were told; so much longer their second connection may take, in milliseconds. */
+const MOVE_GRACE_MS = 1_000;

@@ -144,6 +144,13 @@ export const operateContract = {
   tap: ownerQueryOp(157, struct({ clientId: text, cursor: optional(text), topic: optional(text) }), json<TapAnswer>()),
   /** A gate of this id begins to drain: it closes `perSecond` clients. True when there is one. */
   drain: allOp(154, struct({ gate: text, perSecond: count }), flag, any),
+  /** A gate of this id asks `clients` of its clients to move to other gates. How many it will ask; none when there is no such gate. */
+  move: allOp(
+    158,
+    struct({ gate: text, clients: count, perSecond: count }),
+    json<readonly number[]>(),
+    concat<number>(),
+  ),
 } as const;
 
 /** What gates ask the nodes that are connected to them. */

@@ -56,7 +56,8 @@ export const HTTP_FIELDS = {
   forMs: { type: 'number', minimum: 1, description: 'How long older credentials are refused, in ms.' },
   cursor: { ...ID, description: 'The cursor of the previous page, or answer.' },
   gate: { type: 'string', minLength: 1, description: 'The id of a gate.' },
-  perSecond: { type: 'number', minimum: 1, description: 'Clients that are closed in a second.' },
+  clients: { type: 'integer', minimum: 1, description: 'How many clients.' },
+  perSecond: { type: 'number', minimum: 1, description: 'Clients that are closed, or asked to move, in a second.' },
   limit: { type: 'integer', minimum: 1, maximum: 10_000, description: 'Items per page.' },
 } as const satisfies Record<string, JsonSchema>;
 
@@ -196,6 +197,12 @@ export const HTTP_OPERATIONS: { readonly [K in HttpOperationName]: HttpOperation
     { options: ['cursor', 'topic', 'deadlineMs'] },
   ),
   drainGate: manage('Has a gate close its clients by and by.', ['gate'], FLAG, {
+    options: ['perSecond', 'deadlineMs'],
+  }),
+  moveClients: manage('Has a gate ask clients to go on on another one.', ['gate', 'clients'], orNull(COUNT), {
+    options: ['perSecond', 'deadlineMs'],
+  }),
+  rebalanceGates: manage('Has the gates with most clients ask some to go on on another one.', [], byName(COUNT), {
     options: ['perSecond', 'deadlineMs'],
   }),
 };

@@ -17,12 +17,20 @@ import { pageRequest, type PagesOptions } from '../gateway/pages.js';
 
 const DEFAULT_PER_SECOND = 500;
 const MAX_PER_SECOND = 100_000;
+const DEFAULT_MOVES_PER_SECOND = 100;
+const MAX_MOVES = 10_000_000;
 /** Longest cursor or topic of a tap in characters. */
 const MAX_TAP_TEXT = 256;
 
 /** How a gate is drained. */
 export interface DrainOptions extends WaitOptions {
   /** Clients that are closed in a second. @defaultValue 500 */
+  readonly perSecond?: number | undefined;
+}
+
+/** How clients are asked to move. */
+export interface MoveOptions extends WaitOptions {
+  /** Clients that a gate asks in a second. @defaultValue 100 */
   readonly perSecond?: number | undefined;
 }
 
@@ -109,13 +117,59 @@ export class ClusterApi {
    */
   async drainGate(gate: string, options?: DrainOptions): Promise<boolean> {
     const { perSecond = DEFAULT_PER_SECOND } = options ?? {};
-    if (typeof gate !== 'string' || gate === '') throw new GateError('BAD_ARGUMENT', 'gate must be the id of a node');
-    if (!Number.isInteger(perSecond) || perSecond < 1 || perSecond > MAX_PER_SECOND) {
-      throw new GateError('BAD_ARGUMENT', `perSecond must be an integer from 1 to ${MAX_PER_SECOND}`);
-    }
+    assertGate(gate);
+    assertUpTo(MAX_PER_SECOND, 'perSecond', perSecond);
     assertWait(options);
     return this.gates.drain.call({ gate, perSecond }, options);
   }
+
+  /**
+   * Has a gate ask so many of its resumable clients to go on on another gate (`$gate/move`). Each opens a second connection to the address that
+   * it knows, and its session goes on there: no message and no request is lost. The load balancer decides which gate it reaches; a client
+   * that reaches the same gate stays. Resolves with how many will be asked, 0 when there is no other gate, or `null` when there is no
+   * such gate. A second call takes the place of the first.
+   *
+   * ```ts
+   * await cluster.moveClients('gate-1', 500, { perSecond: 50 });
+   * ```
+   */
+  async moveClients(gate: string, clients: number, options?: MoveOptions): Promise<number | null> {
+    const { perSecond = DEFAULT_MOVES_PER_SECOND } = options ?? {};
+    assertGate(gate);
+    assertUpTo(MAX_MOVES, 'clients', clients);
+    assertUpTo(MAX_PER_SECOND, 'perSecond', perSecond);
+    assertWait(options);
+    const [asked = null] = await this.gates.move.call({ gate, clients, perSecond }, options);
+    return asked;
+  }
+
+  /**
+   * Evens out the gates: each one that has more clients than the average asks the rest to move, see {@link moveClients}. For gates that have
+   * joined, or started again. Resolves with how many clients each of these gates will ask, by its id.
+   */
+  async rebalanceGates(options?: MoveOptions): Promise<Record<string, number>> {
+    const { perSecond = DEFAULT_MOVES_PER_SECOND } = options ?? {};
+    assertUpTo(MAX_PER_SECOND, 'perSecond', perSecond);
+    const nodes = await this.getNodes(options && { deadlineMs: options.deadlineMs });
+    const gates = nodes.flatMap(({ id, gate, isDraining }) =>
+      gate && !isDraining ? [{ id, clients: gate.clients }] : [],
+    );
+    const average = Math.ceil(gates.reduce((sum, { clients }) => sum + clients, 0) / gates.length);
+    const full = gates.filter(({ clients }) => clients > average);
+    const asked = await Promise.all(
+      full.map(async ({ id, clients }) => [id, (await this.moveClients(id, clients - average, options)) ?? 0] as const),
+    );
+    return Object.fromEntries(asked);
+  }
+}
+
+function assertGate(gate: unknown): void {
+  if (typeof gate !== 'string' || gate === '') throw new GateError('BAD_ARGUMENT', 'gate must be the id of a node');
+}
+
+function assertUpTo(most: number, name: string, value: unknown): void {
+  if (Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most) return;
+  throw new GateError('BAD_ARGUMENT', `${name} must be an integer from 1 to ${most}`);
 }
 
 function assertTapText(name: string, value: unknown): void {

@@ -7,6 +7,7 @@ export const ENTRY_POINTS: Readonly<Record<string, readonly string[]>> = {
   'libs/gate/src/client/burst-budget.ts': ['setInterval('],
   'libs/gate/src/client/client-lifecycle.ts': ['setTimeout(', 'setTimeout('],
   'libs/gate/src/client/drain-queue.ts': ['queueMicrotask('],
+  'libs/gate/src/operate/client-moves.ts': ['setInterval('],
   'libs/gate/src/operate/gate-operator.ts': ['setInterval('],
   'libs/gate/src/websocket/gate-ws-adapter.ts': [
     "server.on('upgrade'",
@@ -157,6 +158,9 @@ export const INJECTIONS: Readonly<Record<string, Injection>> = {
     cannot: 'They settle a promise, or cut a connection with `ClientAgent.cut`, which catches.',
   },
   'libs/gate/src/client/drain-queue.ts': [POISON, 'a connection, when it is written to, ends'],
+  'libs/gate/src/operate/client-moves.ts': {
+    cannot: 'It asks clients, each within a boundary that reports the error.',
+  },
   'libs/gate/src/operate/gate-operator.ts': {
     cannot: 'It closes clients, each within a boundary that reports the error.',
   },

@@ -8,9 +8,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jes
 import { type INestApplication, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Gate, GateModule } from '@nestgate/gate';
-import { FakeClient, freePort } from '@nestgate/testing';
+import { FakeClient, freePort, NatsProcess } from '@nestgate/testing';
 import { GatewayApi, GatewayHttpModule } from '@nestgate/worker';
 import { WebSocketServer } from 'ws';
+import { DOCS_USERS, docsConfig, urlAs } from '../link/support/link-nats-support.js';
 import { ALL_KEY, HttpGate, KEYS } from './http-support.js';
 
 const SECRET = 'a-secret-of-the-link-with-32-bytes!';
@@ -90,19 +91,25 @@ describe.each(['link', 'http'])('nestgate over %s', way => {
 
   it('lists nodes, sessions and groups, and shows one session', async () => {
     const client = await connect('ann', 'room');
-    const nodes = await json<readonly { id: string; gate?: object }[]>(['nodes', ...target]);
-    expect(nodes.find(({ id }) => id === 'gate-1')?.gate).toMatchObject({ clients: 1, uids: 1, groups: 1 });
     const row = { clientId: client.clientId, uid: 'ann', isAway: false };
-    expect(await json(['sessions', ...target])).toMatchObject([row]);
-    expect(await json(['sessions', '--group', 'other', ...target])).toEqual([]);
-    expect(await json(['sessions', '--uid', 'ann', ...target])).toMatchObject([row]);
-    expect(await json(['who', 'ann', ...target])).toMatchObject([{ ...row, groups: ['room'] }]);
-    expect(await json(['who', client.clientId, ...target])).toMatchObject([row]);
-    expect(await json(['groups', ...target])).toEqual([{ group: 'room', clients: 1 }]);
-    const table = await cli(['nodes', ...target]);
+    const [nodes, all, none, ofUid, byUid, byId, groups, table, nobody] = await Promise.all([
+      json<readonly { id: string; gate?: object }[]>(['nodes', ...target]),
+      json(['sessions', ...target]),
+      json(['sessions', '--group', 'other', ...target]),
+      json(['sessions', '--uid', 'ann', ...target]),
+      json(['who', 'ann', ...target]),
+      json(['who', client.clientId, ...target]),
+      json(['groups', ...target]),
+      cli(['nodes', ...target]),
+      cli(['who', 'nobody', ...target]),
+    ]);
+    expect(nodes.find(({ id }) => id === 'gate-1')?.gate).toMatchObject({ clients: 1, uids: 1, groups: 1 });
+    expect([all, none, ofUid]).toMatchObject([[row], [], [row]]);
+    expect([byUid, byId]).toMatchObject([[{ ...row, groups: ['room'] }], [row]]);
+    expect(groups).toEqual([{ group: 'room', clients: 1 }]);
     expect(table.stdout).toMatch(/^ID +ROLE +VERSION[^]*gate-1 +gate +0\.1\.0/);
     expect(table.stdout).not.toContain('\u001b');
-    expect(await cli(['who', 'nobody', ...target])).toMatchObject({
+    expect(nobody).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^nestgate: SESSION_NOT_FOUND: nobody is neither/),
     });
@@ -120,7 +127,11 @@ describe.each(['link', 'http'])('nestgate over %s', way => {
         await new Promise(resolve => setTimeout(resolve, 100));
       }
     })();
-    const { code, stdout } = await tapped;
+    const [{ code, stdout }, unknown, wrong] = await Promise.all([
+      tapped,
+      cli(['tap', 'nobody', ...target]),
+      cli(['tap', client.clientId, '--for', 'long', ...target]),
+    ]);
     tap.isOver = true;
     await sending;
     expect(code).toBe(0);
@@ -132,8 +143,7 @@ describe.each(['link', 'http'])('nestgate over %s', way => {
     const body = JSON.stringify({ text, token: '[hidden]' });
     expect(frames[0]).toMatchObject({ way: 'out', kind: 'push', topic: 'a/b', body });
     expect(stdout).not.toContain('\u001b');
-    expect(await cli(['tap', 'nobody', ...target])).toMatchObject({ code: 1 });
-    expect(await cli(['tap', client.clientId, '--for', 'long', ...target])).toMatchObject({ code: 2 });
+    expect([unknown.code, wrong.code]).toEqual([1, 2]);
   });
 
   it('sends, and kicks', async () => {
@@ -142,10 +152,24 @@ describe.each(['link', 'http'])('nestgate over %s', way => {
     expect(await json(['send', 'a/b', 'plain', '--client', client.clientId, ...target])).toEqual({ delivered: 1 });
     await client.push('a/b', body => body === 'plain');
     expect(client.pushes('a/b').map(({ body }) => body)).toEqual([{ n: 1 }, 'plain']);
-    expect((await cli(['send', 'a/b', ...target])).code).toBe(2);
-    expect((await cli(['sessions', ...target])).stdout).not.toContain('\u202e');
+    const [nobody, listed] = await Promise.all([cli(['send', 'a/b', ...target]), cli(['sessions', ...target])]);
+    expect(nobody.code).toBe(2);
+    expect(listed.stdout).toContain(client.clientId);
+    expect(listed.stdout).not.toContain('\u202e');
     expect(await json(['kick', client.clientId, ...target])).toEqual({ closed: 1 });
     expect(await client.closed).toMatchObject({ code: 4002 });
+  });
+
+  it('asks clients to move, where there is another gate', async () => {
+    const [even, missing, half] = await Promise.all([
+      cli(['rebalance', ...target]),
+      cli(['rebalance', 'nobody', '--clients', '5', ...target]),
+      cli(['rebalance', 'gate-1', ...target]),
+    ]);
+    expect(even).toMatchObject({ code: 0, stdout: 'the gates have equal shares\n' });
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringMatching(/no gate with the id nobody/) });
+    expect(half).toMatchObject({ code: 2, stderr: expect.stringMatching(/--clients belong together/) });
+    expect(await json(['rebalance', 'gate-1', '--clients', '5', ...target])).toEqual({ 'gate-1': 0 });
   });
 
   it('drains a gate, and waits until its clients are gone', async () => {
@@ -220,6 +244,8 @@ describe('nestgate', () => {
       'send',
       'kick',
       'drain',
+      'rebalance',
+      'tap',
       'bench',
       'doctor',
       'contract',
@@ -227,18 +253,16 @@ describe('nestgate', () => {
     ]) {
       expect(help.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
     }
-    expect(await cli(['nodse'])).toMatchObject({ code: 2, stderr: expect.stringMatching(/Did you mean nodes/) });
-    expect(await cli(['nodes'])).toMatchObject({ code: 2, stderr: expect.stringMatching(/--url and --key/) });
-    const nobody = ['nodes', '--url', `http://127.0.0.1:${await freePort()}`];
-    expect(await cli(nobody)).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/LINK_UNAVAILABLE.*ECONNREFUSED/),
-    });
-    const wrong = ['nodes', '--url', gate.url, '--key', 'wrong'];
-    expect(await cli(wrong)).toMatchObject({
-      code: 1,
-      stderr: expect.stringMatching(/UNAUTHORIZED: The key is unknown/),
-    });
+    const [misspelt, nowhere, nobody, wrong] = await Promise.all([
+      cli(['nodse']),
+      cli(['nodes']),
+      cli(['nodes', '--url', `http://127.0.0.1:${await freePort()}`]),
+      cli(['nodes', '--url', gate.url, '--key', 'wrong']),
+    ]);
+    expect(misspelt).toMatchObject({ code: 2, stderr: expect.stringMatching(/Did you mean nodes/) });
+    expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringMatching(/--url and --key/) });
+    expect(nobody).toMatchObject({ code: 1, stderr: expect.stringMatching(/LINK_UNAVAILABLE.*ECONNREFUSED/) });
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringMatching(/UNAUTHORIZED: The key is unknown/) });
   });
 });
 
@@ -247,7 +271,7 @@ describe('nestgate doctor', () => {
   const servers: { close(): unknown }[] = [];
   afterEach(async () => {
     for (const app of apps.splice(0)) await app.close();
-    for (const server of servers.splice(0)) server.close();
+    for (const server of servers.splice(0)) await server.close();
     jest.restoreAllMocks();
   });
 
@@ -295,12 +319,14 @@ describe('nestgate doctor', () => {
   it('finds a wrong secret, and a link that cannot be reached', async () => {
     const link = `tcp://127.0.0.1:${await freePort()}`;
     await gateAt(link, 'gate-1');
-    const wrong = await doctor(['--link', link, '--secret', 'another-secret-of-more-than-32-bytes']);
+    const [wrong, nobody] = await Promise.all([
+      doctor(['--link', link, '--secret', 'another-secret-of-more-than-32-bytes']),
+      doctor(['--link', `tcp://127.0.0.1:${await freePort()}`, '--secret', SECRET]),
+    ]);
     expect([wrong.code, wrong.of('link')]).toMatchObject([
       1,
       { state: 'problem', text: expect.stringMatching(/secret/) },
     ]);
-    const nobody = await doctor(['--link', `tcp://127.0.0.1:${await freePort()}`, '--secret', SECRET]);
     expect(nobody.of('link')).toMatchObject({ state: 'problem', text: expect.stringMatching(/ECONNREFUSED/) });
   });
 
@@ -332,13 +358,60 @@ describe('nestgate doctor', () => {
     });
   });
 
-  it('finds a proxy that cuts silent clients before the first ping', async () => {
+  it('finds a proxy that cuts silent clients before the first ping, and says what pingInterval is', async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
     servers.push(server);
-    server.on('connection', socket => setTimeout(() => socket.terminate(), 50));
+    server.on('connection', socket => {
+      socket.send('{"topic":"$gate/hello","body":{"clientId":"g.e.1","heartbeatMs":25000}}');
+      setTimeout(() => socket.terminate(), 50);
+    });
     await new Promise(resolve => server.once('listening', resolve));
     const { port } = server.address() as AddressInfo;
-    const { of } = await doctor(['--client', `ws://127.0.0.1:${port}/gate`]);
-    expect(of('idle')).toMatchObject({ state: 'problem', text: expect.stringMatching(/shorter than pingInterval/) });
+    const link = `tcp://127.0.0.1:${await freePort()}`;
+    const [cut, short] = await Promise.all([
+      doctor(['--client', `ws://127.0.0.1:${port}/gate`]),
+      doctor(['--client', await gateAt(link, 'gate-1'), '--idle', '100ms']),
+    ]);
+    expect([cut.code, cut.of('idle')]).toMatchObject([
+      1,
+      {
+        state: 'problem',
+        text: expect.stringMatching(
+          /shorter than pingInterval\. The gate pings every 25 s \(pingInterval\): set it well below/,
+        ),
+      },
+    ]);
+    expect([short.code, short.of('idle')]).toMatchObject([
+      0,
+      { state: 'skipped', text: expect.stringMatching(/pings every 25 s \(pingInterval\): wait longer/) },
+    ]);
   });
+
+  it('finds what a NATS server does not permit, with the subject', async () => {
+    const config = docsConfig();
+    const [, block = ''] = /^ {2}api: \{([\s\S]*?)^ {2}\}/m.exec(config) ?? [];
+    const without = async (subject: string): Promise<NatsProcess> => {
+      expect(block).toContain(`"${subject}"`);
+      const strict = config.replace(block, block.replace(`"${subject}"`, '"nothing.at.all"'));
+      const server = await NatsProcess.start({ config: strict });
+      servers.push({ close: () => server.end() });
+      await gateAt(urlAs(server.url, DOCS_USERS.gate), 'gate-1');
+      return server;
+    };
+    const examine = async (server: NatsProcess) => doctor(['--link', urlAs(server.url, DOCS_USERS.api)]);
+    const subjects = ['nestgate.api.>', 'nestgate.info.api', 'nestgate.gate.*.*.from.api'];
+    const strict = await Promise.all(subjects.map(without));
+    const [subscribing, telling, asking] = await Promise.all(strict.map(examine));
+    for (const [found, what] of [
+      [subscribing, /subscribe to nestgate\.api\./],
+      [telling, /publish to nestgate\.info\.api/],
+      [asking, /publish to nestgate\.gate\.gate-1\..*\.from\.api/],
+    ] as const) {
+      expect(found?.code).toBe(1);
+      expect(found?.of('permissions')).toMatchObject({ state: 'problem', text: expect.stringMatching(what) });
+    }
+    strict[0]?.reload(config);
+    const fine = await examine(strict[0] as NatsProcess);
+    expect([fine.code, fine.of('permissions')?.state, fine.of('link')?.state]).toEqual([0, 'ok', 'ok']);
+  }, 60_000);
 });

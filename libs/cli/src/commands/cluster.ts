@@ -2,7 +2,8 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { ClientDetail, ClientRow, NodeReport, Page } from '@nestgate/worker';
 import { GateError } from '@nestgate/protocol';
 import { bytesText, durationText, Output } from '../output.js';
-import { openTarget, type Target, type TargetOptions } from '../target.js';
+import { openTarget } from '../open-target.js';
+import type { Target, TargetOptions } from '../target.js';
 
 /** Options that all commands about a cluster have. */
 export interface ClusterOptions extends TargetOptions {

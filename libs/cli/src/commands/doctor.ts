@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { messageOf } from '@nestgate/link/internal';
 import { GateError, urlForLog } from '@nestgate/protocol';
 import type { NodeReport } from '@nestgate/worker';
 import { WebSocket } from 'ws';
 import { Output, parseDuration } from '../output.js';
 import { readEvictionPolicy } from '../redis-policy.js';
-import { openTarget, type TargetOptions, unreachedGates } from '../target.js';
+import { openTarget } from '../open-target.js';
+import type { TargetOptions } from '../target.js';
 import { aboutCluster, type ClusterOptions } from './cluster.js';
 
 const MIN_OPEN_FILES = 4_096;
@@ -89,26 +89,39 @@ async function examineCluster(options: TargetOptions): Promise<Finding[]> {
       const middle = (before + Date.now()) / 2;
       const found = result.length === 0 ? 'no node' : `${result.length} nodes`;
       const reached: Finding = { check: 'link', state: 'ok', text: `${found} answer` };
-      const unreached = unreachedGates(target);
+      const { unreached = [] } = target;
       return [
         missing.length + unreached.length === 0
           ? reached
           : { ...reached, state: 'problem', text: `gates do not answer: ${[...missing, ...unreached].join('; ')}` },
+        ...permissions(target.denials),
         versions(result),
         clocks(result, middle),
         peers(result),
       ];
     } catch (error) {
-      const reasons = unreachedGates(target).join('; ');
-      if (reasons === '') throw error;
-      throw new GateError('LINK_UNAVAILABLE', reasons);
+      const { unreached = [], denials = [] } = target;
+      if (denials.length > 0) return permissions(denials);
+      if (unreached.length === 0) throw error;
+      throw new GateError('LINK_UNAVAILABLE', unreached.join('; '));
     } finally {
       await target.close();
     }
   } catch (error) {
+    const [denial] = /NATS does not permit .+/.exec(messageOf(error)) ?? [];
+    if (denial !== undefined) return permissions([denial]);
     const where = urlForLog(places.find(Boolean) ?? '');
     return [{ check: 'link', state: 'problem', text: `${where}: ${messageOf(error)}` }];
   }
+}
+
+/** What the user of a NATS link may not do: subjects, each with what was tried. `undefined` where there is no such server to ask. */
+function permissions(denials: readonly string[] | undefined): Finding[] {
+  if (!denials) return [];
+  const check = 'permissions';
+  if (denials.length === 0) return [{ check, state: 'ok', text: 'the server has permitted all that was tried' }];
+  const text = `${[...new Set(denials)].join('; ')}: permit it to the user of this link (docs/nats.md, users and permissions)`;
+  return [{ check, state: 'problem', text }];
 }
 
 function versions(nodes: readonly NodeReport[]): Finding {
@@ -163,6 +176,9 @@ async function examineClient({ client, origin, token, idle }: DoctorOptions): Pr
     handshakeTimeout: CONNECT_MS,
     ...(origin !== undefined && { origin }),
   });
+  // It may come together with the answer to the upgrade.
+  let pingMs: number | undefined;
+  socket.once('message', (data: Buffer) => (pingMs = pingIntervalOf(data)));
   const end = new Promise<string>(resolve => {
     socket.once('close', (code, reason) => resolve(`${code} ${reason.toString()}`.trimEnd()));
   });
@@ -190,14 +206,30 @@ async function examineClient({ client, origin, token, idle }: DoctorOptions): Pr
   socket.terminate();
   const seconds = ((performance.now() - begun) / 1_000).toFixed(1);
   const check = 'idle';
+  const interval = pingMs === undefined ? 'its pingInterval' : `${pingMs / 1_000} s (pingInterval)`;
   if (outcome === 'ping') return [connected, { check, state: 'ok', text: `the gate pings after ${seconds} s` }];
   if (outcome === 'time') {
-    return [connected, { check, state: 'skipped', text: `no ping within ${seconds} s; wait longer with --idle` }];
+    const text = `no ping within ${seconds} s; the gate pings every ${interval}: wait longer with --idle`;
+    return [connected, { check, state: 'skipped', text }];
   }
   const text =
-    `a silent client was cut after ${seconds} s (${outcome.how}), before the first ping: the idle timeout of a proxy is ` +
-    'shorter than pingInterval of the gate';
+    `a silent client was cut after ${seconds} s (${outcome.how}), before the first ping: the idle timeout of a proxy is shorter than ` +
+    `pingInterval. The gate pings every ${interval}: set it well below ${seconds} s, or raise the timeout of the proxy`;
   return [connected, { check, state: 'problem', text }];
+}
+
+/** The interval of pings that a gate tells its clients in its first message, in milliseconds. */
+function pingIntervalOf(hello: Buffer): number | undefined {
+  try {
+    const { body } = JSON.parse(hello.toString('utf8')) as { readonly body?: { readonly heartbeatMs?: unknown } };
+    return typeof body?.heartbeatMs === 'number' ? body.heartbeatMs : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function refusedText(status: number, origin: string | undefined): string {

@@ -109,5 +109,10 @@ export {
   type WorkerModuleOptions,
 } from './worker.module.js';
 export { type WebhookFigures, WebhookMetrics } from './webhooks/webhook-counters.js';
-export { type WebhookEvent, type WebhookModuleOptions, type WebhookOptions } from './webhooks/webhook-options.js';
+export {
+  type WebhookEvent,
+  type WebhookExtras,
+  type WebhookModuleOptions,
+  type WebhookOptions,
+} from './webhooks/webhook-options.js';
 export { WebhookModule } from './webhooks/webhook.module.js';

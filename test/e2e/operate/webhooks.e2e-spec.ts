@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { Controller, Logger } from '@nestjs/common';
+import { Controller, type DynamicModule, Injectable, Logger, Module } from '@nestjs/common';
 import { Payload } from '@nestjs/microservices';
 import { createTestCluster, freePort, type TestCluster, waitUntil } from '@nestgate/testing';
 import { OnTopic, WebhookMetrics, WebhookModule, type WebhookOptions } from '@nestgate/worker';
@@ -98,8 +98,10 @@ describe('WebhookModule', () => {
     await endpoint.close();
   });
 
-  async function start(options: Partial<WebhookOptions> = {}): Promise<WebhookMetrics> {
-    const hook = WebhookModule.forRoot({ endpoints: [{ url: endpoint.url, secret: SECRET, ...options }] });
+  const start = (options: Partial<WebhookOptions> = {}): Promise<WebhookMetrics> =>
+    startWith(WebhookModule.forRoot({ endpoints: [{ url: endpoint.url, secret: SECRET, ...options }] }));
+
+  async function startWith(hook: DynamicModule): Promise<WebhookMetrics> {
     cluster = await createTestCluster({
       gates: 2,
       workers: 1,
@@ -181,6 +183,31 @@ describe('WebhookModule', () => {
     expect(endpoint.faults).toEqual([]);
   });
 
+  it('takes options of a factory, with what other modules provide', async () => {
+    await fresh();
+    endpoint.respond = ({ body }) => ({ body: { reply: body } });
+    await startWith(
+      WebhookModule.forRootAsync({
+        imports: [ConfigModule.at(endpoint.url)],
+        inject: [Config],
+        events: ['message', 'disconnect'],
+        topics: ['shop/order', 'shop/cancel'],
+        useFactory: ({ url }: Config) => ({
+          endpoints: [
+            { url, secret: SECRET, topics: ['shop/cancel'] },
+            { url, secret: SECRET, topics: ['shop/order'], events: ['disconnect', 'message'] },
+          ],
+        }),
+      }),
+    );
+    const client = await cluster.connect({ gate: 0 });
+    expect(await client.request('shop/order', 1)).toBe(1);
+    expect(await client.request('shop/cancel', 2)).toBe(2);
+    await client.close();
+    await waitUntil('its end', () => endpoint.of('disconnect').length === 1);
+    expect(endpoint.faults).toEqual([]);
+  });
+
   it('has bounds: an endpoint that is silent, or too slow for so many, holds up only those who ask it', async () => {
     await fresh();
     endpoint.respond = () => undefined;
@@ -249,6 +276,19 @@ describe('WebhookModule', () => {
   });
 });
 
+@Injectable()
+class Config {
+  url = '';
+}
+
+@Module({})
+class ConfigModule {
+  static at(url: string): DynamicModule {
+    const config = Object.assign(new Config(), { url });
+    return { module: ConfigModule, providers: [{ provide: Config, useValue: config }], exports: [Config] };
+  }
+}
+
 describe('options of WebhookModule', () => {
   const good = { url: 'https://a.example/x?key=hunter2', secret: SECRET, topics: ['a/b'] };
   const of =
@@ -282,6 +322,35 @@ describe('options of WebhookModule', () => {
   ])('%# are refused, without a secret in the error', (endpoint, message) => {
     expect(of(endpoint)).toThrow(message);
     expect(of(endpoint)).not.toThrow(/hunter2/);
+  });
+
+  const made = async (beside: object, ...endpoints: object[]): Promise<void> => {
+    const hook = WebhookModule.forRootAsync({
+      ...beside,
+      useFactory: () => ({ endpoints: endpoints as WebhookOptions[] }),
+    });
+    const cluster = await createTestCluster({ handlers: { imports: [hook] } });
+    await cluster.close();
+  };
+
+  it('of a factory are those that stand beside it', async () => {
+    const silenced = jest.spyOn(Logger.prototype, 'error').mockImplementation(() => undefined);
+    await made({ topics: ['a/b'] }, good);
+    await expect(made({ topics: ['a/b', 'a/c'] }, good)).rejects.toThrow(
+      /endpoints must be endpoints with the topics that stand beside useFactory \(a\/b, a\/c\), but a\/b was given/,
+    );
+    await expect(made({ topics: ['a/b'], events: ['message', 'connect'] }, good)).rejects.toThrow(
+      /with the events that stand beside useFactory \(connect, message\), but message was given/,
+    );
+    await expect(made({ topics: ['a/b'] }, { ...good, secret: 'hunter2' })).rejects.toThrow(/secret must be/);
+    expect(() => WebhookModule.forRootAsync({ useFactory: () => ({ endpoints: [] }) })).toThrow(
+      /events must be an array/,
+    );
+    expect(() => WebhookModule.forRootAsync({ topics: ['a//b'], useFactory: () => ({ endpoints: [] }) })).toThrow(
+      /WebhookModule: option topics\[0\] must be a topic/,
+    );
+    expect(() => WebhookModule.forRootAsync({ topics: ['a/b'] })).toThrow(/one of useFactory/);
+    silenced.mockRestore();
   });
 
   it('name each topic and each event of clients once', () => {

@@ -34,6 +34,23 @@ export interface WebhookModuleOptions {
   readonly imports?: NonNullable<ModuleMetadata['imports']> | undefined;
 }
 
+/** What all endpoints together answer. */
+export interface WebhookSubjects {
+  readonly events: readonly WebhookEvent[];
+  readonly topics: readonly string[];
+}
+
+/**
+ * What stands beside the factory of `WebhookModule.forRootAsync`, since handlers are made before it runs: the topics and events of all its
+ * endpoints together.
+ */
+export interface WebhookExtras {
+  /** @defaultValue what `topics` implies */
+  readonly events?: readonly WebhookEvent[] | undefined;
+  /** @defaultValue [] */
+  readonly topics?: readonly string[] | undefined;
+}
+
 /** Options of one endpoint with their defaults. */
 export interface ResolvedWebhook {
   readonly url: string;
@@ -84,6 +101,50 @@ export function resolveWebhooks(options: WebhookModuleOptions): readonly Resolve
   return resolved;
 }
 
+/** What endpoints answer together. */
+export function subjectsOf(hooks: readonly ResolvedWebhook[]): WebhookSubjects {
+  return {
+    events: [...new Set(hooks.flatMap(({ events }) => [...events]))],
+    topics: hooks.flatMap(({ topics }) => topics),
+  };
+}
+
+/** Checks what stands beside a factory. @throws {GateError} `BAD_ARGUMENT` */
+export function resolveSubjects({ events, topics }: WebhookExtras): WebhookSubjects {
+  const [checkedTopics, checkedEvents] = checkSubjects('', events, topics ?? []);
+  return { events: checkedEvents, topics: checkedTopics };
+}
+
+/** Checks that the endpoints of a factory answer what stands beside it, and nothing else. @throws {GateError} `BAD_ARGUMENT` */
+export function assertSubjects(hooks: readonly ResolvedWebhook[], beside: WebhookSubjects): void {
+  const given = subjectsOf(hooks);
+  for (const key of ['events', 'topics'] as const) {
+    const [one, other] = [[...given[key]].sort().join(', '), [...beside[key]].sort().join(', ')];
+    if (one !== other)
+      refuse('endpoints', `endpoints with the ${key} that stand beside useFactory (${other || 'none'})`, one || 'none');
+  }
+}
+
+function checkSubjects(
+  where: string,
+  events: unknown,
+  topics: unknown,
+): readonly [topics: readonly string[], events: readonly WebhookEvent[]] {
+  if (!Array.isArray(topics) || topics.length > MAX_TOPICS) {
+    refuse(`${where}topics`, `an array of at most ${MAX_TOPICS} topics`, kindOf(topics));
+  }
+  const bad = topics.findIndex(topic => !isTopic(topic));
+  if (bad >= 0) refuse(`${where}topics[${bad}]`, 'a topic such as "shop/order"', JSON.stringify(topics[bad]));
+  const wanted = events ?? (topics.length > 0 ? ['message'] : []);
+  if (!Array.isArray(wanted) || wanted.length === 0 || !wanted.every(event => EVENTS.includes(event))) {
+    refuse(`${where}events`, `an array of ${EVENTS.join(', ')}`, kindOf(events));
+  }
+  if (wanted.includes('message') !== topics.length > 0) {
+    refuse(`${where}topics`, 'the topics whose messages are sent, with the event message', `${topics.length} topics`);
+  }
+  return [topics as readonly string[], wanted as readonly WebhookEvent[]];
+}
+
 function resolveOne(where: string, given: unknown): ResolvedWebhook {
   assertKnownOptions(MODULE, given, KEYS, `${where}.`);
   const { url, secret, events, topics = [], ...limits } = given as Partial<Record<keyof WebhookOptions, unknown>>;
@@ -93,23 +154,12 @@ function resolveOne(where: string, given: unknown): ResolvedWebhook {
   if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username !== '' || parsed.password !== '') {
     refuse(`${where}.url`, 'an http or https URL without a user', 'something else');
   }
-  if (!Array.isArray(topics) || topics.length > MAX_TOPICS) {
-    refuse(`${where}.topics`, `an array of at most ${MAX_TOPICS} topics`, kindOf(topics));
-  }
-  const bad = topics.findIndex(topic => !isTopic(topic));
-  if (bad >= 0) refuse(`${where}.topics[${bad}]`, 'a topic such as "shop/order"', JSON.stringify(topics[bad]));
-  const wanted = events ?? (topics.length > 0 ? ['message'] : []);
-  if (!Array.isArray(wanted) || wanted.length === 0 || !wanted.every(event => EVENTS.includes(event))) {
-    refuse(`${where}.events`, `an array of ${EVENTS.join(', ')}`, kindOf(events));
-  }
-  if (wanted.includes('message') !== topics.length > 0) {
-    refuse(`${where}.topics`, 'the topics whose messages are sent, with the event message', `${topics.length} topics`);
-  }
+  const [answered, wanted] = checkSubjects(`${where}.`, events, topics);
   return Object.freeze({
     url: parsed.href,
     secret: checkedSecret(where, secret),
-    events: new Set(wanted as WebhookEvent[]),
-    topics: topics as readonly string[],
+    events: new Set(wanted),
+    topics: answered,
     timeout: integer(`${where}.timeout`, timeout, 1, 600_000),
     maxConcurrent: integer(`${where}.maxConcurrent`, maxConcurrent, 1, 10_000),
     maxQueue: integer(`${where}.maxQueue`, maxQueue, 0, 1_000_000),

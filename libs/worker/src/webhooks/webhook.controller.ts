@@ -4,11 +4,11 @@ import type { Session } from '../session/session.js';
 import { ClientSession } from '../topics/client-session.decorator.js';
 import { type ConnectEvent, type DisconnectEvent, OnConnect, OnDisconnect } from '../topics/client-events.js';
 import { OnTopic } from '../topics/on-topic.decorator.js';
-import type { ResolvedWebhook } from './webhook-options.js';
+import type { WebhookSubjects } from './webhook-options.js';
 import { Webhooks } from './webhooks.js';
 
 /** A controller with a handler for each event and topic that has an endpoint. */
-export function webhookController(hooks: readonly ResolvedWebhook[]): Type {
+export function webhookController({ events, topics }: WebhookSubjects): Type {
   class WebhookController {
     constructor(readonly webhooks: Webhooks) {}
   }
@@ -20,17 +20,17 @@ export function webhookController(hooks: readonly ResolvedWebhook[]): Type {
     ClientSession()(prototype, name, 1);
     decorator(prototype, name, Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor);
   };
-  if (hooks.some(({ events }) => events.has('connect'))) {
+  if (events.includes('connect')) {
     handle('connect', OnConnect(), function (this: WebhookController, event: ConnectEvent, session: Session) {
       return this.webhooks.connect(event, session);
     });
   }
-  if (hooks.some(({ events }) => events.has('disconnect'))) {
+  if (events.includes('disconnect')) {
     handle('disconnect', OnDisconnect(), function (this: WebhookController, event: DisconnectEvent, session: Session) {
       this.webhooks.disconnect(event, session);
     });
   }
-  for (const topic of hooks.flatMap(({ topics }) => topics)) {
+  for (const topic of topics) {
     // The kind is named: there is no type that it could be read from.
     const decorator = OnTopic(topic, { payload: 'json' });
     handle(`message ${topic}`, decorator, function (this: WebhookController, body: unknown, session: Session) {

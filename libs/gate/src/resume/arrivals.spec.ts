@@ -287,6 +287,33 @@ describe('Arrivals', () => {
     expect(await circle).toEqual({ code: 'RESUME_BUSY' });
   });
 
+  it('does not follow a session that was offered: its client has come back elsewhere', async () => {
+    const taken = arrivals.take({ ...ask, isHandOver: true }, from.peer, () => true);
+    from.calls[0]?.succeed({ movedTo: 'g3' });
+    expect(await taken).toEqual({ code: 'RESUME_BUSY' });
+    expect(other.calls).toEqual([]);
+  });
+
+  it('lets another gate wait while it asks for the session, for a bounded time, and not while it asks all', async () => {
+    let fetched = 0;
+    const wait = (): Promise<unknown> => arrivals.whenFetched(ask.clientId).then(() => fetched++);
+    await wait();
+    const taken = arrivals.take(ask, undefined, () => true);
+    const [answered, late] = [wait(), wait()];
+    await flush();
+    expect(fetched).toBe(1);
+    jest.advanceTimersByTime(300);
+    await late;
+    from.calls[0]?.succeed(answerOf());
+    await Promise.all([taken, answered]);
+    peers.delete('g1');
+    arrivals.forget({ agent } as unknown as ResumableConnection);
+    const all = arrivals.take(ask, undefined, () => true);
+    await wait();
+    other.calls[0]?.succeed({ code: 'RESUME_UNKNOWN' });
+    expect(await all).toEqual({ code: 'RESUME_LOST' });
+  });
+
   it('declines a session that nobody waits for any more, and one that has not come in time', async () => {
     const unwanted = arrivals.take(ask, undefined, () => false);
     from.calls[0]?.succeed(answerOf());

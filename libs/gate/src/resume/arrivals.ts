@@ -33,6 +33,9 @@ const FINAL_MS = 5_000;
 /** How long another gate that wants a session waits until it has come here wholly, in milliseconds. */
 const ARRIVED_MS = 800;
 
+/** How long another gate that wants a session waits until this gate has been answered about it, in milliseconds. */
+const FETCHED_MS = 300;
+
 /** The session has come, or why it has not. */
 export type Taken =
   | { readonly connection: ResumableConnection; readonly transfer: SessionTransfer }
@@ -144,6 +147,8 @@ export class Arrivals {
   private readonly arrivals = new Map<string, Arrival>();
   /** Sessions that are being asked for. */
   private readonly asking = new Map<string, Promise<Taken>>();
+  /** Those of them that all gates are asked for. */
+  private readonly searching = new Set<string>();
 
   constructor(
     private readonly host: ArrivalHost,
@@ -184,7 +189,22 @@ export class Arrivals {
       return await asked;
     } finally {
       this.asking.delete(clientId);
+      this.searching.delete(clientId);
     }
+  }
+
+  /**
+   * Resolves when a session is not being asked for any more, or that takes too long. The gate that had it may name this one before the
+   * session is here. Gates that ask all others do not wait for each other: none of them knows where it is.
+   */
+  async whenFetched(clientId: string): Promise<void> {
+    const asked = this.searching.has(clientId) ? undefined : this.asking.get(clientId);
+    if (!asked) return;
+    const end = asked.then(
+      () => undefined,
+      () => undefined,
+    );
+    await within(end, FETCHED_MS, () => undefined);
   }
 
   /** Resolves when a session has come wholly, with false when that takes too long. */
@@ -286,6 +306,8 @@ export class Arrivals {
       if (peer === node.me) return { code: 'RESUME_BUSY' };
       const taken = await this.ask(peer, ask, isWanted);
       if (!('movedTo' in taken)) return taken;
+      // Its client has come back elsewhere: the offer is void.
+      if (ask.isHandOver) return { code: 'RESUME_BUSY' };
       peer = node.peers.get(taken.movedTo);
     }
     return peer ? { code: 'RESUME_BUSY' } : this.askAll(ask, isWanted);
@@ -294,6 +316,7 @@ export class Arrivals {
   /** The gate that has a session, or had it last, is not on the link: another one may have it. */
   private async askAll(ask: ResumeAsk, isWanted: () => boolean): Promise<Taken> {
     const { node } = this.host;
+    this.searching.add(ask.clientId);
     const answers = await Promise.all(this.otherGates().map(peer => this.ask(peer, ask, isWanted)));
     const session = answers.find(answer => 'connection' in answer);
     if (session) return session;

@@ -91,6 +91,7 @@ describe('Departures', () => {
   let found: Found;
   let isIdle: Promise<boolean>;
   let arrived: Promise<boolean>;
+  let fetched: Promise<void>;
   let settle: (() => void) | undefined;
   let departures: Departures;
   let connection: ResumableConnection;
@@ -110,6 +111,9 @@ describe('Departures', () => {
     for (const body of bodies) queue.send(frameOf(body));
     await Promise.resolve();
   };
+  const flush = async (): Promise<void> => {
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+  };
   const turnAll = (): void => {
     departures.turning(to.peer, 'c1');
     for (const peer of peers.values()) departures.turned('g2', ['c1'], peer);
@@ -123,6 +127,7 @@ describe('Departures', () => {
     peers = new Map([me, to, worker].map(each => [each.info.id, each.peer]));
     isIdle = Promise.resolve(true);
     arrived = Promise.resolve(true);
+    fetched = Promise.resolve();
     settle = undefined;
     const host = { limits: { frames: 4, bytes: 100_000 }, makingBytes: 10_000, counters, drainQueue: new DrainQueue() };
     const owner = { onOverflow: noop, onStalled: noop, onCaughtUp: noop, onDefect: noop };
@@ -182,6 +187,7 @@ describe('Departures', () => {
       release: noop,
       takeBack: () => void log.push('waits'),
       announce: () => void log.push('announced'),
+      whenFetched: () => fetched,
       hasArrived: () => arrived,
     } as unknown as DepartureHost);
   });
@@ -414,6 +420,31 @@ describe('Departures', () => {
     await Promise.resolve();
     await Promise.resolve();
     expect(settled.toSorted()).toEqual([false, true]);
+  });
+
+  it('leads the second of two gates that ask at the same time to the first, whatever they waited for', async () => {
+    const third = new FakePeer('g3');
+    peers.set('g3', third.peer);
+    await Promise.all([resume(), resume({}, third), resume()]);
+    expect(third.answer).toEqual({ movedTo: 'g2' });
+    expect(to.sent).toEqual([
+      ['answer', { code: 'RESUME_BUSY' }],
+      ['answer', expect.objectContaining({ session: expect.anything() })],
+    ]);
+  });
+
+  it('waits with its answer while it asks another gate for the session itself', async () => {
+    let end!: () => void;
+    fetched = new Promise(resolve => (end = resolve));
+    const session = found;
+    found = { code: 'RESUME_LOST' };
+    const asked = resume();
+    await flush();
+    expect(to.sent).toEqual([]);
+    found = session;
+    end();
+    await asked;
+    expect(to.answer.session).toBeDefined();
   });
 });
 

@@ -52,6 +52,8 @@ export interface DepartureHost {
   takeBack(connection: ResumableConnection): void;
   /** Tells all nodes that the session is here. */
   announce(connection: ResumableConnection): void;
+  /** Resolves when this gate is not asking another one for the session any more, or that takes too long. */
+  whenFetched(clientId: string): Promise<void>;
   /** Resolves when the session has come wholly, with false when that takes too long. */
   hasArrived(clientId: string): Promise<boolean>;
 }
@@ -207,7 +209,8 @@ export class Departures {
     const { clientId, ticket, userId, seen, wire, isHandOver } = ask;
     const { host } = this;
     const departing = this.departures.get(clientId);
-    if (departing) return departing.to === to ? { code: 'RESUME_BUSY' } : { movedTo: departing.to.info.id };
+    if (departing) return whereTo(departing, to);
+    await host.whenFetched(clientId);
     const found = host.find(clientId, ticket, userId);
     if (!('connection' in found)) {
       const holder = host.node.holders.known(clientId);
@@ -220,8 +223,10 @@ export class Departures {
     if (wireOf(connection) !== wire) return { code: 'RESUME_UNKNOWN' };
     if (!connection.queue.allows(seen)) return { code: 'IMPOSSIBLE' };
     if (!(await host.hasArrived(clientId))) return { code: 'RESUME_BUSY' };
-    // The time that this took may have changed everything.
-    if (this.departures.has(clientId) || connection.agent.isClosed) return { code: 'RESUME_BUSY' };
+    // Meanwhile another gate may have asked, or the session may have ended.
+    const other = this.departures.get(clientId);
+    if (other) return whereTo(other, to);
+    if (connection.agent.isClosed) return { code: 'RESUME_BUSY' };
     const departure = this.fence(connection, to, isHandOver ? CLOSE.moved : CLOSE.takenOver);
     const isIdle = await host.keeper.turns.whenIdle(connection.agent, SETTLE_MS);
     const isGone = host.node.peers.get(to.info.id) !== to;
@@ -363,6 +368,11 @@ export class Departures {
   stop(): void {
     for (const departure of this.departures.values()) this.forget(departure, undefined);
   }
+}
+
+/** What a gate is told that asks for a session which is on its way to a gate. */
+function whereTo({ to }: Departure, asker: Peer): ResumeAnswer {
+  return to === asker ? { code: 'RESUME_BUSY' } : { movedTo: to.info.id };
 }
 
 /** How the frames of a session look, and on what kind of connection. */

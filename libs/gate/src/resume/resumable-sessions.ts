@@ -354,7 +354,7 @@ export class ResumableSessions
     const taken = await this.arrivals.take({ ...offer, isHandOver: true }, peer, () => !this.isLeaving);
     if (taken === 'here' || !('connection' in taken)) return;
     const { connection, transfer } = taken;
-    if (connection.agent.isClosed) return;
+    if (connection.agent.isClosed || !connection.isAway) return;
     connection.generation++;
     this.counters.add('sessions_moved', 'taken');
     this.wait(connection, Math.max(0, connection.keepMs - transfer.awayMs));
@@ -417,6 +417,10 @@ export class ResumableSessions
       from: '',
     };
     this.turns.add(announcement(turn));
+  }
+
+  whenFetched(clientId: string): Promise<void> {
+    return this.arrivals.whenFetched(clientId);
   }
 
   hasArrived(clientId: string): Promise<boolean> {

@@ -70,9 +70,7 @@ describe.each(LINKS)('sessions that move between processes, over %s', link => {
     await Promise.all(clients.map(client => client.end()));
   });
 
-  // Over NATS in the long form only: what differs is how a process that stands still is noticed.
-  const hung = ['the gate that has the session', 'the gate that it moves to', 'the worker'] as const;
-  (link === 'tcp' || isLong ? it.each(hung) : it.skip.each(hung))(
+  it.each(['the gate that has the session', 'the gate that it moves to', 'the worker'] as const)(
     'doubles nothing and hides nothing when %s stands still',
     async who => {
       const [from, to] = [0, 1];

@@ -267,6 +267,7 @@ export class Departures {
       shown,
       seen,
       floor: Math.max(seen + 1, connection.queue.floor),
+      doubt: connection.queue.openDoubt,
       heard: connection.heard,
       awayMs: Math.max(0, now - connection.lostAt),
       lostCode: connection.lostCode,

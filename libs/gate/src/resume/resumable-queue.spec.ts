@@ -255,4 +255,28 @@ describe('ResumableQueue', () => {
     expect(queue.send(undefined)).toBe(false);
     expect(counters.get('packs_dropped', 'too_large')).toBe(1);
   });
+
+  it('tells that frames may be missing with each connection, until the client has a later frame', () => {
+    const { queue, counters, push } = create();
+    const told = (seen: number): unknown[] => {
+      const connection = new FakeConnection();
+      queue.attach(connection, seen, wire.notice('resumed', {}));
+      return connection.texts().filter(text => Array.isArray(text) && text[0] === '$gate/gap');
+    };
+    const gap = (from: number): unknown[] => [['$gate/gap', { from, n: null, why: 'link' }]];
+    push(1);
+    queue.drain();
+    queue.noteDoubt('link');
+    queue.drain();
+    expect([told(0), queue.openDoubt]).toEqual([gap(1), 'link']);
+    queue.ack(1);
+    expect([told(1), queue.openDoubt]).toEqual([[], undefined]);
+    queue.detach();
+    queue.noteDoubt('link');
+    expect([told(1), told(1)]).toEqual([gap(2), gap(2)]);
+    // It has nothing that was sent behind the notice.
+    queue.ack(1);
+    expect(queue.openDoubt).toBe('link');
+    expect(counters.get('resume_gaps', 'link')).toBe(2);
+  });
 });

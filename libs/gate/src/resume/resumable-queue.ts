@@ -41,6 +41,13 @@ export interface TailSink {
   pull(): void;
 }
 
+/** Frames may be missing, and how many is not known. */
+interface Doubt {
+  readonly why: GapReason;
+  /** The client is told behind the frame with this number. It knows when it has a later one. */
+  readonly after: number;
+}
+
 /** A frame of the gate itself, which has no number. */
 interface OwnFrame {
   readonly bytes: Uint8Array;
@@ -67,8 +74,8 @@ export class ResumableQueue extends ReplayRing implements ClientQueue, Drainable
   private endHold: ((frame: undefined) => void) | undefined = undefined;
   /** Frames of this gate for which there was no room meanwhile. */
   private unheld = 0;
-  /** Frames may be missing, how many is not known: the client is told with its next connection. */
-  private doubt: GapReason | undefined = undefined;
+  /** Told with each connection until the client is known to have heard it. */
+  private doubt: Doubt | undefined = undefined;
   /** Frames whose acknowledgement a sender waits for. */
   private receipts: ReceiptList | undefined = undefined;
   /** Another gate has the session: what is queued here has no number there. */
@@ -112,9 +119,10 @@ export class ResumableQueue extends ReplayRing implements ClientQueue, Drainable
   attach(socket: Connection, seen: number, notice: Uint8Array): void {
     this.rewind(seen);
     this.own = [{ bytes: notice, after: 0 }];
-    if (this.doubt)
-      this.own.push({ bytes: this.wire.notice('gap', { from: seen + 1, n: null, why: this.doubt }), after: 0 });
-    this.doubt = undefined;
+    if (this.doubt) {
+      this.doubt = { why: this.doubt.why, after: seen };
+      this.own.push({ bytes: this.doubtNotice(this.doubt), after: 0 });
+    }
     this.socket = socket;
     this.drain();
   }
@@ -180,6 +188,7 @@ export class ResumableQueue extends ReplayRing implements ClientQueue, Drainable
   override ack(seen: unknown): boolean {
     const isPossible = super.ack(seen);
     this.receipts?.noteAcked(this.acked);
+    if (this.doubt && this.acked > this.doubt.after) this.doubt = undefined;
     return isPossible;
   }
 
@@ -220,11 +229,21 @@ export class ResumableQueue extends ReplayRing implements ClientQueue, Drainable
     this.endHold = undefined;
   }
 
-  /** Frames may be missing, and how many is not known: the client is told, now or with its next connection. */
+  /** Frames may be missing, and how many is not known: the client is told, now and with its next connection. */
   noteDoubt(why: GapReason): void {
     this.host.counters.add('resume_gaps', why);
-    const notice = this.wire.notice('gap', { from: this.top + 1, n: null, why });
-    if (!this.socket || !this.sendNow(notice)) this.doubt = why;
+    this.doubt = { why, after: this.top };
+    if (this.socket) this.sendNow(this.doubtNotice(this.doubt));
+  }
+
+  /** Why the client, for all that is known, has yet to hear that frames may be missing. */
+  get openDoubt(): GapReason | undefined {
+    return this.doubt?.why;
+  }
+
+  /** The same of a session that comes from another gate. It has no connection yet. */
+  takeDoubt(why: GapReason): void {
+    this.doubt = { why, after: this.top };
   }
 
   /** The first connection. */
@@ -315,6 +334,10 @@ export class ResumableQueue extends ReplayRing implements ClientQueue, Drainable
   /** Lets the frames go, because all rings together hold too much. */
   dropForBudget(): void {
     this.noteLost('budget', this.clear('budget'));
+  }
+
+  private doubtNotice({ why, after }: Doubt): Uint8Array {
+    return this.wire.notice('gap', { from: after + 1, n: null, why });
   }
 
   private get isDeferring(): boolean {

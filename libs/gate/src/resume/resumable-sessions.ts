@@ -11,7 +11,7 @@ import {
   type SessionTransfer,
   type SessionTurn,
 } from '@nestgate/link/internal';
-import { CLOSE, type ResumeRefusalCode, resumeRefusal } from '@nestgate/protocol';
+import { CLOSE, type GapReason, type ResumeRefusalCode, resumeRefusal } from '@nestgate/protocol';
 import { compileProxies, countedBy, isListed, type Proxies } from '../admission/client-address.js';
 import { RefusalLog } from '../admission/refusal-log.js';
 import { SessionExpiry } from '../auth/session-expiry.js';
@@ -428,7 +428,7 @@ export class ResumableSessions
   }
 
   adopt(transfer: SessionTransfer, wireName: string): ResumableConnection | undefined {
-    const { snapshot, openedAs, arrival, groups, workers, ageMs, awayMs, floor } = transfer;
+    const { snapshot, openedAs, arrival, groups, workers, ageMs, awayMs, floor, doubt } = transfer;
     const wire = this.wires.get(wireName);
     if (!wire || this.hub.find(snapshot.sessionId)) return undefined;
     const connection = new ResumableConnection(this, wire, undefined, openedAs, snapshot);
@@ -439,6 +439,7 @@ export class ResumableSessions
     (agent as { openedAt: number }).openedAt = Math.floor(performance.now() - ageMs);
     connection.adopt(transfer);
     connection.queue.startAt(transfer.seen, floor);
+    if (doubt !== undefined) connection.queue.takeDoubt(doubt as GapReason);
     connection.queue.hold();
     if (this.options.presence === 'drop' && awayMs > 0) this.hub.presence.noteAway(agent);
     this.keeper.adopt(agent, transfer);

@@ -44,6 +44,8 @@ export interface SessionTransfer {
   /** How many frames the client has received, and the number of the first one that follows. */
   readonly seen: number;
   readonly floor: number;
+  /** Why the client has yet to be told that frames may be missing. */
+  readonly doubt?: string | undefined;
   /** How many frames of the client have been accepted. */
   readonly heard: number;
   readonly awayMs: number;

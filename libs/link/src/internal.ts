@@ -3,7 +3,15 @@
  * `docs/adr/0001-internal-entry.md`.
  */
 export { askContract, type AskContract } from './contracts/ask-contract.js';
-export { itemContract, streamContract, type StreamItem, type StreamMessage } from './contracts/stream-contract.js';
+export {
+  itemContract,
+  type StreamAdoption,
+  streamContract,
+  type StreamEnd,
+  type StreamItem,
+  type StreamMessage,
+  UNKNOWN_STREAM,
+} from './contracts/stream-contract.js';
 export { pushContract, type PushMessage } from './contracts/push-contract.js';
 export {
   MAX_RECEIPT_MS,
@@ -14,6 +22,7 @@ export {
 export {
   type MoveEnd,
   moveContract,
+  type MovingStream,
   type ResumeAnswer,
   type ResumeAsk,
   type SessionTransfer,

@@ -7,6 +7,9 @@ export interface Frame {
   readonly id?: number;
   readonly body?: unknown;
   readonly error?: { readonly code: string };
+  readonly stream?: boolean;
+  readonly item?: unknown;
+  readonly end?: boolean;
 }
 
 /** What a hello or a `resumed` says. */
@@ -134,6 +137,28 @@ export class ResumeClient {
     const id = ++this.lastId;
     this.send({ topic, body, id });
     return id;
+  }
+
+  /** Asks for a stream; returns its id. */
+  beginStream(topic: string, body?: unknown): number {
+    const id = ++this.lastId;
+    this.send({ topic, body, id, stream: true });
+    return id;
+  }
+
+  cancel(id: number): void {
+    this.sendOwn({ topic: '$gate/cancel', body: id });
+  }
+
+  items(id: number): unknown[] {
+    return this.frames.filter(frame => frame.id === id && 'item' in frame).map(({ item }) => item);
+  }
+
+  /** How a stream has ended: `end`, or the code of its error, as often as it has. */
+  ends(id: number): string[] {
+    return this.frames
+      .filter(frame => frame.id === id && !('item' in frame))
+      .map(({ end, error }) => (end ? 'end' : (error?.code ?? 'reply')));
   }
 
   async answer(id: number): Promise<Frame> {

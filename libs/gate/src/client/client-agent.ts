@@ -287,6 +287,12 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.goOn();
   }
 
+  /** A frame that counts as unanswered goes to its handler after all, in `then`, which counts it again. @internal */
+  restartRequest(id: number, then: () => void): void {
+    this.credit.restart(id, then);
+    this.goOn();
+  }
+
   /** Counts a frame whose reply is a stream. Its id was checked before. @internal */
   beginStream(id: number): void {
     this.intake.beginStream(id);

@@ -106,7 +106,20 @@ export class Credit {
 
   end(id: number): void {
     this.ids?.delete(id);
-    if (--this.unanswered > this.streams || !this.onSettled) return;
+    this.unanswered--;
+    this.noteSettled();
+  }
+
+  /** A frame begins once more, in `then`. In between it does not look as if it had settled. */
+  restart(id: number, then: () => void): void {
+    this.ids?.delete(id);
+    this.unanswered--;
+    then();
+    this.noteSettled();
+  }
+
+  private noteSettled(): void {
+    if (this.unanswered > this.streams || !this.onSettled) return;
     const next = this.onSettled;
     this.onSettled = undefined;
     this.blocks--;

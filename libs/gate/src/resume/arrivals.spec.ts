@@ -81,7 +81,12 @@ describe('Arrivals', () => {
     for (const peer of peers.values()) source.turned(peer, true);
   };
   const end = (kind: MoveEnd, by = from): void => arrivals.onEnd(by.peer, ask.clientId, kind);
-  const pushes = (doubts: string[] = [], names = ['room']): MoveEnd => ({ kind: 'pushes', doubts, groups: names });
+  const pushes = (doubts: string[] = [], names = ['room']): MoveEnd => ({
+    kind: 'pushes',
+    doubts,
+    groups: names,
+    streams: [7],
+  });
 
   beforeEach(() => {
     jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
@@ -136,6 +141,12 @@ describe('Arrivals', () => {
         unhold: () => void log.push('unheld'),
         end: () => void log.push('moved'),
       },
+      streams: {
+        expect: () => () => void log.push('streams taken'),
+        settle: (_agent: unknown, open: readonly number[], doubts: readonly string[]) =>
+          void log.push(`streams ${open.join(' ')} ${doubts.join(' ')}`.trim()),
+        breakComing: () => undefined,
+      },
       counters,
       adopt: () => connection,
     };
@@ -168,14 +179,14 @@ describe('Arrivals', () => {
     expect(source.turn).toEqual({ clientId: ask.clientId, serial: 5, generation: 4, from: 'g1' });
     log.length = 0;
     end(pushes());
-    expect(log).toEqual(['released', 'unheld']);
+    expect(log).toEqual(['streams 7', 'released', 'unheld']);
     // It was taken out of this group while it was on its way.
     expect([...groups]).toEqual(['room']);
     source.sent([from.peer, worker.peer]);
     source.turned(from.peer, true);
     expect(arrivals.size).toBe(1);
     source.turned(worker.peer, true);
-    expect(log.slice(2)).toEqual(['admit g1', 'admit w1', 'moved', 'released']);
+    expect(log.slice(3)).toEqual(['streams taken', 'admit g1', 'admit w1', 'moved', 'released']);
     expect([arrivals.size, counters.get('moves_in_doubt', 'link')]).toEqual([0, 0]);
   });
 

@@ -14,10 +14,18 @@ import {
   within,
 } from '@nestgate/link/internal';
 import { parseClientId } from '@nestgate/link';
-import { CLOSE, type GapReason, type GateError, isSendableCloseCode, type ResumeRefusalCode } from '@nestgate/protocol';
+import {
+  type Body,
+  CLOSE,
+  type GapReason,
+  type GateError,
+  isSendableCloseCode,
+  type ResumeRefusalCode,
+} from '@nestgate/protocol';
 import type { ClientAgent } from '../client/client-agent.js';
 import type { GateCounters } from '../gate-counters.js';
 import type { Hub } from '../hub/hub.js';
+import type { StreamTable } from '../routing/stream-table.js';
 import type { MovingSessions } from './moving-sessions.js';
 import type { ResumableConnection } from './resumable-connection.js';
 import type { Turns, TurnSource } from './turns.js';
@@ -46,7 +54,12 @@ export interface ArrivalHost {
   readonly node: LinkNode;
   readonly hub: Hub;
   readonly moving: MovingSessions;
+  readonly streams: StreamTable;
   readonly counters: GateCounters;
+  /** How long a stream may send nothing, in milliseconds. */
+  readonly requestTimeout: number;
+  /** Has a worker begin a stream. */
+  beginStream(agent: ClientAgent, topic: string, body: Body, id: number): void;
   /** Makes a client of the session, with its groups and its uid. */
   adopt(transfer: SessionTransfer, wire: string): ResumableConnection | undefined;
 }
@@ -104,6 +117,8 @@ class Arrival implements TurnSource {
     readonly connection: ResumableConnection,
     readonly from: Peer,
     readonly transfer: SessionTransfer,
+    /** Has the workers of the client's streams send the rest to this gate. */
+    private readonly takeStreams: () => void,
     private readonly onTurned: (arrival: Arrival, peer: Peer, isSure: boolean) => void,
     private readonly onLate: (arrival: Arrival, peer: Peer) => void,
   ) {
@@ -126,6 +141,8 @@ class Arrival implements TurnSource {
   }
 
   sent(peers: readonly Peer[]): void {
+    // Before the turn: what a worker has sent of a stream when it turns is the old gate's, and nothing else is.
+    this.takeStreams();
     this.isTold = true;
     for (const peer of peers) this.waiting.add(peer);
   }
@@ -236,6 +253,12 @@ export class Arrivals {
       .catch((error: unknown) => this.host.node.reportDefect(error, 'resume.tail'));
   }
 
+  /** A frame that the old gate has accepted. */
+  onBegin(from: Peer, clientId: string, topic: string, body: Body, id: number): void {
+    const arrival = this.arrivals.get(clientId);
+    if (arrival?.from === from && !arrival.agent.isClosed) this.host.beginStream(arrival.agent, topic, body, id);
+  }
+
   onEnd(from: Peer, clientId: string, end: MoveEnd): void {
     const arrival = this.arrivals.get(clientId);
     if (arrival?.from !== from) return;
@@ -243,6 +266,7 @@ export class Arrivals {
       const { groups } = this.host.hub;
       for (const group of groups.namesOf(arrival.agent))
         if (!end.groups.includes(group)) groups.remove(group, arrival.agent);
+      if (!arrival.isFinal) this.host.streams.settle(arrival.agent, end.streams, end.doubts);
       this.finish(arrival, end.doubts.length > 0 ? 'link' : undefined);
     } else if (end.kind === 'requests') {
       void arrival.lateFrames.then(() => this.settle(arrival));
@@ -378,6 +402,7 @@ export class Arrivals {
       connection,
       from,
       transfer,
+      host.streams.expect(agent, from, transfer.streams, host.requestTimeout),
       (one, peer, isSure) => this.turned(one, peer, isSure),
       (one, peer) => this.noteOverdue(one, peer),
     );
@@ -437,6 +462,7 @@ export class Arrivals {
     if (arrival.isFinal) return;
     arrival.isFinal = true;
     if (doubt) this.doubt(arrival, doubt);
+    this.host.streams.breakComing(arrival.agent);
     arrival.connection.queue.release();
     this.host.moving.unhold(arrival.clientId);
     arrival.resolve(undefined);

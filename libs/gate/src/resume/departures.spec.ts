@@ -181,6 +181,7 @@ describe('Departures', () => {
         end: () => void log.push('moved'),
         exclude: (peer: Peer) => void log.push(`exclude ${peer.info.id}`),
       },
+      streams: { beginLeave: () => [], leave: () => [7], stay: () => void log.push('streams stay') },
       counters,
       find: () => found,
       keyOf: () => Buffer.from('key'),
@@ -251,7 +252,7 @@ describe('Departures', () => {
     departures.turned('g2', ['c1'], me.peer);
     expect(to.sent.slice(1)).toEqual([
       ['tail', [1]],
-      ['final', { kind: 'pushes', doubts: [], groups: ['room'] }],
+      ['final', { kind: 'pushes', doubts: [], groups: ['room'], streams: [7] }],
     ]);
     expect(log.filter(line => line.startsWith('exclude'))).toEqual(['exclude g2', 'exclude w1', 'exclude g1']);
     expect(log).toContain('removed');
@@ -271,7 +272,7 @@ describe('Departures', () => {
     departures.turned('g3', ['c1'], worker.peer);
     departures.turned('g2', ['c2'], worker.peer);
     jest.advanceTimersByTime(500);
-    expect(to.sent.at(-1)).toEqual(['final', { kind: 'pushes', doubts: ['g2', 'w1'], groups: ['room'] }]);
+    expect(to.sent.at(-1)).toEqual(['final', { kind: 'pushes', doubts: ['g2', 'w1'], groups: ['room'], streams: [7] }]);
   });
 
   it('counts a node that has come meanwhile, and not one that has gone', async () => {
@@ -330,7 +331,7 @@ describe('Departures', () => {
     await resume();
     fail();
     expect(counters.get('sessions_moved', why)).toBe(1);
-    expect(log.slice(2)).toEqual(['taken back', 'moved', 'waits']);
+    expect(log.slice(2)).toEqual(['taken back', 'streams stay', 'moved', 'waits']);
     expect([departures.size, to.kinds()]).toEqual([0, ['answer', 'tail']]);
     // The frames are those of the next connection again.
     expect([queue.kept, queue.allows(0)]).toEqual([1, true]);
@@ -341,7 +342,7 @@ describe('Departures', () => {
     departures.turned('g2', ['c1'], worker.peer);
     peers.delete('g2');
     departures.onLeave();
-    expect(log.slice(-4)).toEqual(['taken back', 'moved', 'waits', 'announced']);
+    expect(log.slice(-5)).toEqual(['taken back', 'streams stay', 'moved', 'waits', 'announced']);
     expect(counters.get('resume_gaps', 'gate-lost')).toBe(1);
   });
 

@@ -9,11 +9,12 @@ import {
   type ResumeAsk,
   type SessionTransfer,
 } from '@nestgate/link/internal';
-import { CLOSE, type CloseCodeInfo, type ResumeRefusalCode } from '@nestgate/protocol';
+import { type Body, CLOSE, type CloseCodeInfo, type ResumeRefusalCode } from '@nestgate/protocol';
 import type { ClientAgent } from '../client/client-agent.js';
 import type { GateCounters } from '../gate-counters.js';
 import type { Hub } from '../hub/hub.js';
 import { ELSEWHERE_MS, type OpenReceipt } from '../receipts/receipt.js';
+import type { StreamTable } from '../routing/stream-table.js';
 import type { SessionKeeper } from '../session/session-keeper.js';
 import type { MovingSessions } from './moving-sessions.js';
 import type { ResumableConnection } from './resumable-connection.js';
@@ -41,6 +42,7 @@ export interface DepartureHost {
   readonly hub: Hub;
   readonly keeper: SessionKeeper;
   readonly moving: MovingSessions;
+  readonly streams: StreamTable;
   readonly counters: GateCounters;
   /** Looks a session up by its ticket. */
   find(clientId: string, ticket: string, userId: string | undefined): Found;
@@ -171,6 +173,18 @@ export class Departures {
     return true;
   }
 
+  /**
+   * A frame that was accepted here is to begin a stream, which the other gate does. Resolves with false when the session stays here after
+   * all.
+   */
+  async passOn({ sessionState }: ClientAgent, topic: string, body: Body, id: number): Promise<boolean> {
+    const departure = this.departures.get(sessionState.origin.sessionId);
+    if (!departure || (await departure.end) === undefined) return false;
+    const { clientId, to } = departure;
+    to.notify(moveContract.begin, { clientId, id, topic, body });
+    return true;
+  }
+
   /** The other gate has something to say about a session that is moving there. */
   onEnd(from: Peer, clientId: string, end: MoveEnd): void {
     const departure = this.departures.get(clientId);
@@ -274,7 +288,8 @@ export class Departures {
       ageMs: now - agent.openedAt,
       arrival: agent.arrival === 'told' ? 'told' : 'untold',
       ...host.keeper.belongings(agent),
-      isRunning: agent.unansweredCount > 0,
+      isRunning: agent.orderedCount > 0,
+      streams: host.streams.beginLeave(agent),
       workers: workers.map(({ info }) => info.id),
     };
   }
@@ -299,7 +314,8 @@ export class Departures {
     departure.phase = 'ended';
     const doubts = Array.from(departure.expected, ({ info }) => info.id);
     const groups = [...host.hub.groups.namesOf(agent)];
-    to.notify(moveContract.final, { clientId, end: { kind: 'pushes', doubts, groups } });
+    const streams = host.streams.leave(agent);
+    to.notify(moveContract.final, { clientId, end: { kind: 'pushes', doubts, groups, streams } });
     for (const receipt of departure.connection.queue.takeReceipts()) this.followReceipt(departure, receipt);
     host.hub.remove(agent);
     host.keeper.forget(agent);
@@ -340,11 +356,12 @@ export class Departures {
   /** The session stays here. */
   private takeBack(departure: Departure, why: string): void {
     const { host } = this;
-    const { connection, clientId, hasTurned, phase } = departure;
+    const { connection, agent, clientId, hasTurned, phase } = departure;
     if (phase === 'ended' || this.departures.get(clientId) !== departure) return;
     host.counters.add('sessions_moved', why);
     connection.queue.forwardTo(undefined);
     connection.takeBack();
+    host.streams.stay(agent);
     this.forget(departure, undefined);
     host.takeBack(connection);
     if (!hasTurned) return;

@@ -11,10 +11,11 @@ import {
   type SessionTransfer,
   type SessionTurn,
 } from '@nestgate/link/internal';
-import { CLOSE, type GapReason, type ResumeRefusalCode, resumeRefusal } from '@nestgate/protocol';
+import { type Body, CLOSE, type GapReason, type ResumeRefusalCode, resumeRefusal } from '@nestgate/protocol';
 import { compileProxies, countedBy, isListed, type Proxies } from '../admission/client-address.js';
 import { RefusalLog } from '../admission/refusal-log.js';
 import { SessionExpiry } from '../auth/session-expiry.js';
+import type { ClientAgent } from '../client/client-agent.js';
 import { ClientLifecycle } from '../client/client-lifecycle.js';
 import { isSessionWire, type SessionWire } from '../codec/session-wire.js';
 import { Codecs } from '../codec/codec.js';
@@ -28,6 +29,7 @@ import type { HandshakeRequest } from '../hooks/handshake-request.js';
 import { SessionLearner } from '../hooks/session-learner.js';
 import { Hub } from '../hub/hub.js';
 import { ClientEvents } from '../routing/client-events.js';
+import { StreamTable } from '../routing/stream-table.js';
 import { TopicRouter } from '../routing/topic-router.js';
 import { SessionKeeper } from '../session/session-keeper.js';
 import { SessionState } from '../session/session-state.js';
@@ -107,6 +109,7 @@ export class ResumableSessions
   /** One that only looks like a `SessionLearner`, without extending it, may not have the hooks for sessions. */
   private readonly learner: Partial<SessionLearner>;
   private readonly isOn: boolean;
+  readonly requestTimeout: number;
   private readonly overTime: number;
   private readonly tickets = new Tickets();
   private readonly wrongTickets = new WrongTickets();
@@ -149,6 +152,7 @@ export class ResumableSessions
     private readonly standstill: Standstill,
     readonly node: LinkNode,
     private readonly receipts: PushReceipts,
+    readonly streams: StreamTable,
     codecs: Codecs,
   ) {
     this.learner = learner;
@@ -158,6 +162,7 @@ export class ResumableSessions
     this.makingBytes = options.sendBuffBytes;
     this.heartbeatMs = options.pingInterval;
     this.overTime = options.overTime;
+    this.requestTimeout = options.requestTimeout;
     this.drainQueue = clients.drainQueue;
     this.reportDefect = node.defects.report;
     this.prefix = clientIdPrefix(node.info.id, node.info.epoch);
@@ -186,6 +191,7 @@ export class ResumableSessions
   onModuleInit(): void {
     if (!this.isOn) return;
     const { arrivals, departures, node } = this;
+    this.router.passOn = (agent, topic, body, id) => departures.passOn(agent, topic, body, id);
     node.dispatcher.serve(
       moveContract,
       this.standstill.guard(moveContract, {
@@ -198,6 +204,7 @@ export class ResumableSessions
             node.reportDefect(error, 'resume.receipt'),
           );
         },
+        begin: ({ clientId, topic, body, id }, { peer }) => arrivals.onBegin(peer, clientId, topic, body, id),
         tail: ({ clientId, isLate, items }, { peer }) => arrivals.onTail(peer, clientId, isLate, items),
         final: ({ clientId, end }, { peer }) => {
           if (end.kind === 'stale') this.dropStale(clientId, peer);
@@ -448,6 +455,14 @@ export class ResumableSessions
     if (worker) this.router.prefer(agent, worker);
     this.visitors.add(connection);
     return connection;
+  }
+
+  beginStream(agent: ClientAgent, topic: string, body: Body, id: number): void {
+    try {
+      this.router.route(agent, topic, body, id, performance.now(), true);
+    } catch (error) {
+      agent.failFrame(id, topic, error, false);
+    }
   }
 
   // What connections ask.

@@ -1,4 +1,4 @@
-import { Fifo, streamContract } from '@nestgate/link/internal';
+import { Fifo, type MovingStream, streamContract } from '@nestgate/link/internal';
 import type { ClientAgent } from '../client/client-agent.js';
 import type { Drainable } from '../client/drain-queue.js';
 import type { OpenStreams } from '../client/open-exchanges.js';
@@ -27,6 +27,8 @@ export class AgentStreams implements OpenStreams, StreamOwner, Drainable {
   private readonly marks = new Fifo<Mark>();
   private next: Mark | undefined;
   private isListed = false;
+  /** The client is moving to another gate: nothing is acknowledged, so that producers do not run ahead of it. */
+  private isLeaving = false;
 
   constructor(
     private readonly agent: ClientAgent,
@@ -41,6 +43,37 @@ export class AgentStreams implements OpenStreams, StreamOwner, Drainable {
     return this.byId.has(id);
   }
 
+  /** All that have not ended. */
+  all(): ClientStream[] {
+    return [...this.byId.values()];
+  }
+
+  /** The client begins to move to another gate. */
+  beginLeave(): MovingStream[] {
+    this.isLeaving = true;
+    return Array.from(this.byId.values(), ({ id, topic, number, worker: { info } }) => ({
+      id,
+      topic,
+      number,
+      worker: info.id,
+      epoch: info.epoch,
+    }));
+  }
+
+  /** The client has moved, and what has not ended goes on there; returns the ids of those. */
+  leave(): number[] {
+    const ids = [...this.byId.keys()];
+    for (const stream of this.all()) stream.leave();
+    return ids;
+  }
+
+  /** The client has not moved after all. */
+  stay(): void {
+    this.isLeaving = false;
+    for (const stream of this.all()) stream.stay();
+    this.noteWritten();
+  }
+
   cancel(id: number): boolean {
     const stream = this.byId.get(id);
     stream?.cancel();
@@ -48,7 +81,7 @@ export class AgentStreams implements OpenStreams, StreamOwner, Drainable {
   }
 
   end(): void {
-    for (const stream of this.byId.values()) stream.breakOff('SESSION_NOT_FOUND');
+    for (const stream of this.all()) stream.breakOff('SESSION_NOT_FOUND');
   }
 
   mark(stream: ClientStream): void {
@@ -70,13 +103,14 @@ export class AgentStreams implements OpenStreams, StreamOwner, Drainable {
 
   /** Looks when the queue, which has listed itself before, has been drained. */
   noteWritten(): void {
-    if (this.isListed || (this.marks.length === 0 && !this.next)) return;
+    if (this.isListed || this.isLeaving || (this.marks.length === 0 && !this.next)) return;
     this.isListed = true;
     this.agent.afterDrain(this);
   }
 
   drain(): void {
     this.isListed = false;
+    if (this.isLeaving) return;
     const { agent } = this;
     for (let mark = this.take(); mark; mark = this.take()) {
       if (!agent.isWritten(mark.position)) {

@@ -1,4 +1,12 @@
-import { type Codec, MALFORMED_BODY, Pending, type Peer, streamContract } from '@nestgate/link/internal';
+import {
+  type Codec,
+  MALFORMED_BODY,
+  Pending,
+  type Peer,
+  streamContract,
+  type StreamEnd,
+  UNKNOWN_STREAM,
+} from '@nestgate/link/internal';
 import { type Body, type ErrorCode, GateError } from '@nestgate/protocol';
 import type { ClientAgent } from '../client/client-agent.js';
 import { toClientError } from './client-request.js';
@@ -20,8 +28,11 @@ const ENDED_HERE: ReadonlySet<string> = new Set(['TIMEOUT', 'NODE_LOST', 'LINK_C
  * A request whose reply is a stream, until the stream has ended. It ends once: with the answer of its worker, which comes behind the last
  * item; by its deadline, which each item moves; when the worker is lost; or because the client wants it no more, is gone, or does not
  * read. No item is sent after the end.
+ *
+ * One whose client comes from another gate is `coming` until that gate has told which of its streams have not ended there: until then only
+ * its worker can end it here, because the other gate may have told the client of an end already.
  */
-export class ClientStream extends Pending<Body | undefined> {
+export class ClientStream extends Pending<StreamEnd> {
   /** Items that the worker has sent. */
   received = 0;
   /** Of those, the ones of which the worker knows that the socket has taken them. */
@@ -31,6 +42,12 @@ export class ClientStream extends Pending<Body | undefined> {
   private heardAt = performance.now();
   private isOver = false;
   private isEndedHere = false;
+  /** It goes on at the gate to which the client is moving. */
+  private isMoved = false;
+  private isComing = false;
+  /** What has ended it while it was coming. */
+  private failure: GateError | undefined = undefined;
+  private isUnwanted = false;
 
   constructor(
     private readonly owner: StreamOwner,
@@ -39,14 +56,18 @@ export class ClientStream extends Pending<Body | undefined> {
     /** The number by which the worker names it. */
     readonly number: number,
     readonly id: number,
-    private readonly topic: string,
+    readonly topic: string,
     private readonly idleMs: number,
   ) {
     super();
   }
 
-  override get result(): Codec<Body | undefined> {
+  override get result(): Codec<StreamEnd> {
     return streamContract.begin.result;
+  }
+
+  get hasEnded(): boolean {
+    return this.isOver;
   }
 
   /** Takes an item of the worker. */
@@ -68,24 +89,42 @@ export class ClientStream extends Pending<Body | undefined> {
 
   /** Ends the stream on the gate's side, with an error. */
   breakOff(code: ErrorCode): void {
+    const { table } = this;
+    const error = new GateError(code);
     this.isEndedHere = true;
-    this.table?.end(this, new GateError(code));
+    if (table) table.end(this, error);
+    else this.fail(error);
   }
 
   /** Ends the stream without an error: the client wants no more of it. */
   cancel(): void {
+    const { agent, id } = this;
+    if (this.isComing) this.isUnwanted = true;
+    else this.release('cancel', true, () => agent.sendFrame(agent.wire.end?.(id)));
+  }
+
+  /** Ends the stream, and tells the client nothing. `isForgotten`: the worker does not know that. */
+  release(how: string, isForgotten: boolean, tell?: () => void): void {
     const { agent, id, table } = this;
-    this.isEndedHere = true;
-    if (!this.close('cancel')) return;
-    if (!agent.isClosed) agent.sendFrame(agent.wire.end?.(id));
+    this.isEndedHere = isForgotten;
+    if (!this.close(how)) return;
+    if (!agent.isClosed) tell?.();
     // It has ended already: this takes it out of the table.
     table?.end(this, new GateError('SESSION_NOT_FOUND'));
     agent.endStream(id);
   }
 
   /** The end of the stream, or, of a handler that gives none, its return value. */
-  override succeed(body: Body | undefined): void {
+  override succeed({ items, isMoved, body }: StreamEnd): void {
     const { agent, id } = this;
+    if (items !== this.received) {
+      this.fail(new GateError('NODE_LOST'));
+      return;
+    }
+    if (isMoved) {
+      this.isMoved = true;
+      return;
+    }
     if (!this.close('end')) return;
     agent.counters.framesHandled++;
     if (!agent.isClosed) agent.sendFrame(body ? agent.wire.reply(id, body) : agent.wire.end?.(id));
@@ -94,6 +133,10 @@ export class ClientStream extends Pending<Body | undefined> {
 
   override fail(error: GateError): void {
     const { agent, id } = this;
+    if (this.isComing && !agent.isClosed) {
+      this.failure ??= error;
+      return;
+    }
     if (ENDED_HERE.has(error.code)) this.isEndedHere = true;
     if (!this.close(agent.isClosed ? 'client_gone' : 'error')) return;
     if (!agent.isClosed) this.tellClient(error);
@@ -109,6 +152,34 @@ export class ClientStream extends Pending<Body | undefined> {
 
   override refuse(error: GateError): void {
     this.fail(new GateError(error.code === 'LIMIT_EXCEEDED' ? 'LINK_UNAVAILABLE' : 'INTERNAL'));
+  }
+
+  // A stream of a session that moves.
+
+  /** The client has come from another gate, which has not said yet whether the stream has ended there. */
+  await(): void {
+    this.isComing = true;
+  }
+
+  /** Whether the stream has ended at the other gate is known now. `isSure`: no item can be missing. */
+  settle(isOpen: boolean, isSure: boolean): void {
+    if (!this.isComing) return;
+    this.isComing = false;
+    const { failure } = this;
+    if (!isOpen) this.release('moved', true);
+    else if (!isSure) this.breakOff('WORKER_LOST');
+    else if (failure) this.fail(failure.code === UNKNOWN_STREAM ? new GateError('WORKER_LOST') : failure);
+    else if (this.isUnwanted) this.cancel();
+  }
+
+  /** The client has moved to another gate, which goes on with the stream. */
+  leave(): void {
+    this.release('moved', !this.isMoved);
+  }
+
+  /** The client has not moved after all. What has is lost. */
+  stay(): void {
+    if (this.isMoved) this.breakOff('WORKER_LOST');
   }
 
   /** Between two items, and before the first one, may pass so much time. That in which the client reads nothing does not count. */

@@ -71,6 +71,12 @@ class FakeAgent {
     this.story.push(`end ${id}`);
   }
 
+  restartRequest(id: number, then: () => void): void {
+    this.unansweredCount--;
+    this.story.push(`end ${id}`);
+    then();
+  }
+
   sendFrame(frame: Uint8Array | undefined): boolean {
     this.story.push(Buffer.from(frame ?? []).toString());
     return true;

@@ -86,16 +86,17 @@ export class PackIntake implements OnApplicationShutdown {
           agent.counters.add('frames_abandoned', 'client_gone');
           return;
         }
-        agent.endRequest(id);
         const { outcome } = passage;
-        if (outcome.type === 'forward') {
-          this.forward(agent, topic, body, id, arrivedAt, isStream);
-        } else if (outcome.type === 'error') {
-          agent.sendError(id, outcome.error, topic);
-        } else {
-          agent.counters.framesHandled++;
-          answer(agent, topic, id, outcome.body);
-        }
+        agent.restartRequest(id, () => {
+          if (outcome.type === 'forward') {
+            this.forward(agent, topic, body, id, arrivedAt, isStream);
+          } else if (outcome.type === 'error') {
+            agent.sendError(id, outcome.error, topic);
+          } else {
+            agent.counters.framesHandled++;
+            answer(agent, topic, id, outcome.body);
+          }
+        });
         agent.unblock();
       })
       .catch((error: unknown) => agent.onDefect(error, 'hooks'));

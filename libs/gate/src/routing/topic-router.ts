@@ -64,6 +64,13 @@ export class TopicRouter implements OnApplicationShutdown {
     session: undefined,
   };
 
+  /**
+   * Has the gate that a client is moving to begin a stream; false when the client stays here after all. Set by what knows where clients
+   * move.
+   */
+  passOn: (agent: ClientAgent, topic: string, body: Body, id: number) => Promise<boolean> = () =>
+    Promise.resolve(false);
+
   constructor(
     private readonly node: LinkNode,
     private readonly directory: WorkerDirectory,
@@ -225,6 +232,10 @@ export class TopicRouter implements OnApplicationShutdown {
     isStream: boolean,
   ): void {
     const wantsResult = id > 0 || agent.wire.pushesResults;
+    if (isStream && agent.connection.session?.isHandedOver === true) {
+      this.beginElsewhere(agent, topic, body, id, deadline - this.options.requestTimeout);
+      return;
+    }
     if (isStream) {
       agent.beginStream(id);
       const message = this.fill(agent, worker, topic, body, true);
@@ -236,6 +247,17 @@ export class TopicRouter implements OnApplicationShutdown {
       agent.block();
       this.resumeWhenDrained(agent, worker);
     }
+  }
+
+  /** A stream is begun where it goes on: on the gate that the client is moving to. */
+  private beginElsewhere(agent: ClientAgent, topic: string, body: Body, id: number, arrivedAt: number): void {
+    agent.beginRequest(id);
+    this.passOn(agent, topic, body, id)
+      .then(isPassed => {
+        if (isPassed || agent.isClosed) agent.endRequest(id);
+        else agent.restartRequest(id, () => this.route(agent, topic, body, id, arrivedAt, true));
+      })
+      .catch((error: unknown) => agent.failFrame(id, topic, error, true));
   }
 
   /** One client after another: the first ones may have filled the backlog again. */
@@ -337,9 +359,11 @@ export class TopicRouter implements OnApplicationShutdown {
       this.waiting.delete(frame.agent);
       this.wheel.remove(frame);
       try {
+        const { agent, topic, body, id, requestDeadline, isStream } = frame;
+        const send = (): void => this.send(agent, worker, topic, body, id, requestDeadline, isStream);
         // It has been counted while it waited; as a stream from now on.
-        if (frame.isStream) frame.agent.endRequest(frame.id);
-        this.send(frame.agent, worker, frame.topic, frame.body, frame.id, frame.requestDeadline, frame.isStream);
+        if (isStream) agent.restartRequest(id, send);
+        else send();
       } catch (error) {
         // Frames of other clients are unaffected.
         frame.agent.failFrame(frame.id, frame.topic, error, true);

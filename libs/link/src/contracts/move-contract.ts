@@ -1,5 +1,5 @@
 import type { ByteReader, ByteWriter } from '../wire/bytes.js';
-import { type Codec, count, flag, json, list, nothing, optional, struct, text } from '../wire/codec.js';
+import { body, type Codec, count, flag, json, list, nothing, optional, struct, text } from '../wire/codec.js';
 import { nodeOp } from '../wire/operation.js';
 import type { SessionSnapshot } from './session-snapshot.js';
 
@@ -27,6 +27,18 @@ export interface ResumeAsk {
   readonly userId?: string | undefined;
   /** Without a client: the gate that has the session hands it over. */
   readonly isHandOver: boolean;
+}
+
+/** A stream of a session that moves. */
+export interface MovingStream {
+  /** The id that the client has given it. */
+  readonly id: number;
+  readonly topic: string;
+  /** The number by which the gate that has begun it names it. */
+  readonly number: number;
+  /** The worker that produces it, and its boot. */
+  readonly worker: string;
+  readonly epoch: string;
 }
 
 /** Everything that a gate has to know of a session that comes to it. */
@@ -60,8 +72,9 @@ export interface SessionTransfer {
   readonly clock?: number | undefined;
   /** The keys of the settings that come from the storage of the user. */
   readonly borrowed: readonly string[];
-  /** Whether requests of the client are running. */
+  /** Whether requests of the client are running that are no streams. */
   readonly isRunning: boolean;
+  readonly streams: readonly MovingStream[];
   /** The workers that the client has used; the last one first. */
   readonly workers: readonly string[];
 }
@@ -105,8 +118,16 @@ const tailItem: Codec<TailItem> = {
 
 /** How a hand-over ends, as one of its two gates tells the other. */
 export type MoveEnd =
-  /** The old gate has forwarded all that was its to deliver. `doubts`: nodes that have not answered. `groups`: those of the client by then. */
-  | { readonly kind: 'pushes'; readonly doubts: readonly string[]; readonly groups: readonly string[] }
+  /**
+   * The old gate has forwarded all that was its to deliver. `doubts`: nodes that have not answered. `groups`: those of the client by then.
+   * `streams`: the ids of those that have not ended there.
+   */
+  | {
+      readonly kind: 'pushes';
+      readonly doubts: readonly string[];
+      readonly groups: readonly string[];
+      readonly streams: readonly number[];
+    }
   /** All requests that ran on the old gate have ended. */
   | { readonly kind: 'requests' }
   /** The session has ended on the old gate. */
@@ -149,6 +170,8 @@ export const moveContract = {
   tail: nodeOp(143, 'never', struct({ clientId: text, isLate: flag, items: list(tailItem) }), nothing),
   /** Asks the gate that a session has moved to whether the client acknowledges the frame with this number within `waitMs`. */
   received: nodeOp(146, 'required', struct({ clientId: text, number: count, waitMs: count }), flag),
+  /** A frame of the client that the old gate has accepted, and whose stream the new one is to begin. */
+  begin: nodeOp(147, 'never', struct({ clientId: text, id: count, topic: text, body }), nothing),
   final: nodeOp(144, 'never', struct({ clientId: text, end: json<MoveEnd>() }), nothing),
   /** A gate that stops offers sessions without a connection, with their tickets. */
   offer: nodeOp(

@@ -1,6 +1,6 @@
 import { type Body, NO_BODY } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from '../wire/bytes.js';
-import { body, type Codec, count, nothing, optional, ownBody, struct } from '../wire/codec.js';
+import { body, type Codec, count, flag, nothing, optional, ownBody, struct, text } from '../wire/codec.js';
 import { nodeOp } from '../wire/operation.js';
 import { type ClientMessage, clientMessage } from './topic-contract.js';
 
@@ -52,13 +52,43 @@ const streamMessage: Codec<StreamMessage> = {
   own: ({ stream, message }) => ({ stream, message: clientMessage.own?.(message) ?? message }),
 };
 
+/** The end of a stream, as its worker tells the gate. */
+export interface StreamEnd {
+  /** How many items of the stream have been sent to this gate. When it has not got as many, some are lost. */
+  readonly items: number;
+  /** The stream goes on at another gate, which has asked for it. */
+  readonly isMoved: boolean;
+  /** The return value of a handler that gives no stream. */
+  readonly body?: Body | undefined;
+}
+
+const streamEnd = struct({ items: count, isMoved: flag, body: optional(body) });
+
+/** A stream whose client has come from another gate. */
+export interface StreamAdoption {
+  readonly clientId: string;
+  /** The gate that has begun it, and the number by which that gate names it. */
+  readonly from: string;
+  readonly fromStream: number;
+  /** The number by which the gate that asks names it. */
+  readonly stream: number;
+}
+
+/** The code with which a worker answers when it does not know a stream that it is asked to go on with. */
+export const UNKNOWN_STREAM = '$unknown-stream';
+
 /** What workers do for the streams of gates. Ids are never reused. */
 export const streamContract = {
   /**
    * Runs the handler of a frame whose client wants a stream. Answered at the end of the stream, or, when the handler gives none, with its
    * return value.
    */
-  begin: nodeOp(173, 'required', streamMessage, optional(body)),
+  begin: nodeOp(173, 'required', streamMessage, streamEnd),
+  /**
+   * The client of a stream has come to the gate that asks: further items are sent to this gate. Answered as `begin` is. The gate that has
+   * begun the stream is told that it has moved, behind the last item that was sent to it.
+   */
+  adopt: nodeOp(177, 'required', struct({ clientId: text, from: text, fromStream: count, stream: count }), streamEnd),
   /** The client's socket has taken so many items of the stream. Also sent at intervals while it takes none. */
   written: nodeOp(171, 'never', struct({ stream: count, items: count }), nothing),
   /** Nobody wants the stream any more. */

@@ -152,6 +152,7 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
     });
     this.node.dispatcher.serve(streamContract, {
       begin: (message, call) => runner.acceptStream(message, call),
+      adopt: (adoption, call) => runner.adopt(adoption, call),
       written: ({ stream, items }, call) => runner.noteWritten(call.peer, stream, items),
       cancel: ({ stream }, call) => runner.cancel(call.peer, stream),
     });

@@ -10,6 +10,7 @@ export class TopicContext extends BaseRpcContext<[]> {
   private copy: Session | undefined;
   private controller: AbortController | undefined = undefined;
   private reason: unknown = undefined;
+  private isOfLane = true;
 
   constructor(
     /** The topic of the frame. */
@@ -34,10 +35,16 @@ export class TopicContext extends BaseRpcContext<[]> {
   get signal(): AbortSignal {
     if (!this.controller) {
       this.controller = new AbortController();
-      if (this.reason === undefined) this.lane.watch(this);
-      else this.controller.abort(this.reason);
+      if (this.reason !== undefined) this.controller.abort(this.reason);
+      else if (this.isOfLane) this.lane.watch(this);
     }
     return this.controller.signal;
+  }
+
+  /** The client has come to another gate: that it is gone from this one says nothing. @internal */
+  leaveLane(): void {
+    this.isOfLane = false;
+    this.lane.signals?.delete(this);
   }
 
   /** @internal */

@@ -1,5 +1,12 @@
 import type { LinkNode } from '@nestgate/link';
-import { DeadlineWheel, type Peer, streamContract, topicContract } from '@nestgate/link/internal';
+import {
+  DeadlineWheel,
+  type IncomingCall,
+  type Peer,
+  streamContract,
+  type StreamEnd,
+  topicContract,
+} from '@nestgate/link/internal';
 import { type Body, BodyKind, BodySlice, type ErrorBody, GateError, NO_BODY } from '@nestgate/protocol';
 import { isObservable, type Observable } from 'rxjs';
 import { BoundedLog } from '../../log/bounded-log.js';
@@ -64,6 +71,17 @@ export class TaskRunner implements TaskOwner {
     return [...this.streams.select(isIncluded)];
   }
 
+  /** Goes on with a stream for another gate, to which its client has come, and which gives it this number. */
+  adopt(task: TopicTask, outlet: StreamOutlet, call: IncomingCall, stream: number): void {
+    const before = task.call;
+    answerStream(before, { items: outlet.items, isMoved: true });
+    this.streams.delete(before.peer, outlet.stream);
+    task.call = call;
+    task.context?.leaveLane();
+    outlet.moveTo(call.peer, stream);
+    this.streams.add(call.peer, stream, task);
+  }
+
   /** Leaves a handler behind that has not settled in time. */
   abandon(task: TopicTask): void {
     const { outlet } = task;
@@ -106,6 +124,7 @@ export class TaskRunner implements TaskOwner {
       return;
     }
     const context = new TopicContext(message.topic, message.wantsResult, lane);
+    if (task.outlet && task.call.peer !== lane.peer) context.leaveLane();
     task.context = context;
     try {
       const result = this.scope.call(task, payload, context);
@@ -205,7 +224,7 @@ export class TaskRunner implements TaskOwner {
       item: value => this.sendItem(task, outlet, value),
       fail: error => this.fail(task, task.handler.errorBody(error, task.message.topic)),
       overrun: () => this.breakOff(task, new GateError('SLOW_CONSUMER')),
-      end: () => this.complete(task),
+      end: () => this.complete(task, outlet),
     };
   }
 
@@ -223,10 +242,9 @@ export class TaskRunner implements TaskOwner {
   }
 
   /** The end of a stream. */
-  private complete(task: TopicTask): void {
+  private complete(task: TopicTask, { items }: StreamOutlet): void {
     if (task.done) return;
-    const { call } = task;
-    call.peer.reply(call, streamContract.begin, undefined);
+    answerStream(task.call, { items, isMoved: false });
     this.finish(task);
   }
 
@@ -262,7 +280,7 @@ export class TaskRunner implements TaskOwner {
       return;
     }
     const { call } = task;
-    if (task.outlet) call.peer.reply(call, streamContract.begin, body);
+    if (task.outlet) answerStream(call, { items: 0, isMoved: false, body });
     else call.peer.reply(call, topicContract.message, body);
     this.finish(task);
   }
@@ -304,4 +322,10 @@ export class TaskRunner implements TaskOwner {
     if (task.outlet) this.streams.delete(task.call.peer, task.outlet.stream);
     this.inFlight.end();
   }
+}
+
+/** Tells a gate that one of its streams has ended. */
+function answerStream(call: IncomingCall, end: StreamEnd): void {
+  const { adopt, begin } = streamContract;
+  call.peer.reply(call, call.operationId === adopt.id ? adopt : begin, end);
 }

@@ -6,7 +6,9 @@ import {
   MALFORMED_BODY,
   type Peer,
   sessionContract,
+  type StreamAdoption,
   type StreamMessage,
+  UNKNOWN_STREAM,
 } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
 import { isParsable, type TopicHandler } from '../handler/topic-handler.js';
@@ -35,7 +37,7 @@ export class TopicRunner {
   private readonly tasks: TaskRunner;
 
   constructor(
-    node: LinkNode,
+    private readonly node: LinkNode,
     private readonly handlers: ReadonlyMap<string, TopicHandler>,
     runInTrace?: RunInTrace,
     currentClient?: CurrentClient,
@@ -103,6 +105,14 @@ export class TopicRunner {
   acceptStream({ stream, message }: StreamMessage, call: IncomingCall): void {
     const patienceMs = 2 * Math.max(0, call.deadline - performance.now());
     this.accept(message, call, new StreamOutlet(call.peer, stream, patienceMs));
+  }
+
+  /** The client of a stream has come to the gate that asks. */
+  adopt({ clientId, from, fromStream, stream }: StreamAdoption, call: IncomingCall): void {
+    const gate = this.node.peers.get(from);
+    const task = gate && this.tasks.streamOf(gate, fromStream);
+    if (task?.outlet && task.lane.clientId === clientId) this.tasks.adopt(task, task.outlet, call, stream);
+    else call.peer.fail(call, new GateError(UNKNOWN_STREAM));
   }
 
   /** The socket of a stream's client has taken so many items. */
@@ -202,7 +212,9 @@ export class TopicRunner {
   private dropWaiting(lane: ClientLane<TopicTask>, error?: GateError): void {
     for (let task = next(lane); task; task = next(lane)) {
       if (task.done) continue;
-      if (error) task.call.peer.fail(task.call, error);
+      // A stream may be for another gate by now, which waits for it.
+      const reason = error ?? (task.call.peer === lane.peer ? undefined : new GateError('WORKER_LOST'));
+      if (reason) task.call.peer.fail(task.call, reason);
       this.tasks.noteEnd(task);
     }
   }

@@ -34,7 +34,8 @@ export class TopicTask extends AsyncResource implements Deadline {
     readonly lane: ClientLane<TopicTask>,
     readonly handler: TopicHandler,
     readonly message: ClientMessage,
-    readonly call: IncomingCall,
+    /** Who is answered: the gate of the client. */
+    public call: IncomingCall,
     /** Where the items go, when the client wants a stream. */
     readonly outlet: StreamOutlet | undefined,
   ) {

@@ -32,16 +32,26 @@ export class StreamOutlet {
   private groupBytes = 0;
   private burst = 0;
   private wake: (() => void) | undefined;
-  /** Reused for each item. */
+  /** Reused for each item, and names the stream. */
   private readonly item: StreamItem;
 
   constructor(
-    private readonly peer: Peer,
-    readonly stream: number,
+    private peer: Peer,
+    stream: number,
     /** How long the stream may do nothing at all, in milliseconds. The gate, which knows more, acts earlier. */
     readonly patienceMs: number,
   ) {
     this.item = { stream, isMarked: false, body: NO_BODY };
+  }
+
+  /** The number by which the gate names the stream. */
+  get stream(): number {
+    return this.item.stream;
+  }
+
+  /** Items that have been sent to the gate. */
+  get items(): number {
+    return this.sent;
   }
 
   /** Whether the producer has to wait for the client. */
@@ -86,6 +96,20 @@ export class StreamOutlet {
       this.unwrittenBytes -= group.bytes;
     }
     if (!this.isFull) this.release();
+  }
+
+  /** The client has come to another gate. What the last one has got is kept there, and counts as written. */
+  moveTo(peer: Peer, stream: number): void {
+    this.peer = peer;
+    this.item.stream = stream;
+    this.isActive = true;
+    this.sent = 0;
+    this.written = 0;
+    this.unwrittenBytes = 0;
+    this.groups.clear();
+    this.grouped = 0;
+    this.groupBytes = 0;
+    this.release();
   }
 
   /** Resolves when the producer need not wait any more, also because the stream has ended. */

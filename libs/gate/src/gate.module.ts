@@ -22,6 +22,7 @@ import { SessionExpiry } from './auth/session-expiry.js';
 import { Admission } from './admission/admission.js';
 import { AgentCreator } from './client/agent-creator.js';
 import { ClientLifecycle } from './client/client-lifecycle.js';
+import { GapAnswers } from './client/gap-answers.js';
 import { Codecs, type CustomCodecs } from './codec/codec.js';
 import { HandshakePipeline } from './admission/handshake-pipeline.js';
 import { SocketFastPath } from '@nestgate/link/internal';
@@ -47,6 +48,7 @@ import { SessionLearner, SilentSessionLearner } from './hooks/session-learner.js
 import { TapRedactor, UsualTapRedactor } from './hooks/tap-redactor.js';
 import { UsualWorkerChoice, WorkerChoice } from './hooks/worker-choice.js';
 import { ClientAsks } from './hub/client-asks.js';
+
 import { Hub } from './hub/hub.js';
 import { Pusher } from './hub/pusher.js';
 import { GateMetrics } from './metrics/gate-metrics.js';
@@ -131,6 +133,7 @@ const PROVIDERS: readonly Provider[] = [
   ResumableSessions,
   Standstill,
   StartupWindow,
+  GapAnswers,
   StreamTable,
   TopicRouter,
   WorkerBalance,

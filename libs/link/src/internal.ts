@@ -4,6 +4,7 @@
  */
 export { askContract, type AskContract } from './contracts/ask-contract.js';
 export {
+  gapContract,
   itemContract,
   type StreamAdoption,
   streamContract,

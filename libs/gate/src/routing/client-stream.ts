@@ -87,6 +87,11 @@ export class ClientStream extends Pending<StreamEnd> {
     }
   }
 
+  /** The worker may not know how many items have been written. */
+  tellAgain(): void {
+    this.owner.tell(this);
+  }
+
   /** Ends the stream on the gate's side, with an error. */
   breakOff(code: ErrorCode): void {
     const { table } = this;

@@ -44,6 +44,13 @@ export class StreamTable implements StreamIndex, OnModuleInit {
     worker.request(streamContract.begin, { stream: stream.number, message }, stream, deadline);
   }
 
+  /** A worker may not know what has become of a stream. */
+  tellAgain(peer: Peer, stream: number): void {
+    const found = this.streams.get(stream);
+    if (found?.worker === peer) found.tellAgain();
+    else peer.notify(streamContract.cancel, { stream });
+  }
+
   // Streams of sessions that move.
 
   /** A client begins to move to another gate: its streams. */

@@ -125,7 +125,7 @@ describe('TopicRouter', () => {
     let blocks = 0;
     const agent = Object.assign(client(), { block: () => blocks++, unblock: () => blocks-- });
     const fill = (bytes: number) => {
-      peer.backlog.push({ frame: Buffer.alloc(0), bytes, messages: 1, lastRequest: undefined, hasAnswers: false });
+      peer.backlog.push({ frame: Buffer.alloc(0), bytes, messages: 1, lastRequest: undefined, leavesGap: false });
       peer.congestion.begin();
     };
     const drain = async () => {

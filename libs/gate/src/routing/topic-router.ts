@@ -55,6 +55,8 @@ export class TopicRouter implements OnApplicationShutdown {
   /** The frame of a client that waits for a worker: those behind it are held back, so that it is one at most. */
   private readonly waiting = new Map<ClientAgent, WaitingFrame>();
   private readonly wheel: DeadlineWheel;
+  /** Whether a worker may have been told to forget a client that is still being seen off. */
+  private mayHaveForgotten = false;
   /** Reused for each frame: its fields are written to the link before the next frame. */
   private readonly message: ClientMessage = {
     serial: 0,
@@ -116,6 +118,7 @@ export class TopicRouter implements OnApplicationShutdown {
   routeEvent(agent: ClientAgent, topic: string, body: Body, pending: Pending, deadline: number): boolean {
     const worker = this.choose(agent, topic, topic);
     if (!worker) return false;
+    if (this.mayHaveForgotten && agent.isClosed) agent.workerVersion = 0;
     this.request(agent, worker, topic, body, false, pending, deadline);
     return true;
   }
@@ -171,6 +174,12 @@ export class TopicRouter implements OnApplicationShutdown {
     this.directory.noteMove(agent.worker, undefined);
     agent.worker = undefined;
     agent.otherWorkers = undefined;
+  }
+
+  /** A worker may not know that a client is gone. */
+  forgetAgain(worker: Peer, serial: number): void {
+    this.mayHaveForgotten = true;
+    worker.notify(topicContract.forget, { serial });
   }
 
   onApplicationShutdown(): void {

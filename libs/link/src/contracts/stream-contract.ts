@@ -1,6 +1,6 @@
 import { type Body, NO_BODY } from '@nestgate/protocol';
 import type { ByteReader, ByteWriter } from '../wire/bytes.js';
-import { body, type Codec, count, flag, nothing, optional, ownBody, struct, text } from '../wire/codec.js';
+import { body, type Codec, count, flag, list, nothing, optional, ownBody, struct, text } from '../wire/codec.js';
 import { nodeOp } from '../wire/operation.js';
 import { type ClientMessage, clientMessage } from './topic-contract.js';
 
@@ -34,7 +34,16 @@ const streamItem: Codec<StreamItem> = {
 
 /** What gates do for the streams of workers. Ids are never reused. */
 export const itemContract = {
-  item: { ...nodeOp(170, 'never', streamItem, nothing), isPart: true },
+  item: { ...nodeOp(170, 'never', streamItem, nothing), leavesGap: true },
+} as const;
+
+/** What gates do for workers that have missed messages of theirs. Ids are never reused. */
+export const gapContract = {
+  /**
+   * The worker names streams and clients of the gate that it knows. The gate says again which of the streams nobody wants and which of the
+   * clients are gone, and how many items of the other streams are written.
+   */
+  check: nodeOp(178, 'never', struct({ streams: list(count), clients: list(count) }), nothing),
 } as const;
 
 /** A {@link ClientMessage} whose reply is to be a stream, which the gate has given a number. */
@@ -90,7 +99,7 @@ export const streamContract = {
    */
   adopt: nodeOp(177, 'required', struct({ clientId: text, from: text, fromStream: count, stream: count }), streamEnd),
   /** The client's socket has taken so many items of the stream. Also sent at intervals while it takes none. */
-  written: nodeOp(171, 'never', struct({ stream: count, items: count }), nothing),
+  written: { ...nodeOp(171, 'never', struct({ stream: count, items: count }), nothing), leavesGap: true },
   /** Nobody wants the stream any more. */
-  cancel: nodeOp(172, 'never', struct({ stream: count }), nothing),
+  cancel: { ...nodeOp(172, 'never', struct({ stream: count }), nothing), leavesGap: true },
 } as const;

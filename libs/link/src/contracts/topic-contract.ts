@@ -76,7 +76,7 @@ export const topicContract = {
    */
   update: nodeOp(102, 'never', struct({ serial: count, session: snapshot }), nothing),
   /** The client is gone: drop its copy of the session. */
-  forget: nodeOp(101, 'never', struct({ serial: count }), nothing),
+  forget: { ...nodeOp(101, 'never', struct({ serial: count }), nothing), leavesGap: true },
 } as const;
 
 export type TopicContract = typeof topicContract;

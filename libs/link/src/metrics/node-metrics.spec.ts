@@ -48,8 +48,8 @@ describe('NodeMetrics', () => {
     const metrics = new NodeMetrics(gate);
     expect(metrics.link().backlog).toEqual([]);
     const peer = gate.remotes.get('w1');
-    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 100, messages: 7, lastRequest: undefined, hasAnswers: false });
-    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 50, messages: 1, lastRequest: undefined, hasAnswers: false });
+    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 100, messages: 7, lastRequest: undefined, leavesGap: false });
+    peer?.backlog.push({ frame: Buffer.alloc(0), bytes: 50, messages: 1, lastRequest: undefined, leavesGap: false });
     expect(metrics.link().backlog).toEqual([{ id: 'w1', role: 'worker', messages: 8, bytes: 150 }]);
     await gate.close();
     expect(metrics.link().isUp).toBe(false);

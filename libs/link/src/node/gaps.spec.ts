@@ -11,7 +11,7 @@ import { PendingCall } from '../peer/pending.js';
 const contract = {
   ask: ownerOp(1, struct({ clientId: text, word: text }), text),
   tell: nodeOp(2, 'never', text, text),
-  item: { ...nodeOp(3, 'never', text, text), isPart: true },
+  item: { ...nodeOp(3, 'never', text, text), leavesGap: true },
 } as const;
 
 const LATER_MS = 60_000;
@@ -185,6 +185,19 @@ describe('A gap in the batches of a peer', () => {
     for (const answer of worker.answers) answer();
     expect(await asked).toBe('asked');
     expect([gate.node.counters.gaps, worker.node.counters.gaps]).toEqual([0, 0]);
+  });
+
+  it('is one too where an answer was refused because too much waited for the peer', async () => {
+    const [gate, worker] = [await start('g1'), await start('w1')];
+    const asked = gate.ask('w1', 'asked');
+    await turns();
+    const { backlog } = worker.node.remotes.get('g1') ?? {};
+    backlog?.push({ frame: [], bytes: 128 * 1024 * 1024, messages: 1, lastRequest: undefined, leavesGap: false });
+    for (const answer of worker.answers) answer();
+    await turns();
+    backlog?.clear();
+    expect(worker.node.counters.refused).toBe(1);
+    expect(await asked).toBe('NODE_LOST');
   });
 
   it('is one too when its numbers begin again: it does not know the requests of before', async () => {

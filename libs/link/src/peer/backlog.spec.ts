@@ -6,7 +6,7 @@ const batch = (messages: number, bytes = 10) => ({
   bytes,
   messages,
   lastRequest: undefined,
-  hasAnswers: false,
+  leavesGap: false,
 });
 
 describe('Backlog', () => {

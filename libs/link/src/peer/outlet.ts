@@ -14,7 +14,7 @@ export interface Batch {
   readonly messages: number;
   /** The last of its requests, from which the others are found. */
   readonly lastRequest: Pending | undefined;
-  readonly hasAnswers: boolean;
+  readonly leavesGap: boolean;
 }
 
 /** Gathers messages until the end of the turn. */
@@ -24,8 +24,8 @@ export class Outlet {
   gathered = 0;
   /** Start of the current batch, of `performance.now()`. */
   begunAt = 0;
-  /** Whether answers to requests of the peer, or parts of them, are in the current batch. */
-  hasAnswers = false;
+  /** Whether there is something in the current batch that the peer must not miss unseen, as answers to its requests. */
+  leavesGap = false;
   private lastRequest: Pending | undefined;
 
   /** Makes room for a batch's header, before its first message. */
@@ -50,11 +50,11 @@ export class Outlet {
   take(): Batch | undefined {
     const bytes = this.writer.size;
     if (bytes <= BATCH_HEADER_BYTES) return undefined;
-    const { gathered: messages, lastRequest, hasAnswers } = this;
+    const { gathered: messages, lastRequest, leavesGap } = this;
     this.gathered = 0;
     this.lastRequest = undefined;
-    this.hasAnswers = false;
-    return { frame: this.writer.takeParts(), bytes, messages, lastRequest, hasAnswers };
+    this.leavesGap = false;
+    return { frame: this.writer.takeParts(), bytes, messages, lastRequest, leavesGap };
   }
 }
 

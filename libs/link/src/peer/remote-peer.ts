@@ -85,7 +85,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
     const { main } = this;
     this.open(main);
     writeRequest(main.writer, operation, NO_ANSWER, 0, args);
-    if (operation.isPart === true) main.hasAnswers = true;
+    if (operation.leavesGap === true) main.leavesGap = true;
     this.wrote(main, false);
   }
 
@@ -95,7 +95,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
     try {
       this.open(outlet);
       writeResult(outlet.writer, operation, call, result);
-      outlet.hasAnswers = true;
+      outlet.leavesGap = true;
     } catch (error) {
       this.replyFailed(call, error, urgent);
       return;
@@ -109,7 +109,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
     const outlet = urgent ? this.urgent : this.main;
     this.open(outlet);
     writeFailure(outlet.writer, call.operationId, call, bounded);
-    outlet.hasAnswers = true;
+    outlet.leavesGap = true;
     this.wrote(outlet, false);
   }
 
@@ -147,6 +147,8 @@ export class RemotePeer extends Peer implements OutboundPeer {
       this.congestion.begin();
       this.outbound.watch(this);
     } else {
+      // The others in the backlog have no number yet. That the gap is seen before them does no harm.
+      if (!this.isLost && batch.leavesGap) this.oweGap(batch);
       this.refuseBatch(batch);
     }
   }
@@ -275,6 +277,13 @@ export class RemotePeer extends Peer implements OutboundPeer {
     endRequests(batch, new GateError('LINK_UNAVAILABLE'));
   }
 
+  /** A batch is not sent, and its number not used again. */
+  private oweGap(batch: Batch): void {
+    this.numbers.assign(batch);
+    this.owesGap = true;
+    this.outbound.watch(this);
+  }
+
   /** Marks, digests and their answers wait for nothing, and are not counted as under way themselves. */
   private sendControl(write: (writer: ByteWriter) => void): void {
     this.send(this.outbound.writeControl(write));
@@ -291,7 +300,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
     if (result !== 'refused') {
       this.owesGap = false;
       noteSent(batch, number);
-    } else if (batch.hasAnswers) {
+    } else if (batch.leavesGap) {
       this.owesGap = true;
       this.outbound.watch(this);
     } else {

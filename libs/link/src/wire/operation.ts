@@ -37,8 +37,11 @@ export interface Operation<A, R, T extends Target = Target, P extends ReplyRule 
   readonly urgent?: boolean | undefined;
   /** True when its requests may wait up to a millisecond for others, on links where that makes them cheaper. */
   readonly lingers?: boolean | undefined;
-  /** True for a message that is a part of an answer, as the items of a stream are: the rest is not whole without it. */
-  readonly isPart?: boolean | undefined;
+  /**
+   * True for a message without an answer that the receiver must not miss unseen, as the items of a stream: when it is refused, the receiver
+   * sees a gap.
+   */
+  readonly leavesGap?: boolean | undefined;
   /** Joins the answers of several gates. */
   readonly merge?: Method<[one: R, other: R], R> | undefined;
   /** The answer of a cluster without gates, and the start of every merge. */

@@ -156,9 +156,13 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
       written: ({ stream, items }, call) => runner.noteWritten(call.peer, stream, items),
       cancel: ({ stream }, call) => runner.cancel(call.peer, stream),
     });
-    this.stopListening = this.node.onPeer(change => {
-      if ('id' in change) runner.forgetPeer(change.id);
-    });
+    const stops = [
+      this.node.onPeer(change => {
+        if ('id' in change) runner.forgetPeer(change.id);
+      }),
+      this.node.onGap(gate => runner.noteGap(gate)),
+    ];
+    this.stopListening = () => stops.forEach(stop => stop());
     const topics = [...this.messageHandlers.keys()];
     const modules = [...new Set(topics.map(moduleOf))];
     // A node that joins here joins with its modules; a node that joined in a hook announces them now.

@@ -44,6 +44,11 @@ export class LaneTable<Task> {
     for (const lanes of this.lanes.values()) for (const lane of lanes.values()) lane.abort(reason);
   }
 
+  /** The serials of a gate's clients that have a lane. */
+  serialsOf(gate: Peer): number[] {
+    return [...(this.lanes.get(gate)?.keys() ?? [])];
+  }
+
   /** How many clients have a lane, and how many frames wait in them. */
   count(): Pick<TopicLoad, 'clients' | 'waiting'> {
     let clients = 0;

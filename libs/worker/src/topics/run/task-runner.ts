@@ -31,7 +31,7 @@ export class TaskRunner implements TaskOwner {
   /** Tasks that have been taken and have not ended, those that wait in their lanes included. */
   private readonly inFlight = new InFlight();
   private readonly logger = new BoundedLog('GateTransport');
-  private readonly wheel: DeadlineWheel;
+  readonly wheel: DeadlineWheel;
   private readonly late: LateProducers;
   private readonly streams = new StreamIndex<TopicTask>();
 

@@ -17,6 +17,7 @@ import type { RunInTrace } from '../trace-context.js';
 import type { ClientLane } from './client-lane.js';
 import type { CurrentClient } from './current-client.js';
 import { FairTurns } from './fair-turns.js';
+import { GapChecks } from './gap-checks.js';
 import { LaneTable, type TopicLoad } from './lane-table.js';
 import { LivenessLease } from './liveness-lease.js';
 import { TaskRunner } from './task-runner.js';
@@ -35,6 +36,7 @@ export class TopicRunner {
   private readonly lanes: LaneTable<TopicTask>;
   private readonly turns: FairTurns<ClientLane<TopicTask>>;
   private readonly tasks: TaskRunner;
+  private readonly gaps: GapChecks;
 
   constructor(
     private readonly node: LinkNode,
@@ -44,6 +46,10 @@ export class TopicRunner {
   ) {
     this.tasks = new TaskRunner(node, lane => this.startNext(lane), new TaskScope(runInTrace, currentClient));
     this.lanes = new LaneTable(createCaller(node, sessionContract));
+    this.gaps = new GapChecks(this.tasks.wheel, {
+      streamsOf: gate => this.tasks.streamsOf(peer => peer === gate).flatMap(({ outlet }) => outlet?.stream ?? []),
+      clientsOf: gate => this.lanes.serialsOf(gate),
+    });
     this.turns = new FairTurns(node, lane => this.takeTurn(lane));
     this.lease = new LivenessLease(node, {
       onRenewed: gate => {
@@ -142,6 +148,11 @@ export class TopicRunner {
   forget(peer: Peer, serial: number): void {
     this.lanes.get(peer, serial)?.abort(new GateError('CANCELLED', NOT_WANTED));
     this.lanes.forget(peer, serial);
+  }
+
+  /** Messages of a gate are missing. */
+  noteGap(gate: Peer): void {
+    this.gaps.note(gate);
   }
 
   /** A gate is gone, or has given this worker up: what waits here for its clients is not started any more. */

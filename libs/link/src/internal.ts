@@ -68,7 +68,7 @@ export {
   topicContract,
   type TopicContract,
 } from './contracts/topic-contract.js';
-export { Deadline, DeadlineWheel } from './common/deadline-wheel.js';
+export { Deadline, DeadlineCall, DeadlineWheel } from './common/deadline-wheel.js';
 export { Defects, type ReportDefect } from './common/defects.js';
 export { Dispatcher, type Handlers } from './node/dispatcher.js';
 export { Fifo } from './common/fifo.js';

@@ -15,6 +15,13 @@ export abstract class Deadline {
   abstract expire(): void;
 }
 
+/** A deadline after which something is done. */
+export class DeadlineCall extends Deadline {
+  constructor(override readonly expire: () => void) {
+    super();
+  }
+}
+
 /** Many deadlines on one timer: adding and removing are O(1), and nothing runs while it is empty. */
 export class DeadlineWheel {
   private readonly slots: (Deadline | undefined)[] = Array.from({ length: SLOTS }, () => undefined);

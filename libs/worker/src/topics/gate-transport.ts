@@ -37,6 +37,8 @@ import { TopicRunner } from './run/topic-runner.js';
 
 /** Time that `close()` waits for running handlers, in milliseconds. */
 const DRAIN_MS = 5_000;
+/** Time that streams have to end by themselves when the app closes, in milliseconds: many never would. */
+const STREAM_DRAIN_MS = 2_000;
 /** Time that it waits for the gates to stop sending, in milliseconds. */
 const SYNC_MS = 1_000;
 
@@ -107,6 +109,8 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
       const { length } = this.explorer.explore();
       return length === 0 ? undefined : `topics are not handled (${length})`;
     });
+    // Before a gate in this process waits for its clients.
+    start.addStop(() => this.runner?.drainStreams(STREAM_DRAIN_MS));
     void start.add('report', () => this.watchForgotten());
   }
 
@@ -180,18 +184,20 @@ export class GateTransport extends Server<GateTransportEvents, GateTransportStat
   }
 
   /**
-   * Announces to the gates that the worker drains. Waits at most 1 s for frames in flight, and at most 5 s for running handlers.
+   * Announces to the gates that the worker drains. Waits at most 1 s for frames in flight, and at most 5 s for running handlers. Streams that
+   * have not ended 2 s after the app began to close end with `WORKER_LOST`.
    */
   async close(): Promise<void> {
     const { runner } = this;
     clearTimeout(this.timer);
     if (!runner) return;
     this.runner = undefined;
+    runner.drainStreams(STREAM_DRAIN_MS);
     this.node.announce({ modules: [], draining: true });
     if (this.node.isUp) await this.gates.sync.gather(undefined, { deadlineMs: SYNC_MS }).catch(() => undefined);
     const idle = Promise.all([runner.whenIdle(DRAIN_MS), this.presence?.stop()]);
     await within<unknown>(idle, DRAIN_MS, () => undefined);
-    runner.endStreams();
+    runner.stop();
     this.node.flush();
     this.currentClient.stop();
     runner.lease.stop();

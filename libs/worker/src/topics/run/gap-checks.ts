@@ -1,4 +1,4 @@
-import { Deadline, type DeadlineWheel, gapContract, type Peer } from '@nestgate/link/internal';
+import { type Deadline, DeadlineCall, type DeadlineWheel, gapContract, type Peer } from '@nestgate/link/internal';
 
 /** After a gap a gate is asked once, however many gaps follow within this time, in milliseconds. */
 const CHECK_MS = 200;
@@ -29,7 +29,7 @@ export class GapChecks {
   /** Messages of a gate are missing. */
   note(gate: Peer): void {
     if (this.waiting.has(gate)) return;
-    const check = new Check(() => {
+    const check = new DeadlineCall(() => {
       this.waiting.delete(gate);
       this.ask(gate);
     });
@@ -46,11 +46,5 @@ export class GapChecks {
         clients: clients.slice(at, at + MAX_NAMED),
       });
     }
-  }
-}
-
-class Check extends Deadline {
-  constructor(override readonly expire: () => void) {
-    super();
   }
 }

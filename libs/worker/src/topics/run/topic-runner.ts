@@ -2,6 +2,7 @@ import type { LinkNode, SessionSnapshot } from '@nestgate/link';
 import {
   type ClientMessage,
   createCaller,
+  DeadlineCall,
   type IncomingCall,
   MALFORMED_BODY,
   type Peer,
@@ -37,6 +38,9 @@ export class TopicRunner {
   private readonly turns: FairTurns<ClientLane<TopicTask>>;
   private readonly tasks: TaskRunner;
   private readonly gaps: GapChecks;
+  private isDraining = false;
+  /** Streams have ended for good. */
+  private isDrained = false;
 
   constructor(
     private readonly node: LinkNode,
@@ -109,6 +113,10 @@ export class TopicRunner {
 
   /** Takes a frame whose client wants a stream. */
   acceptStream({ stream, message }: StreamMessage, call: IncomingCall): void {
+    if (this.isDrained) {
+      call.peer.fail(call, new GateError('WORKER_LOST'));
+      return;
+    }
     const patienceMs = 2 * Math.max(0, call.deadline - performance.now());
     this.accept(message, call, new StreamOutlet(call.peer, stream, patienceMs));
   }
@@ -132,11 +140,26 @@ export class TopicRunner {
     if (task) this.tasks.drop(task, new GateError('CANCELLED', NOT_WANTED));
   }
 
-  /** Ends the streams and signals that are left when the worker shuts down. */
-  endStreams(): void {
-    for (const task of this.tasks.streamsOf(() => true)) this.tasks.breakOff(task, new GateError('WORKER_LOST'));
+  /** The worker shuts down: streams that have not ended after `graceMs` milliseconds end then, and no others begin. */
+  drainStreams(graceMs: number): void {
+    if (this.isDraining) return;
+    this.isDraining = true;
+    const end = new DeadlineCall(() => {
+      this.isDrained = true;
+      this.endStreams();
+    });
+    this.tasks.wheel.add(end, performance.now() + graceMs);
+  }
+
+  /** Ends what is left when the worker has shut down. */
+  stop(): void {
+    this.endStreams();
     this.lanes.abort(new GateError('WORKER_LOST'));
     this.tasks.stop();
+  }
+
+  private endStreams(): void {
+    for (const task of this.tasks.streamsOf(() => true)) this.tasks.breakOff(task, new GateError('WORKER_LOST'));
   }
 
   /** A session has changed. */

@@ -1,4 +1,4 @@
-import { Deadline, type DeadlineWheel } from '@nestgate/link/internal';
+import { DeadlineCall, type DeadlineWheel } from '@nestgate/link/internal';
 import type { BoundedLog } from '../../log/bounded-log.js';
 import type { PulledItems } from './producers.js';
 
@@ -17,18 +17,12 @@ export class LateProducers {
 
   /** Watches a producer that was told to end just now. */
   watch(topic: string, producer: PulledItems): void {
-    const late = new LateProducer(() => {
+    const late = new DeadlineCall(() => {
       this.count++;
       this.logger.warn(`The stream of ${topic} goes on although nobody wants it: use @AbortSignal()`);
     });
     this.wheel.add(late, performance.now() + END_MS);
     const end = (): void => this.wheel.remove(late);
     producer.ended.then(end, end);
-  }
-}
-
-class LateProducer extends Deadline {
-  constructor(override readonly expire: () => void) {
-    super();
   }
 }

@@ -289,7 +289,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
 
   /** A frame that counts as unanswered goes to its handler after all, in `then`, which counts it again. @internal */
   restartRequest(id: number, then: () => void): void {
-    this.credit.restart(id, then);
+    this.intake.restart(id, then);
     this.goOn();
   }
 

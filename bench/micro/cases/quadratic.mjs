@@ -94,7 +94,7 @@ async function outboxOf(target) {
 /** @param {Target} target */
 async function tableOf(target) {
   const { RequestTable } = await target.load('libs/link/dist/peer/request-table.js');
-  const { RequestPool } = await target.load('libs/link/dist/peer/request-pool.js');
+  const { RequestPool } = await target.load('libs/link/dist/peer/pending.js');
   const { Pending } = await target.load('libs/link/dist/peer/pending.js');
   class Waiting extends Pending {
     succeed() {}
@@ -362,7 +362,7 @@ const GROWTHS = [
     name: 'batches that wait for a peer, for each batch',
     items: 1_000,
     load: async target => {
-      const { Backlog } = await target.load('libs/link/dist/peer/backlog.js');
+      const { Backlog } = await target.load('libs/link/dist/peer/flow-window.js');
       const batch = { frame: bytesOf(64), messages: 1, lastRequest: undefined };
       return items => () => {
         const backlog = new Backlog();

@@ -48,7 +48,7 @@ export {
   watchContract,
 } from './contracts/presence-contract.js';
 export { operateContract, reportContract } from './contracts/operate-contract.js';
-export { standstillContract, type UngroupNotice } from './contracts/standstill-contract.js';
+export { standstillContract, type UngroupNotice } from './contracts/revocation-contract.js';
 export { revocationContract, type RevocationNotice } from './contracts/revocation-contract.js';
 export {
   groupChannel,

@@ -52,12 +52,12 @@ export {
   type TopicOf,
   type WaitOptions,
 } from './gateway/options.js';
-export { type PagesOptions } from './gateway/pages.js';
+export { type PagesOptions } from './gateway/queries.js';
 export { GatewayHttpModule } from './http/gateway-http.module.js';
 export { type HttpFigures, HttpMetrics } from './http/http-counters.js';
 export { type HttpOperationName, type HttpScope } from './http/http-operations.js';
 export { type GatewayHttpExtras, type GatewayHttpOptions, type HttpKey } from './http/http-options.js';
-export { LoopbackGuard } from './http/loopback.guard.js';
+export { LoopbackGuard } from './http/loopback.js';
 export { MAX_PUSH_BYTES } from './message/message.js';
 export { SafeLogger, type SafeLoggerOptions } from './log/safe-logger.js';
 export { WorkerMetrics, type WorkerFigures } from './metrics/worker-metrics.js';

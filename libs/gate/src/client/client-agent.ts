@@ -15,10 +15,9 @@ import type { ResolvedGateOptions } from '../gate-options.js';
 import type { SessionState } from '../session/session-state.js';
 import type { ClientQueue, SendQueueOwner } from '../connection/client-queue.js';
 import type { Connection, ConnectionEvents } from '../connection/connection.js';
-import { FrameIntake } from './frame-intake.js';
+import { FrameIntake, type OpenAsks, type OpenStreams } from './frame-intake.js';
 import { Liveness } from './liveness.js';
 import type { Drainable } from './drain-queue.js';
-import type { OpenAsks, OpenStreams } from './open-exchanges.js';
 import { SendQueue, type SendQueueHost } from './send-queue.js';
 import type { Wire } from '../codec/wire.js';
 

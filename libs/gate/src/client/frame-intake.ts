@@ -1,11 +1,18 @@
-import { CLOSE, type DecodedFrame, type ErrorBody, GATE_TOPIC_PREFIX, GateError } from '@nestgate/protocol';
-import { isWellFormed } from '../body-value.js';
-import type { Connection } from '../connection/connection.js';
+import {
+  type AnswerError,
+  type Body,
+  CLOSE,
+  type DecodedFrame,
+  type ErrorBody,
+  GATE_TOPIC_PREFIX,
+  GateError,
+} from '@nestgate/protocol';
 import { TokenBucket } from '../admission/token-bucket.js';
+import { isWellFormed } from '../body-value.js';
 import type { Wire } from '../codec/wire.js';
+import type { Connection } from '../connection/connection.js';
 import type { GateCounters } from '../gate-counters.js';
 import { Credit } from './credit.js';
-import type { OpenAsks, OpenStreams } from './open-exchanges.js';
 
 /** Number of malformed frames at which a connection is closed. */
 const MAX_BAD_FRAMES = 10;
@@ -185,3 +192,24 @@ const DUPLICATE_ID: ErrorBody = new GateError('DUPLICATE_ID').toBody();
 const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
 const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();
 const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();
+
+/** The streams of one client, as its agent sees them. */
+export interface OpenStreams {
+  has(id: number): boolean;
+  /** Ends a stream that the client has cancelled. False for an id that no stream has. */
+  cancel(id: number): boolean;
+  /** The socket may have taken frames that were queued before. */
+  noteWritten(): void;
+  /** So many of the oldest or newest queued frames have been dropped. */
+  noteDropped(count: number): void;
+  /** The client is gone. */
+  end(): void;
+}
+
+/** The calls that one client has not answered, as its agent sees them. */
+export interface OpenAsks {
+  /** Takes an answer. False for a number that no unanswered call has. */
+  answer(ask: number, body: Body, error: AnswerError | undefined): boolean;
+  /** The client is gone. */
+  end(): void;
+}

@@ -1,7 +1,7 @@
 import { Deadline, type DeadlineWheel } from '@nestgate/link/internal';
 import { type AnswerError, type Body, GateError, isErrorCode } from '@nestgate/protocol';
 import type { ClientAgent } from '../client/client-agent.js';
-import type { OpenAsks } from '../client/open-exchanges.js';
+import type { OpenAsks } from '../client/frame-intake.js';
 
 /** Calls that one client may have unanswered. */
 const MAX_OPEN = 32;

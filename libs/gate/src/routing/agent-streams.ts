@@ -1,7 +1,7 @@
 import { Fifo, type MovingStream, streamContract } from '@nestgate/link/internal';
 import type { ClientAgent } from '../client/client-agent.js';
 import type { Drainable } from '../client/drain-queue.js';
-import type { OpenStreams } from '../client/open-exchanges.js';
+import type { OpenStreams } from '../client/frame-intake.js';
 import type { ClientStream, StreamOwner } from './client-stream.js';
 
 /** The streams of all clients, by the number that their workers know them by. */

@@ -5,9 +5,8 @@ import type { LinkCounters } from '../common/link-counters.js';
 import type { NodeInfo } from '../link.js';
 import { JoinedChannels } from '../peer/joined-channels.js';
 import type { Outbound } from '../peer/outbound.js';
-import { PendingCall } from '../peer/pending.js';
+import { PendingCall, RequestPool } from '../peer/pending.js';
 import { RemotePeer } from '../peer/remote-peer.js';
-import { RequestPool } from '../peer/request-pool.js';
 import { ByteWriter } from '../wire/bytes.js';
 import { text } from '../wire/codec.js';
 import {

@@ -13,7 +13,7 @@ import {
   UNNUMBERED,
 } from '../wire/envelope.js';
 import type { JoinedChannels } from '../peer/joined-channels.js';
-import { BEGUN_AGAIN } from '../peer/batch-numbers.js';
+import { BEGUN_AGAIN } from '../peer/outlet.js';
 import type { PeerContext } from '../peer/peer.js';
 import type { Pending } from '../peer/pending.js';
 import type { RemotePeer } from '../peer/remote-peer.js';

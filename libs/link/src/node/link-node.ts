@@ -7,7 +7,7 @@ import { LoopbackPeer } from '../peer/loopback-peer.js';
 import { Outbound } from '../peer/outbound.js';
 import type { IncomingCall, Peer, PeerContext } from '../peer/peer.js';
 import { RemotePeer } from '../peer/remote-peer.js';
-import { RequestPool } from '../peer/request-pool.js';
+import { RequestPool } from '../peer/pending.js';
 import { GateReach } from '../reach/gate-reach.js';
 import type { GateFate } from '../reach/missing-gates.js';
 import { NO_ANSWER, writeRequest } from '../wire/envelope.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { Backlog } from './backlog.js';
+import { Backlog } from './flow-window.js';
 
 const batch = (messages: number, bytes = 10) => ({
   frame: Buffer.alloc(0),

@@ -1,9 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { ByteReader } from '../wire/bytes.js';
 import { readBatchHeader } from '../wire/envelope.js';
-import { BatchNumbers, BEGUN_AGAIN } from './batch-numbers.js';
-import { Congestion } from './congestion.js';
-import { Outlet } from './outlet.js';
+import { BatchNumbers, BEGUN_AGAIN, Outlet } from './outlet.js';
+import { Congestion } from './flow-window.js';
 
 const MAX_U32 = 2 ** 32 - 1;
 

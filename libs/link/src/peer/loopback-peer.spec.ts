@@ -8,8 +8,7 @@ import type { RequestKey } from '../wire/envelope.js';
 import { nodeOp } from '../wire/operation.js';
 import { LoopbackPeer } from './loopback-peer.js';
 import type { IncomingCall } from './peer.js';
-import { PendingCall } from './pending.js';
-import { RequestPool } from './request-pool.js';
+import { PendingCall, RequestPool } from './pending.js';
 
 const contract = {
   say: nodeOp(1, 'required', text, text),

@@ -3,7 +3,7 @@ import type { Link, NodeId, SendResult } from '../link.js';
 import type { ByteWriter } from '../wire/bytes.js';
 import { type CastDigest, CastRounds, type RoundChannel } from '../wire/cast-rounds.js';
 import { writeCast } from '../wire/envelope.js';
-import { Congestion } from './congestion.js';
+import { Congestion } from './flow-window.js';
 import type { GateReach } from '../reach/gate-reach.js';
 import { Linger, LINGER_MS } from './linger.js';
 import { type Batch, Outlet } from './outlet.js';

@@ -5,8 +5,7 @@ import type { NodeInfo } from '../link.js';
 import type { LinkCounters } from '../common/link-counters.js';
 import type { RequestKey } from '../wire/envelope.js';
 import type { Operation } from '../wire/operation.js';
-import type { Pending } from './pending.js';
-import type { RequestPool } from './request-pool.js';
+import type { Pending, RequestPool } from './pending.js';
 import { RequestTable } from './request-table.js';
 
 /** State that all peers of a node share. */

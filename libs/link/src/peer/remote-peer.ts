@@ -17,13 +17,10 @@ import {
   writeAcknowledgement,
 } from '../wire/envelope.js';
 import type { Operation } from '../wire/operation.js';
-import { Backlog } from './backlog.js';
-import { BatchNumbers } from './batch-numbers.js';
+import { Backlog, Congestion, FlowWindow } from './flow-window.js';
+import { type Batch, BatchNumbers, endRequests, noteSent, Outlet } from './outlet.js';
 import { CastTally } from './cast-tally.js';
-import { Congestion } from './congestion.js';
-import { FlowWindow } from './flow-window.js';
 import type { Outbound, OutboundPeer } from './outbound.js';
-import { type Batch, endRequests, noteSent, Outlet } from './outlet.js';
 import { type IncomingCall, Peer, type PeerContext } from './peer.js';
 import type { Pending } from './pending.js';
 import { TransitClock } from './transit-clock.js';

@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { GateError } from '@nestgate/protocol';
 import { nothing } from '../wire/codec.js';
-import { Pending } from './pending.js';
-import { RequestPool } from './request-pool.js';
+import { Pending, RequestPool } from './pending.js';
 import { RequestTable } from './request-table.js';
 
 const OPERATION = 7;

@@ -1,6 +1,5 @@
 import { GateError } from '@nestgate/protocol';
-import type { Pending, PendingOwner } from './pending.js';
-import type { RequestPool } from './request-pool.js';
+import type { Pending, PendingOwner, RequestPool } from './pending.js';
 
 const MAX_GENERATION = 2 ** 32 - 1;
 /** An empty table with more slots than this gives them back. */

@@ -4,11 +4,10 @@ import { DEFAULT_CALL_DEADLINE_MS, type Gathered } from '@nestgate/link/internal
 import { noteCopy } from '../node/one-copy.js';
 import { CurrentClient } from '../topics/run/current-client.js';
 import { nameList } from './arguments.js';
-import { ask } from './ask.js';
+import { allPages, ask, nextPage, pageRequest, type PageRequest, type PagesOptions } from './queries.js';
 import { GatewayCalls } from './gateway-calls.js';
 import { assertName } from '../message/message.js';
 import type { AnyEvents, Answer, EventMap, NoOptions, Page, PageOptions, QueryOptions } from './options.js';
-import { allPages, nextPage, type PageRequest, pageRequest, type PagesOptions } from './pages.js';
 
 type Groups = string | readonly string[];
 

@@ -1,8 +1,7 @@
 import type { ClientId } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { orFalse } from './absence.js';
+import { ask, orFalse } from './queries.js';
 import { counted, idList, nameList } from './arguments.js';
-import { ask } from './ask.js';
 import { assertMoment } from './credentials.js';
 import { each, GatewayClients } from './gateway-clients.js';
 import type { AnyEvents, Answer, EventMap, NoOptions, QueryOptions } from './options.js';

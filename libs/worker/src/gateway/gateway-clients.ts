@@ -1,6 +1,6 @@
 import type { ClientId, Settings, SettingsInput } from '@nestgate/link';
 import { GateError } from '@nestgate/protocol';
-import { orFalse, orNull } from './absence.js';
+import { orFalse, orNull } from './queries.js';
 import { assertClientId, assertCount, assertWait, checkedSettings, counted, idList, nameList } from './arguments.js';
 import { assertSnapshotOf } from '../session/session.js';
 import { bindCall, type Credentials } from './credentials.js';

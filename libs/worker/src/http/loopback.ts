@@ -1,3 +1,4 @@
+import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 
@@ -37,4 +38,16 @@ export function isListeningLocally([first, second]: readonly unknown[], adapter:
   if (typeof first === 'string' && Number.isNaN(Number(first))) return true;
   // Without a host Fastify listens on localhost, and Node on every address.
   return typeof second === 'string' ? isLoopback(second) : adapter === 'fastify';
+}
+
+/**
+ * Permits requests of programs on the same host only, whatever address the app listens on: not those that a proxy has forwarded, and not
+ * those of pages of other sites.
+ */
+@Injectable()
+export class LoopbackGuard implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const request = context.switchToHttp().getRequest<IncomingMessage & { readonly raw?: IncomingMessage }>();
+    return isLocal(request.raw ?? request);
+  }
 }

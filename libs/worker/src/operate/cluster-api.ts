@@ -9,11 +9,9 @@ import {
 } from '@nestgate/link';
 import { type Caller, createCaller, operateContract } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import { orNull } from '../gateway/absence.js';
+import { ask, orNull, pageRequest, type PagesOptions } from '../gateway/queries.js';
 import { assertClientId, assertWait } from '../gateway/arguments.js';
-import { ask } from '../gateway/ask.js';
 import type { Answer, NoOptions, Page, PageOptions, QueryOptions, WaitOptions } from '../gateway/options.js';
-import { pageRequest, type PagesOptions } from '../gateway/pages.js';
 
 const DEFAULT_PER_SECOND = 500;
 const MAX_PER_SECOND = 100_000;

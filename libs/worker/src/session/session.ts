@@ -2,7 +2,7 @@ import type { ClientId, JsonInput, JsonValue, SessionSnapshot, Settings, Setting
 import type { Caller, SessionContract } from '@nestgate/link/internal';
 import { GateError, newTraceSpan, parseTraceParent, type TraceSpan } from '@nestgate/protocol';
 import { assertMoment, bindCall, type Credentials } from '../gateway/credentials.js';
-import { orFalse } from '../gateway/absence.js';
+import { orFalse } from '../gateway/queries.js';
 import { assertSettings, encodeMessage, settingsEntries } from '../message/message.js';
 
 /** Unsigned decimal that fits a uint64. */

@@ -1,6 +1,46 @@
+import { codeOf, type Gathered } from '@nestgate/link/internal';
 import { GateError } from '@nestgate/protocol';
-import { nameList } from './arguments.js';
-import type { Page, PageOptions, WaitOptions } from './options.js';
+import { assertWait, nameList } from './arguments.js';
+import type { Answer, Page, PageOptions, QueryOptions, WaitOptions } from './options.js';
+
+/** An operation that asks all gates. */
+interface Question<A, R> {
+  gather(args: A, options?: QueryOptions): Promise<Gathered<R>>;
+}
+
+/** Asks all gates, and gives their merged answer its shape. */
+export async function ask<A, R, T, O extends QueryOptions | undefined>(
+  question: Question<A, R>,
+  args: A,
+  options: O | undefined,
+  shape: (merged: R) => T,
+): Promise<Answer<T, O>> {
+  assertWait(options);
+  const { result: merged, missing } = await question.gather(args, options);
+  const result = shape(merged);
+  if (options?.partial === 'allow') return { result, missing } as Answer<T, O>;
+  if (missing.length > 0) throw new GateError('PARTIAL_RESULT', undefined, { result, missing });
+  return result as Answer<T, O>;
+}
+
+/** Turns `SESSION_NOT_FOUND` into `false`, for questions whose answer that is. */
+export function orFalse(answer: Promise<boolean>): Promise<boolean> {
+  return orElse(answer, false);
+}
+
+/** Turns `SESSION_NOT_FOUND` into `null`. */
+export function orNull<T>(answer: Promise<T>): Promise<T | null> {
+  return orElse(answer, null);
+}
+
+async function orElse<T, F>(answer: Promise<T>, absent: F): Promise<T | F> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (codeOf(error) === 'SESSION_NOT_FOUND') return absent;
+    throw error;
+  }
+}
 
 /** Options of a list that comes page by page. */
 export interface PagesOptions extends WaitOptions {

@@ -115,6 +115,40 @@ describe.each(VIEWS)('the admin page on a %s', (name, view) => {
     await page.getByRole('heading', { name: client.clientId }).waitFor({ state: 'hidden' });
   });
 
+  it('taps a session, and then a topic of all sessions', async () => {
+    await page.getByRole('button', { name: 'Sessions' }).click();
+    await page.getByRole('button', { name: client.clientId }).click();
+    await page.getByRole('button', { name: 'Tap', exact: true }).click();
+    await page.getByText('The log will name you').waitFor();
+    await page.getByRole('button', { name: 'Yes' }).click();
+    const list = page.getByTestId('tap');
+    await page.getByText(/^Ends in \d+ s/).waitFor();
+    await client.exchange('no/topic', { text: HOSTILE, password: 'hunter2' });
+    await list.getByText('"password":"[hidden]"').waitFor();
+    await list.getByText('NO_ROUTE').waitFor();
+    await shot('tap');
+    expect(await fits()).toBe(true);
+    const rows = await list.locator('tbody tr').count();
+    expect(rows).toBe(2);
+    await page.getByRole('button', { name: 'Stop' }).click();
+    await page.getByText(/^Over/).waitFor();
+    await client.exchange('no/topic');
+    await page.keyboard.press('Escape');
+
+    await page.getByTestId('tap-topic').fill('news');
+    await page.getByRole('button', { name: 'Tap topic' }).click();
+    await page.getByRole('button', { name: 'Yes' }).click();
+    await page.getByText(/^Ends in \d+ s; 1 of 1 sessions/).waitFor();
+    await client.exchange('no/topic');
+    await app.get(GatewayApi).sendToAll('news/new', HOSTILE);
+    await list.getByText(client.clientId).waitFor();
+    expect(await list.locator('tbody tr').count()).toBe(1);
+    await shot('tap-topic');
+    expect(await fits()).toBe(true);
+    await page.keyboard.press('Escape');
+    await page.getByRole('heading', { name: 'news' }).waitFor({ state: 'hidden' });
+  });
+
   it('drains a gate', async () => {
     await page.getByRole('button', { name: 'Drain' }).click();
     await page.getByText('Close all clients of gate-1').waitFor();

@@ -19,6 +19,10 @@ export const ADMIN_ACTIONS = {
     cluster.tapClient(text(input, 'clientId'), {
       cursor: input['cursor'] === undefined ? undefined : text(input, 'cursor'),
     }),
+  tapTopic: (_gateway, cluster, input) =>
+    cluster.tapTopic(text(input, 'topic'), {
+      cursor: input['cursor'] === undefined ? undefined : text(input, 'cursor'),
+    }),
   drain: (_gateway, cluster, input) => cluster.drainGate(text(input, 'gate')),
   rebalance: (_gateway, cluster) => cluster.rebalanceGates(),
 } as const satisfies Record<string, Action>;
@@ -30,7 +34,7 @@ export function isAdminAction(name: string): name is keyof typeof ADMIN_ACTIONS 
 
 /** Whether an action goes on with one that has been audited: a tap is asked for what it has seen, again and again. */
 export function isContinued(name: string, input: Input): boolean {
-  return name === 'tap' && input['cursor'] !== undefined;
+  return (name === 'tap' || name === 'tapTopic') && input['cursor'] !== undefined;
 }
 
 function text(input: Input, key: string): string {

@@ -16,6 +16,7 @@ Examples:
   nestgate sessions --group room --json            for programs
   nestgate send --uid ann news/new '{"n":1}'       pushes to a user
   nestgate tap 1AbC.7 --topic chat                 shows what a session sends and receives
+  nestgate tap --topic chat/say                    shows what all sessions send and receive on a topic
   nestgate drain gate-1                            closes the clients of a gate by and by
   nestgate rebalance --per-second 50               moves resumable clients to gates that have fewer
   nestgate bench ws://127.0.0.1:3000/gate --topic echo/echo --rate 1000

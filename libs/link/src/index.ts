@@ -31,6 +31,7 @@ export {
   type ClientRow,
   type GateReport,
   type NodeReport,
+  type GateTapAnswer,
   type TapAnswer,
   type TapFrame,
 } from './contracts/operate-contract.js';

@@ -65,7 +65,13 @@ export { type HandlerObserver, HandlerObservers, type ObservedHandler } from './
 export { type ContractOptions, type ValidateMode } from './contract/contract-options.js';
 export { type NodeOptions } from './node/node-options.js';
 export { LINK } from './node/node.providers.js';
-export { ClusterApi, type DrainOptions, type MoveOptions } from './operate/cluster-api.js';
+export {
+  ClusterApi,
+  type DrainOptions,
+  type MoveOptions,
+  type TapOptions,
+  type TopicTapAnswer,
+} from './operate/cluster-api.js';
 export {
   type GroupPresence,
   OnPresence,

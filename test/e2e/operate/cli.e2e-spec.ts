@@ -127,8 +127,10 @@ describe.each(['link', 'http'])('nestgate over %s', way => {
         await new Promise(resolve => setTimeout(resolve, 100));
       }
     })();
-    const [{ code, stdout }, unknown, wrong] = await Promise.all([
+    const [{ code, stdout }, byTopic, neither, unknown, wrong] = await Promise.all([
       tapped,
+      cli(['tap', '--topic', 'a', '--for', '3s', ...target]),
+      cli(['tap', ...target]),
       cli(['tap', 'nobody', ...target]),
       cli(['tap', client.clientId, '--for', 'long', ...target]),
     ]);
@@ -143,7 +145,9 @@ describe.each(['link', 'http'])('nestgate over %s', way => {
     const body = JSON.stringify({ text, token: '[hidden]' });
     expect(frames[0]).toMatchObject({ way: 'out', kind: 'push', topic: 'a/b', body });
     expect(stdout).not.toContain('\u001b');
-    expect([unknown.code, wrong.code]).toEqual([1, 2]);
+    expect(byTopic.stdout).toMatch(new RegExp(`← push a/b .*"token":"\\[hidden\\]".* ${client.clientId}$`, 'm'));
+    expect(byTopic.stdout).not.toContain('\u001b');
+    expect([byTopic.code, neither.code, unknown.code, wrong.code]).toEqual([0, 2, 1, 2]);
   });
 
   it('sends, and kicks', async () => {

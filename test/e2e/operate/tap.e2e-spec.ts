@@ -4,7 +4,7 @@ import { Payload } from '@nestjs/microservices';
 import { Gate, type GateModuleExtras, TapRedactor, type TappedBody } from '@nestgate/gate';
 import { NoBodies } from '../gate/support/gate-examples.js';
 import { createTestCluster, type FakeClient, type TestCluster, waitUntil } from '@nestgate/testing';
-import { ClusterApi, OnTopic, type TapAnswer, type TapFrame } from '@nestgate/worker';
+import { ClusterApi, OnTopic, type TapAnswer, type TapFrame, type TopicTapAnswer } from '@nestgate/worker';
 
 @Controller()
 class Topics {
@@ -168,6 +168,93 @@ describe('ClusterApi.tapClient', () => {
     for (const value of bad) {
       await expect(api.tapClient(client.clientId, { cursor: value })).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
       await expect(api.tapClient(client.clientId, { topic: value })).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+    }
+  });
+});
+
+describe('ClusterApi.tapTopic', () => {
+  let cluster: TestCluster;
+  let api: ClusterApi;
+  afterEach(async () => {
+    jest.restoreAllMocks();
+    await cluster.close();
+  });
+
+  async function start(gate: object = {}): Promise<FakeClient[]> {
+    cluster = await createTestCluster({
+      gates: 2,
+      workers: 1,
+      handlers: { controllers: [Topics] },
+      gate: { messageRate: 0, maxConnectionsPerIp: 0, maxConnectionRate: 0, ...gate },
+    });
+    api = (cluster.workers[0] ?? cluster.gate).app.get(ClusterApi);
+    return [await cluster.connect({ gate: 0 }), await cluster.connect({ gate: 1 })];
+  }
+
+  const next = ({ cursor }: TopicTapAnswer, topic = 'chat'): Promise<TopicTapAnswer> => api.tapTopic(topic, { cursor });
+
+  it('shows the frames of a topic or module of all sessions, of later ones too, each with its client', async () => {
+    const warned = jest.spyOn(Logger.prototype, 'warn');
+    const clients = await start();
+    const begun = await api.tapTopic('chat');
+    expect(begun).toMatchObject({ frames: [], tapped: 2, clients: 2, skipped: 0, isOver: false, missing: [] });
+    for (const [n, client] of clients.entries()) await client.request('chat/echo', { n, token: 'x' });
+    await clients[0]?.request('other/fail').catch(() => undefined);
+    const first = await next(begun);
+    expect(first.frames.map(({ way, kind, topic, body, clientId }) => [way, kind, topic, body, clientId])).toEqual(
+      clients.flatMap(({ clientId }, n) => [
+        ['in', 'request', 'chat/echo', JSON.stringify({ n, token: '[hidden]' }), clientId],
+        ['out', 'reply', 'chat/echo', JSON.stringify({ n, token: '[hidden]' }), clientId],
+      ]),
+    );
+    const late = await cluster.connect({ gate: 1 });
+    expect(await next(first)).toMatchObject({ frames: [], tapped: 3, clients: 3 });
+    await cluster.api.sendToAll('chat/said', 1);
+    await late.push('chat/said');
+    const pushed = await next(first);
+    expect(pushed.frames.map(({ clientId }) => clientId).sort()).toEqual(
+      [...clients, late].map(({ clientId }) => clientId).sort(),
+    );
+    expect(warned.mock.calls.filter(([line]) => String(line).endsWith('taps all sessions, only chat'))).toHaveLength(2);
+    await late.close();
+    await waitUntil('it to be forgotten', async () => (await next(first)).tapped === 2);
+  });
+
+  it('is bounded: 50 frames a second and gate, 1,000 sessions, two at once', async () => {
+    const [client] = (await start()) as [FakeClient];
+    const begun = await api.tapTopic('chat');
+    await Promise.all(Array.from({ length: 400 }, (_each, n) => client.request('chat/echo', n)));
+    const answer = await next(begun);
+    expect(answer.frames.length + answer.skipped).toBe(800);
+    expect(answer.frames.length).toBeLessThan(500);
+    const second = await api.tapTopic('other');
+    await expect(api.tapTopic('third')).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect(second.isOver).toBe(false);
+    // Taps of one session are others.
+    expect(await api.tapClient(client.clientId)).toMatchObject({ isOver: false });
+  });
+
+  it('listens to so many sessions of a gate', async () => {
+    await start();
+    const { delegater } = cluster.gate.app.get(Gate);
+    const [agent] = [...delegater.sessions()];
+    // Sessions that cost this test no sockets.
+    const hub = (delegater as unknown as { hub: { all(): Iterable<unknown> } }).hub;
+    const many = Array.from({ length: 1_500 }, () => Object.create(agent as object) as object);
+    const all = jest.spyOn(hub, 'all').mockImplementation(() => many.values() as never);
+    expect((await api.tapTopic('chat')).tapped).toBe(1_001);
+    all.mockRestore();
+  });
+
+  it('refuses what is no topic or cursor, and knows no tap that is over', async () => {
+    await start();
+    for (const value of [5, '', 'x'.repeat(300), {}] as never[]) {
+      await expect(api.tapTopic(value)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+      await expect(api.tapTopic('chat', { cursor: value })).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+    }
+    await expect(api.tapTopic(undefined as never)).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+    for (const cursor of ['1', '__proto__', 'nobody']) {
+      expect(await api.tapTopic('chat', { cursor })).toMatchObject({ frames: [], isOver: true, tapped: 0, clients: 2 });
     }
   });
 });

@@ -28,6 +28,23 @@ export async function showSession(clientId: string, mayAct: boolean): Promise<vo
   if (!dialog.open) dialog.showModal();
 }
 
+/** Shows what all sessions send and receive on a topic, in a dialog. */
+export async function showTopic(topic: string): Promise<void> {
+  if (!(await confirmed(`Watch what all sessions send and receive on ${topic}, for a minute? The log will name you.`)))
+    return;
+  const dialog = byId<HTMLDialogElement>('detail');
+  dialog.replaceChildren(
+    element('h2', { text: topic, attributes: { id: 'detail-title' } }),
+    tapView({ topic }, dialog),
+    element(
+      'div',
+      { className: 'row' },
+      button('Close', () => dialog.close()),
+    ),
+  );
+  dialog.showModal();
+}
+
 function factsOf(session: SessionDetail): HTMLElement {
   const facts: Readonly<Record<string, string>> = {
     State: session.isAway ? 'away' : session.isPaused ? 'online, paused' : 'online',
@@ -71,7 +88,7 @@ function actionsOf({ clientId, uid }: SessionDetail, said: HTMLElement): HTMLEle
   const frames = element('div');
   const tap = button('Tap', async () => {
     const question = `Watch what ${clientId} sends and receives, for a minute? The log will name you.`;
-    if (await confirmed(question)) frames.replaceChildren(tapView(clientId, byId<HTMLDialogElement>('detail')));
+    if (await confirmed(question)) frames.replaceChildren(tapView({ clientId }, byId<HTMLDialogElement>('detail')));
   });
   return [
     element('div', { className: 'row' }, topic.root, body.root, send),

@@ -11,7 +11,11 @@ interface TapFrame {
   readonly body?: string;
   readonly isCut?: boolean;
   readonly code?: string;
+  readonly clientId?: string;
 }
+
+/** What is tapped: a session, or a topic of all sessions. */
+export type Tapped = { readonly clientId: string } | { readonly topic: string };
 
 interface TapAnswer {
   readonly frames: readonly TapFrame[];
@@ -19,28 +23,35 @@ interface TapAnswer {
   readonly skipped: number;
   readonly endsInMs: number;
   readonly isOver: boolean;
+  /** Of a topic. */
+  readonly tapped?: number;
+  readonly clients?: number;
 }
 
 const POLL_MS = 1_000;
 /** Rows that the page keeps. */
 const MAX_ROWS = 200;
+const HEADS = ['Time', 'Way', 'Kind', 'Topic', 'Id', 'Body'];
 
-/** Shows what a session sends and receives, until its tap ends, the button is clicked or the dialog is closed. */
-export function tapView(clientId: string, dialog: HTMLDialogElement): HTMLElement {
+/** Shows what is sent and received, until the tap ends, the button is clicked or the dialog is closed. */
+export function tapView(tapped: Tapped, dialog: HTMLDialogElement): HTMLElement {
   const said = element('p', { attributes: { role: 'status' } });
   const list = element('div', { attributes: { 'data-testid': 'tap' } });
   let rows: TapFrame[] = [];
   let isStopped = false;
+  const [action, heads] = 'topic' in tapped ? ['tapTopic', [...HEADS, 'Client']] : ['tap', HEADS];
   const stop = button('Stop', () => (isStopped = true));
   const isShown = (): boolean => !isStopped && dialog.open && list.isConnected;
 
   const poll = async (cursor?: string): Promise<void> => {
-    const answer = (await act('tap', { clientId, cursor })) as TapAnswer;
+    const answer = (await act(action, { ...tapped, cursor })) as TapAnswer;
     rows = [...rows, ...answer.frames].slice(-MAX_ROWS);
-    list.replaceChildren(table(['Time', 'Way', 'Kind', 'Topic', 'Id', 'Body'], rows.map(cellsOf), 'Nothing yet.'));
+    list.replaceChildren(table(heads, rows.map(cellsOf), 'Nothing yet.'));
     const isOver = answer.isOver || !isShown();
     const skipped = answer.skipped > 0 ? `; ${answer.skipped} frames more were not recorded` : '';
-    said.textContent = (isOver ? 'Over' : `Ends in ${Math.ceil(answer.endsInMs / 1_000)} s`) + skipped;
+    const { tapped: count, clients } = answer;
+    const of = count === undefined ? '' : `; ${count} of ${clients} sessions`;
+    said.textContent = (isOver ? 'Over' : `Ends in ${Math.ceil(answer.endsInMs / 1_000)} s`) + of + skipped;
     if (isOver) stop.remove();
     else setTimeout(() => void run(answer.cursor), POLL_MS);
   };
@@ -58,7 +69,17 @@ export function tapView(clientId: string, dialog: HTMLDialogElement): HTMLElemen
   return root;
 }
 
-function cellsOf({ at, way, kind, topic, id, body, isCut, code }: TapFrame): readonly (string | number | undefined)[] {
+function cellsOf({
+  at,
+  way,
+  kind,
+  topic,
+  id,
+  body,
+  isCut,
+  code,
+  clientId,
+}: TapFrame): readonly (string | number | undefined)[] {
   const text = code ?? body;
   return [
     new Date(at).toLocaleTimeString(),
@@ -67,5 +88,6 @@ function cellsOf({ at, way, kind, topic, id, body, isCut, code }: TapFrame): rea
     topic,
     id === 0 ? undefined : id,
     isCut === true ? `${text}…` : text,
+    clientId,
   ];
 }

@@ -1,7 +1,7 @@
 import { act, type AdminNode, ask, type Listed, type Overview, type SessionRow } from './api.js';
 import { Chart } from './charts.js';
 import { button, type Cell, confirmed, element, field, table } from './dom.js';
-import { showSession } from './session-view.js';
+import { showSession, showTopic } from './session-view.js';
 
 /** A view of the page. */
 export interface View {
@@ -189,6 +189,7 @@ abstract class PagedView<T> implements View {
 export class SessionsView extends PagedView<readonly SessionRow[]> {
   private readonly uid: HTMLInputElement;
   private readonly group: HTMLInputElement;
+  private readonly taps: HTMLElement;
 
   constructor() {
     const [id, uid, group] = [
@@ -198,7 +199,12 @@ export class SessionsView extends PagedView<readonly SessionRow[]> {
     ];
     const submit = element('button', { text: 'Search', className: 'main', attributes: { type: 'submit' } });
     const form = element('form', { attributes: { role: 'search' } }, id.root, uid.root, group.root, submit);
-    super('sessions', form);
+    const topic = field('Topic or module', 'tap-topic');
+    const tap = button('Tap topic', () => showTopic(topic.input.value.trim()));
+    const taps = element('div', { className: 'row' }, topic.root, tap);
+    super('sessions', form, taps);
+    this.taps = taps;
+    taps.hidden = true;
     this.uid = uid.input;
     this.group = group.input;
     form.addEventListener('submit', event => {
@@ -206,6 +212,11 @@ export class SessionsView extends PagedView<readonly SessionRow[]> {
       const wanted = id.input.value.trim();
       void (wanted === '' ? this.load() : showSession(wanted, this.mayAct));
     });
+  }
+
+  override update(overview: Overview): void {
+    super.update(overview);
+    this.taps.hidden = !overview.actions;
   }
 
   /** Shows the sessions of a uid or a group. */

@@ -55,6 +55,9 @@ export class GateOperator implements OnModuleInit, OnApplicationShutdown {
       detail: ({ clientId }) => this.detailOf(hub.get(clientId)),
       tap: ({ clientId, cursor, topic }, call) =>
         cursor === undefined ? this.taps.begin(clientId, topic, call.peer.info.id) : this.taps.next(cursor),
+      tapTopic: ({ id, topic, isNew }, call) => [
+        isNew ? this.taps.beginTopic(id, topic, call.peer.info.id) : this.taps.nextOfTopic(id),
+      ],
       drain: ({ gate, perSecond }, call) => {
         if (gate !== node.info.id) return false;
         this.drain(perSecond, call.peer.info.id);

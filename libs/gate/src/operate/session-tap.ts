@@ -27,10 +27,12 @@ export interface SeenFrame {
   readonly code?: string | undefined;
 }
 
-/** What one operator sees of one session: its last frames, bounded in number, size and time. */
+/** What one operator sees of a session, or of several: the last frames, bounded in number, size and time. */
 export class SessionTap {
   /** Whether it records no more. */
   isOver = false;
+  /** Of a tap without cursors: the number of the last frame that was fetched. */
+  taken = 0;
   readonly endsAt = performance.now() + TAP_MS;
   private frames: TapFrame[] = [];
   private last = 0;
@@ -38,17 +40,17 @@ export class SessionTap {
   private second = 0;
   private inSecond = 0;
 
-  /** `topic`: a topic, or a module, whose frames alone are recorded. */
+  /** `topic`: a topic, or a module, whose frames alone are recorded. `namesClients`: whether frames say whose they are. */
   constructor(
-    readonly id: number,
-    private readonly agent: ClientAgent,
+    readonly id: number | string,
     private readonly topic: string | undefined,
+    private readonly namesClients: boolean,
     private readonly redactor: TapRedactor,
     private readonly onDefect: (error: unknown) => void,
   ) {}
 
-  /** Records a frame. Never throws: the frame itself has to go on. */
-  note(seen: SeenFrame): void {
+  /** Records a frame of a client. Never throws: the frame itself has to go on. */
+  note(seen: SeenFrame, agent: ClientAgent): void {
     if (this.isOver || !this.wants(seen.topic)) return;
     try {
       if (!this.hasRoom()) {
@@ -56,7 +58,9 @@ export class SessionTap {
         return;
       }
       const { way, kind, topic, id, bytes, code } = seen;
-      this.frames.push({ n: ++this.last, at: Date.now(), way, kind, topic, id, bytes, code, ...this.shown(seen) });
+      const clientId = this.namesClients ? agent.sessionState.origin.sessionId : undefined;
+      const n = ++this.last;
+      this.frames.push({ n, at: Date.now(), way, kind, topic, id, bytes, code, clientId, ...this.shown(seen, agent) });
       if (this.frames.length <= MAX_KEPT) return;
       this.frames.shift();
       this.skipped++;
@@ -87,7 +91,7 @@ export class SessionTap {
     return this.inSecond++ < MAX_PER_SECOND;
   }
 
-  private shown({ body, topic = '', way }: SeenFrame): Pick<TapFrame, 'body' | 'isCut'> {
+  private shown({ body, topic = '', way }: SeenFrame, agent: ClientAgent): Pick<TapFrame, 'body' | 'isCut'> {
     if (!body || body.kind === BodyKind.none) return {};
     const { length } = body.bytes;
     if (body.kind === BodyKind.bytes || length > MAX_PARSED_BYTES) return { body: `[${length} bytes]` };
@@ -97,7 +101,7 @@ export class SessionTap {
     } catch {
       return { body: '[malformed]' };
     }
-    const { userId, origin } = this.agent.sessionState;
+    const { userId, origin } = agent.sessionState;
     let text: string | undefined;
     try {
       const redacted = this.redactor.redact({ clientId: origin.sessionId, uid: userId, topic, way, body: parsed });

@@ -122,4 +122,20 @@ describe('SessionTaps', () => {
     agent.wire.reply(1, frame.body);
     expect(taps.next(cursor).frames.map(({ topic }) => topic)).toEqual(['chat/say', 'chat/say', undefined]);
   });
+
+  it('by topic: gives all wires back when nobody has read it for 15 s', () => {
+    const others = Array.from({ length: 3 }, () => Object.assign(Object.create(agent) as typeof agent, { wire }));
+    const hub = { get: () => agent, all: () => others.values(), size: 3 } as unknown as Hub;
+    const node = { reportDefect: (error: unknown) => void defects.push(error) } as unknown as LinkNode;
+    const byTopic = new SessionTaps(node, hub, counters, new UsualTapRedactor());
+    expect(byTopic.beginTopic('id', 'chat', 'w')).toMatchObject({ tapped: 3, clients: 3, isOver: false });
+    expect(others.every(each => each.wire !== wire)).toBe(true);
+    others[1]?.wire.decode(NONE);
+    expect(byTopic.nextOfTopic('id').frames).toMatchObject([{ n: 1, clientId: 'c' }]);
+    expect(byTopic.nextOfTopic('id').frames).toEqual([]);
+    jest.advanceTimersByTime(15_100);
+    expect(others.every(each => each.wire === wire)).toBe(true);
+    expect(byTopic.nextOfTopic('id')).toMatchObject({ isOver: true, tapped: 0 });
+    byTopic.onApplicationShutdown();
+  });
 });

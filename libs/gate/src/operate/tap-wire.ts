@@ -1,4 +1,5 @@
 import type { Body, DecodedFrame, ErrorBody, FrameFault } from '@nestgate/protocol';
+import type { ClientAgent } from '../client/client-agent.js';
 import type { Wire } from '../codec/wire.js';
 import type { SessionTap } from './session-tap.js';
 
@@ -19,7 +20,10 @@ export class TapWire implements Wire {
   readonly ask: Wire['ask'];
   private readonly topics = new Map<number, string>();
 
-  constructor(readonly inner: Wire) {
+  constructor(
+    readonly inner: Wire,
+    private readonly agent: ClientAgent,
+  ) {
     this.codec = inner.codec;
     this.copiesBodies = inner.copiesBodies;
     this.pushesResults = inner.pushesResults;
@@ -65,7 +69,8 @@ export class TapWire implements Wire {
 
   private noteIn(fault: FrameFault | undefined, bytes: number): void {
     if (fault === 'VIOLATION' || fault === 'BAD_FRAME') {
-      for (const tap of this.taps) tap.note({ way: 'in', kind: 'malformed', topic: undefined, id: 0, bytes });
+      for (const tap of this.taps)
+        tap.note({ way: 'in', kind: 'malformed', topic: undefined, id: 0, bytes }, this.agent);
       return;
     }
     const { topic, id, body, control, target = 0 } = this.frame;
@@ -73,7 +78,7 @@ export class TapWire implements Wire {
     if (isMessage && id > 0) this.remember(id, topic);
     const kind = control ?? (id > 0 ? 'request' : 'message');
     const about = isMessage ? topic : undefined;
-    for (const tap of this.taps) tap.note({ way: 'in', kind, topic: about, id: id || target, bytes, body });
+    for (const tap of this.taps) tap.note({ way: 'in', kind, topic: about, id: id || target, bytes, body }, this.agent);
   }
 
   private out(
@@ -84,7 +89,8 @@ export class TapWire implements Wire {
     more: { readonly body?: Body; readonly code?: string } = {},
   ): Buffer | undefined {
     // One that the wire cannot carry is not sent.
-    if (frame) for (const tap of this.taps) tap.note({ way: 'out', kind, topic, id, bytes: frame.length, ...more });
+    if (frame)
+      for (const tap of this.taps) tap.note({ way: 'out', kind, topic, id, bytes: frame.length, ...more }, this.agent);
     return frame;
   }
 

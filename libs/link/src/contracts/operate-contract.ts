@@ -108,6 +108,8 @@ export interface TapFrame {
   readonly isCut?: boolean | undefined;
   /** The code of an error. */
   readonly code?: string | undefined;
+  /** Of a tap of several sessions: whose frame it is. */
+  readonly clientId?: string | undefined;
 }
 
 /** What a tap has seen since the previous answer. */
@@ -120,6 +122,13 @@ export interface TapAnswer {
   readonly endsInMs: number;
   /** Whether no more frames will come: its time is over, or its client is gone. */
   readonly isOver: boolean;
+}
+
+/** What one gate has seen of a tap by topic since it was asked last. */
+export interface GateTapAnswer extends Pick<TapAnswer, 'frames' | 'skipped' | 'endsInMs' | 'isOver'> {
+  /** Sessions that it taps, and sessions that it has. */
+  readonly tapped: number;
+  readonly clients: number;
 }
 
 const rows = json<readonly ClientRow[]>();
@@ -142,6 +151,13 @@ export const operateContract = {
   uidCounts: queryOp(156, struct({ after: text, limit: count }), json<Record<string, number>>(), mergeRecords(sum)),
   /** Without a cursor a tap of the session begins; with one it is asked for what it has seen since. */
   tap: ownerQueryOp(157, struct({ clientId: text, cursor: optional(text), topic: optional(text) }), json<TapAnswer>()),
+  /** All gates tap their sessions for frames of a topic or module, under an id of the caller; each answers with what it has seen since. */
+  tapTopic: allOp(
+    159,
+    struct({ id: text, topic: text, isNew: flag }),
+    json<readonly GateTapAnswer[]>(),
+    concat<GateTapAnswer>(),
+  ),
   /** A gate of this id begins to drain: it closes `perSecond` clients. True when there is one. */
   drain: allOp(154, struct({ gate: text, perSecond: count }), flag, any),
   /** A gate of this id asks `clients` of its clients to move to other gates. How many it will ask; none when there is no such gate. */

@@ -196,6 +196,12 @@ export const HTTP_OPERATIONS: { readonly [K in HttpOperationName]: HttpOperation
     { type: 'object', required: ['frames', 'cursor', 'skipped', 'endsInMs', 'isOver'] },
     { options: ['cursor', 'topic', 'deadlineMs'] },
   ),
+  tapTopic: manage(
+    'What sessions send and receive on a topic, for a minute.',
+    ['topic'],
+    { type: 'object', required: ['frames', 'cursor', 'skipped', 'endsInMs', 'isOver', 'tapped', 'clients', 'missing'] },
+    { options: ['cursor', 'deadlineMs'] },
+  ),
   drainGate: manage('Has a gate close its clients by and by.', ['gate'], FLAG, {
     options: ['perSecond', 'deadlineMs'],
   }),

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Injectable } from '@nestjs/common';
 import {
   type ClientDetail,
@@ -38,6 +39,15 @@ export interface TapOptions extends WaitOptions {
   readonly cursor?: string | undefined;
   /** Only frames of this topic, or of this module. Of a new tap. */
   readonly topic?: string | undefined;
+}
+
+/** What sessions have sent and received on a topic since the previous answer. */
+export interface TopicTapAnswer extends TapAnswer {
+  /** Sessions that are tapped, at most 1,000 of each gate, and sessions that there are. */
+  readonly tapped: number;
+  readonly clients: number;
+  /** Gates that have not answered. */
+  readonly missing: readonly string[];
 }
 
 /**
@@ -107,6 +117,32 @@ export class ClusterApi {
     assertTapText('topic', topic);
     assertWait(options);
     return this.gates.tap.call({ clientId, cursor, topic }, options);
+  }
+
+  /**
+   * What sessions of all gates send and receive on a topic, or in a module, for 60 s from the first call on: at most 50 frames per second and gate,
+   * of at most 1,000 sessions of each gate, with bodies that the `TapRedactor` has gone over. Each frame has its `clientId`. Call it
+   * again with the `cursor` of the answer, within 15 s. A gate has two such taps at most (`LIMIT_EXCEEDED`), and logs who taps.
+   */
+  async tapTopic(topic: string, options?: Omit<TapOptions, 'topic'>): Promise<TopicTapAnswer> {
+    const { cursor } = options ?? {};
+    if (topic === undefined) throw new GateError('BAD_ARGUMENT', 'topic must be a topic or a module');
+    assertTapText('topic', topic);
+    assertTapText('cursor', cursor);
+    assertWait(options);
+    const id = cursor ?? randomUUID();
+    const { result, missing } = await this.gates.tapTopic.gather({ id, topic, isNew: cursor === undefined }, options);
+    const sumOf = (key: 'skipped' | 'tapped' | 'clients'): number => result.reduce((sum, each) => sum + each[key], 0);
+    return {
+      frames: result.flatMap(each => each.frames).sort((one, other) => one.at - other.at),
+      cursor: id,
+      skipped: sumOf('skipped'),
+      endsInMs: Math.max(0, ...result.map(each => each.endsInMs)),
+      isOver: result.every(each => each.isOver),
+      tapped: sumOf('tapped'),
+      clients: sumOf('clients'),
+      missing,
+    };
   }
 
   /**

@@ -80,7 +80,7 @@ const FOLDERS = {
       'session',
     ],
     metrics: ['.', 'hub', 'resume', 'routing', 'storage'],
-    operate: ['.', 'client', 'codec', 'hooks', 'hub', 'resume'],
+    operate: ['.', 'client', 'codec', 'hooks', 'hub', 'resume', 'routing'],
     tcp: ['.', 'admission', 'client', 'codec', 'connection', 'internals', 'resume', 'routing'],
     websocket: ['.', 'admission', 'client', 'codec', 'connection', 'hooks', 'internals', 'resume', 'routing'],
   },

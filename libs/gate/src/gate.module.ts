@@ -56,6 +56,7 @@ import { MovingSessions } from './resume/moving-sessions.js';
 import { ResumableSessions } from './resume/resumable-sessions.js';
 import { ClientEvents } from './routing/client-events.js';
 import { GateOperator } from './operate/gate-operator.js';
+import { GateTelemetry } from './operate/gate-telemetry.js';
 import { SessionTaps } from './operate/session-taps.js';
 import { PackIntake } from './routing/pack-intake.js';
 import { StartupWindow } from './routing/startup-window.js';
@@ -126,6 +127,7 @@ const PROVIDERS: readonly Provider[] = [
   GateCounters,
   GateMetrics,
   GateOperator,
+  GateTelemetry,
   HandshakePipeline,
   Hub,
   LoginRules,

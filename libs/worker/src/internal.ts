@@ -23,3 +23,4 @@ export { callOperation } from './http/http-api.js';
 export { type HttpOperationName } from './http/http-operations.js';
 export { isListeningLocally, isLocal, isOriginOf } from './http/loopback.js';
 export { failure, type HttpAnswer } from './http/http-answer.js';
+export { type FrameSpan, loadTelemetry, type ObservedFigure, type Telemetry } from './telemetry/telemetry.js';

@@ -18,6 +18,7 @@ import {
   type Tracer,
 } from '@opentelemetry/api';
 import { of, throwError } from 'rxjs';
+import { TopicRouter } from '../../../libs/gate/src/routing/topic-router.js';
 
 const PARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 
@@ -27,9 +28,15 @@ interface RecordedSpan {
   readonly parent: string | undefined;
   readonly traceId: string;
   readonly attributes: Attributes | undefined;
+  readonly links: readonly string[];
   status?: number;
   exception?: string;
   ended: number;
+}
+
+interface Observing {
+  readonly name: string;
+  readonly callback: (result: { observe(value: number, attributes?: Attributes): void }) => void;
 }
 
 /** What an SDK of OpenTelemetry does, as far as nestgate uses it. */
@@ -37,6 +44,7 @@ class FakeSdk {
   readonly spans: RecordedSpan[] = [];
   readonly records: { value: number; attributes: Attributes | undefined }[] = [];
   private readonly storage = new AsyncLocalStorage<Context>();
+  private readonly observables: Observing[] = [];
   private lastId = 0;
 
   register(): void {
@@ -54,6 +62,8 @@ class FakeSdk {
     });
     trace.setGlobalTracerProvider({ getTracer: () => this.tracer() });
     const meter = {
+      createObservableCounter: (name: string) => this.observable(name),
+      createObservableGauge: (name: string) => this.observable(name),
       createHistogram: () => ({
         record: (value: number, attributes?: Attributes) => this.records.push({ value, attributes }),
       }),
@@ -67,17 +77,35 @@ class FakeSdk {
     metrics.disable();
   }
 
+  /** Reads all observed figures, as an exporter does. */
+  collect(): Record<string, number> {
+    const values: Record<string, number> = {};
+    for (const { name, callback } of this.observables) {
+      callback({
+        observe: (value: number, attributes: Attributes = {}) => {
+          values[[name, ...Object.values(attributes)].join(' ')] = value;
+        },
+      });
+    }
+    return values;
+  }
+
+  private observable(name: string): object {
+    return { addCallback: (callback: Observing['callback']) => this.observables.push({ name, callback }) };
+  }
+
   private tracer(): Tracer {
     const startSpan = (name: string, options?: SpanOptions, active: Context = context.active()): Span => {
       const parent = options?.root === true ? undefined : trace.getSpanContext(active);
       const id = String(++this.lastId).padStart(16, '0');
-      const traceId = parent?.traceId ?? 'f'.repeat(32);
+      const traceId = parent?.traceId ?? id.padStart(32, 'f');
       const span: RecordedSpan = {
         name,
         id,
         parent: parent?.spanId,
         traceId,
         attributes: options?.attributes,
+        links: (options?.links ?? []).map(link => `${link.context.traceId}-${link.context.spanId}`),
         ended: 0,
       };
       this.spans.push(span);
@@ -142,15 +170,22 @@ describe('telemetry', () => {
     afterEach(() => sdk.unregister());
     afterAll(() => trace.disable());
 
-    it('has a span for each handler, and one in it for each push, in the trace of the client', async () => {
+    it('has a span for each frame, linked to its connection, in it one for its handler, and in that one for each push', async () => {
       const client = await cluster.connect({ headers: { traceparent: PARENT } });
       expect(await client.request('work/push', 'room')).toBe('ok');
       const named = (name: string) => sdk.spans.find(span => span.name === name);
+      const frame = named('work/push receive');
       const handler = named('work/push process');
       const push = named('work/done publish');
-      expect(handler).toMatchObject({ traceId: PARENT.slice(3, 35), parent: PARENT.slice(36, 52), ended: 1 });
+      expect(frame).toMatchObject({
+        parent: undefined,
+        links: [PARENT.slice(3, 52)],
+        ended: 1,
+        attributes: { 'messaging.destination.name': 'work/push', 'nestgate.client_id': client.clientId },
+      });
+      expect(handler).toMatchObject({ traceId: frame?.traceId, parent: frame?.id, ended: 1 });
       expect(push).toMatchObject({
-        traceId: PARENT.slice(3, 35),
+        traceId: frame?.traceId,
         parent: handler?.id,
         ended: 1,
         attributes: { 'messaging.destination.name': 'work/done', 'nestgate.method': 'sendToGroup' },
@@ -158,6 +193,40 @@ describe('telemetry', () => {
       expect(sdk.records).toEqual([
         { value: expect.any(Number), attributes: { 'messaging.destination.name': 'work/push', error: false } },
       ]);
+    });
+
+    it('has a trace for each frame, which ends with its error, and none for heartbeats', async () => {
+      const client = await cluster.connect();
+      for (const topic of ['work/plain', 'work/throw', 'work/nobody']) await client.exchange(topic);
+      await client.exchange('no/route');
+      const frames = sdk.spans.filter(({ name }) => name.endsWith('receive'));
+      expect(frames.map(({ name, ended, status, exception }) => [name, ended, status, exception])).toEqual([
+        ['work/plain receive', 1, undefined, undefined],
+        ['work/throw receive', 1, 2, expect.any(String)],
+        ['work/nobody receive', 1, 2, expect.any(String)],
+      ]);
+      expect(new Set(frames.map(({ traceId }) => traceId)).size).toBe(3);
+    });
+
+    it('tells the meter the figures of the gate', async () => {
+      const client = await cluster.connect();
+      await client.exchange('work/plain');
+      await client.exchange('no/route');
+      expect(sdk.collect()).toEqual({
+        'nestgate.connections': 1,
+        'nestgate.frames.received': 2,
+        'nestgate.frames.handled': 1,
+        'nestgate.frames.refused NO_ROUTE': 1,
+        'nestgate.packs.queued': expect.any(Number),
+      });
+    });
+
+    it('keeps the trace of a connection for handlers of a gate without OpenTelemetry', async () => {
+      cluster.gate.app.get(TopicRouter, { strict: false }).trace = undefined;
+      const client = await cluster.connect({ headers: { traceparent: PARENT } });
+      await client.request('work/plain');
+      const handler = sdk.spans.find(({ name }) => name === 'work/plain process');
+      expect(handler).toMatchObject({ traceId: PARENT.slice(3, 35), parent: PARENT.slice(36, 52), ended: 1 });
     });
 
     it('ends each span once, with the error if there is one', async () => {
@@ -182,6 +251,7 @@ describe('telemetry', () => {
     await app.get(HandlerObservers).wrap(new Map([['a/b', handler]]));
     expect(handler.call).toBe(call);
     expect(Object.hasOwn(api, 'sendToGroup')).toBe(false);
+    expect(app.get(TopicRouter, { strict: false }).trace).toBeUndefined();
   });
 
   it('tells observers how long each handler took', async () => {

@@ -48,6 +48,8 @@ const MAX_WAITING_BYTES = 4_194_304;
  */
 @Injectable()
 export class TopicRouter implements OnApplicationShutdown {
+  /** Makes the requests of traced frames, and notes their trace in the message; only where OpenTelemetry is there. */
+  trace: ((agent: ClientAgent, topic: string, id: number, message: ClientMessage) => ClientRequest) | undefined;
   private readonly log = new BoundedLog(TopicRouter.name);
   private readonly modules = new Map<string, string>();
   /** Whether the application decides, by frame. */
@@ -249,6 +251,9 @@ export class TopicRouter implements OnApplicationShutdown {
       agent.beginStream(id);
       const message = this.fill(agent, worker, topic, body, true);
       this.streams.begin(agent, worker, message, id, deadline, this.options.requestTimeout);
+    } else if (this.trace) {
+      this.request(agent, worker, topic, body, wantsResult, this.trace(agent, topic, id, this.message), deadline);
+      this.message.trace = undefined;
     } else {
       this.request(agent, worker, topic, body, wantsResult, new ClientRequest(agent, topic, id), deadline);
     }

@@ -14,20 +14,29 @@ export interface ClientMessage {
   wantsResult: boolean;
   /** The session, when it has changed since this worker was last told. */
   session: SessionSnapshot | undefined;
+  /** The span of the frame on its gate, as `traceparent`; where the gate has OpenTelemetry. */
+  trace?: string | undefined;
 }
 
 const WANTS_RESULT = 1;
 const HAS_SESSION = 2;
+const HAS_TRACE = 4;
 const snapshot = json<SessionSnapshot>();
 
 /** Laid by hand: this is written and read for every frame of every client. */
 export const clientMessage: Codec<ClientMessage> = {
   write(writer: ByteWriter, message: ClientMessage) {
-    writer.u8((message.wantsResult ? WANTS_RESULT : 0) | (message.session ? HAS_SESSION : 0));
+    const { trace } = message;
+    writer.u8(
+      (message.wantsResult ? WANTS_RESULT : 0) |
+        (message.session ? HAS_SESSION : 0) |
+        (trace === undefined ? 0 : HAS_TRACE),
+    );
     writer.f64(message.serial);
     writer.str(message.topic);
     body.write(writer, message.body);
     if (message.session) snapshot.write(writer, message.session);
+    if (trace !== undefined) writer.str(trace);
   },
   read(reader: ByteReader) {
     const flags = reader.u8();
@@ -37,15 +46,17 @@ export const clientMessage: Codec<ClientMessage> = {
       body: body.read(reader),
       wantsResult: (flags & WANTS_RESULT) !== 0,
       session: (flags & HAS_SESSION) !== 0 ? snapshot.read(reader) : undefined,
+      trace: (flags & HAS_TRACE) !== 0 ? reader.str() : undefined,
     };
   },
-  own({ serial, topic, body: content, wantsResult, session }) {
+  own({ serial, topic, body: content, wantsResult, session, trace }) {
     return {
       serial,
       topic,
       body: ownBody(content),
       wantsResult,
       session: session && parseJson<SessionSnapshot>(JSON.stringify(session)),
+      trace,
     };
   },
 };

@@ -1,3 +1,4 @@
+import { parseTraceParent } from '@nestgate/protocol';
 import type { TopicHandler } from '../handler/topic-handler.js';
 import type { TopicContext } from '../topic-context.js';
 import type { RunInTrace } from '../trace-context.js';
@@ -22,7 +23,7 @@ export class TaskScope {
   /** Runs anything else that belongs to a task. */
   run<T>(task: TopicTask, run: () => T): T {
     const { runInTrace, currentClient } = this;
-    const span = runInTrace && task.lane.traceSpan;
+    const span = runInTrace && (parseTraceParent(task.message.trace) ?? task.lane.traceSpan);
     return task.runInAsyncScope(() => {
       if (task.context) currentClient?.enter(task.context);
       return runInTrace && span ? runInTrace(span, run) : run();

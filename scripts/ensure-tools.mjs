@@ -12,6 +12,9 @@ export const TOOLS = {
   redis: { names: ['redis-server'], variable: 'REDIS_SERVER', pkg: 'redis-server' },
 };
 
+/** What some tests use where it is there, and leave out where it is not. Small packages only. */
+const EXTRAS = [{ names: ['php'], variable: 'PHP', pkg: 'php-cli' }];
+
 /** Directories beside PATH where Debian puts servers. */
 const EXTRA_DIRECTORIES = ['/usr/sbin', '/usr/local/sbin'];
 
@@ -46,10 +49,14 @@ function missingTools() {
  */
 export function installTools() {
   const packages = missingTools().map(tool => tool.pkg);
-  if (packages.length > 0 && process.getuid?.() === 0 && findTool({ names: ['apt-get'] })) {
-    console.log(`Installing with apt: ${packages.join(' ')}`);
+  const extras = EXTRAS.filter(tool => !findTool(tool)).map(tool => tool.pkg);
+  if (packages.length + extras.length > 0 && process.getuid?.() === 0 && findTool({ names: ['apt-get'] })) {
+    console.log(`Installing with apt: ${[...packages, ...extras].join(' ')}`);
     run('apt-get', ['update', '-qq']);
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages]);
+    // Apart from each other: nothing is installed of a list in which one package is unknown.
+    for (const list of [packages, extras]) {
+      if (list.length > 0) run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...list]);
+    }
   }
   assertTools();
 }

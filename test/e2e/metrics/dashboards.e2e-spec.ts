@@ -1,5 +1,7 @@
+import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
+import { isThere } from '../support/programs.js';
 import { read } from '../support/docs-support.js';
 
 interface Dashboard {
@@ -82,5 +84,11 @@ describe('the dashboard and the alerts', () => {
     expect(rules.filter(({ labels, annotations }) => !labels.severity || !annotations.summary)).toEqual([]);
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(new Set(panels.map(({ gridPos: { x, y } }) => `${x} ${y}`)).size).toBe(panels.length);
+  });
+
+  // A part of the Debian package prometheus.
+  (isThere('promtool') ? it : it.skip)('have rules that Prometheus takes', () => {
+    const output = execFileSync('promtool', ['check', 'rules', 'deploy/prometheus/alerts.yml'], { encoding: 'utf8' });
+    expect(output).toContain(`SUCCESS: ${rules.length} rules found`);
   });
 });

@@ -1,7 +1,8 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { GatewayApi } from '@nestgate/worker';
 import { read, tableOf } from '../support/docs-support.js';
+import { isThere } from '../support/programs.js';
 import { ALL_KEY, HttpGate } from './http-support.js';
 
 const page = read('docs/operate.md');
@@ -16,15 +17,6 @@ const RUNNERS: Readonly<Record<string, readonly [program: string, ...args: strin
   python: ['python3', '-c'],
   php: ['php', '-r'],
 };
-
-function isThere(program: string): boolean {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 describe('the examples of docs/operate.md', () => {
   let gate: HttpGate;

@@ -79,6 +79,7 @@ const FOLDERS = {
       'routing',
       'session',
     ],
+    spool: ['.', 'hub', 'resume'],
     metrics: ['.', 'hub', 'resume', 'routing', 'storage'],
     operate: ['.', 'client', 'codec', 'hooks', 'hub', 'resume', 'routing'],
     tcp: ['.', 'admission', 'client', 'codec', 'connection', 'internals', 'resume', 'routing'],

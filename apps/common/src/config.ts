@@ -1,5 +1,5 @@
 import type { Provider } from '@nestjs/common';
-import { type GateModuleExtras, type GateOptions, StorageHandler } from '@nestgate/gate';
+import { type GateModuleExtras, type GateOptions, type ResumeOptions, StorageHandler } from '@nestgate/gate';
 import { type HttpKey, type HttpScope, type NodeOptions, urlForLog } from '@nestgate/worker';
 import { jwtProviders, readJwtVerifier } from './auth/jwt-config.js';
 
@@ -13,7 +13,7 @@ export interface AppConfig {
   readonly node: NodeOptions;
   /**
    * The gate, its node included: `TCP_PORT`, `NESTGATE_STORAGE`, `NESTGATE_MSG_RATE`, `NESTGATE_MAX_PER_IP`,
-   * `NESTGATE_TRUSTED_PROXIES`, `NESTGATE_RESUME`, `NESTGATE_JWT_…` (see `readJwtOptions`).
+   * `NESTGATE_TRUSTED_PROXIES`, `NESTGATE_RESUME`, `NESTGATE_SPOOL_DIR`, `NESTGATE_JWT_…` (see `readJwtOptions`).
    */
   readonly gate: GateOptions & GateModuleExtras;
   /** `NESTGATE_HTTP_KEYS`: the keys of the HTTP API; without any there is none. */
@@ -49,7 +49,7 @@ export function readConfig(env: NodeJS.ProcessEnv, defaultLink: string, resumes 
       tcp: tcpPort === undefined ? undefined : { port: tcpPort, host: '0.0.0.0' },
       messageRate: integer(env, 'NESTGATE_MSG_RATE', 1_000_000),
       maxConnectionsPerIp: maxPerIp,
-      resume: isOn(env, 'NESTGATE_RESUME', resumes) ? { maxDetachedPerAddress: maxPerIp } : undefined,
+      resume: resumeOptions(env, resumes, maxPerIp),
       trustedProxies: (env['NESTGATE_TRUSTED_PROXIES'] || undefined)?.split(',').map(proxy => proxy.trim()),
       providers: [
         ...storageProviders(env['NESTGATE_STORAGE'] || 'memory:'),
@@ -57,6 +57,17 @@ export function readConfig(env: NodeJS.ProcessEnv, defaultLink: string, resumes 
       ],
     },
   };
+}
+
+function resumeOptions(
+  env: NodeJS.ProcessEnv,
+  isUsual: boolean,
+  maxDetachedPerAddress: number | undefined,
+): ResumeOptions | undefined {
+  const spoolDir = env['NESTGATE_SPOOL_DIR'] || undefined;
+  if (isOn(env, 'NESTGATE_RESUME', isUsual)) return { maxDetachedPerAddress, spoolDir };
+  if (spoolDir !== undefined) throw new Error(`NESTGATE_SPOOL_DIR=${spoolDir} is allowed only with NESTGATE_RESUME=on`);
+  return undefined;
 }
 
 /** `name:sha256:scope+scope`, comma-separated. */

@@ -68,6 +68,13 @@ export type GateCounter =
    * one address (`address`).
    */
   | 'sessions_expired'
+  /** Sessions that were `written` to `resume.spoolDir` at the end, or `read` from it at the start. */
+  | 'sessions_spooled'
+  /**
+   * What of `resume.spoolDir` was not used, by why: the `folder` itself, a file (`torn`, `version`, `foreign`, `mode`, `size`, `age`,
+   * `count`, `unreadable`), one `session` of it; or it could not be written (`unwritten`).
+   */
+  | 'spools_refused'
   /** Times that a client was told that messages are missing, by why. */
   | 'resume_gaps'
   /** Acknowledgements that a sender wanted to wait for, and the gate did not, by reason: too many are waited for (`full`). */

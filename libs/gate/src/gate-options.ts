@@ -70,6 +70,12 @@ export interface ResumeOptions {
   readonly ackMs?: number | undefined;
   /** @defaultValue 'hold' */
   readonly presence?: AwayPresence | undefined;
+  /**
+   * A directory, by its absolute path, in which the sessions are kept while the gate does not run: those that are left at the end of a drain
+   * are written, and read at the next start. Without it they end. Only this user may have access to it (mode 0700); it is made
+   * when it is not there. Gates that share it each have a `nodeId`.
+   */
+  readonly spoolDir?: string | undefined;
 }
 
 /** The options of a gate. Times are in milliseconds, sizes in bytes. */
@@ -192,4 +198,6 @@ export type ResolvedGateOptions = Readonly<Record<NumberOption, number>> &
   };
 
 /** {@link ResumeOptions} with every default filled in. */
-export type ResolvedResumeOptions = Filled<ResumeOptions>;
+export type ResolvedResumeOptions = Filled<Omit<ResumeOptions, 'spoolDir'>> & {
+  readonly spoolDir: string | undefined;
+};

@@ -15,6 +15,7 @@ import { RecvPackHandler, RouteHandler, SendMessageHook } from './hooks/pack-hoo
 import { SessionLearner } from './hooks/session-learner.js';
 import { StartupWindow } from './routing/startup-window.js';
 import { ResumableSessions } from './resume/resumable-sessions.js';
+import { SpooledSessions } from './spool/spooled-sessions.js';
 import { StorageHandler } from './storage/storage-handler.js';
 
 /** Interval at which a draining gate checks for unanswered requests, in milliseconds. */
@@ -29,6 +30,7 @@ const SERVING_PART = 0.75;
 @Injectable()
 export class Gate implements BeforeApplicationShutdown {
   private readonly log = new BoundedLog(Gate.name);
+  private readonly spool: SpooledSessions | undefined;
   private draining = false;
   /** The clients when the app began to close. */
   private clientsAtEnd = 0;
@@ -52,6 +54,8 @@ export class Gate implements BeforeApplicationShutdown {
     private readonly sessions: ResumableSessions,
     start: AppStart,
   ) {
+    const { resume, nodeId } = options;
+    if (resume?.spoolDir !== undefined) this.spool = new SpooledSessions(sessions, resume.spoolDir, nodeId);
     start.addUnserved(() => 'clients are not accepted');
     void start.add('clients', () => this.open());
     void start.add('report', () => this.report());
@@ -89,6 +93,7 @@ export class Gate implements BeforeApplicationShutdown {
   /** Starts to accept clients, after the link is open and all hooks of the app have run. */
   private async open(): Promise<void> {
     this.startup.begin();
+    this.spool?.restore();
     await this.acceptor.open();
     await this.tcpAcceptor.open();
   }
@@ -129,6 +134,7 @@ export class Gate implements BeforeApplicationShutdown {
       for (const agent of this.delegater.sessions()) agent.block();
       await until(() => this.isIdle(), drainTimeout - serving);
     }
+    await this.spool?.save();
     this.sessions.stop();
     const leaving = [...this.delegater.sessions()];
     this.delegater.onDestroy();

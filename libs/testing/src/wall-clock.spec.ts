@@ -16,6 +16,8 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'libs/gate/src/admission/handshake-pipeline.ts': 'whether a token has expired already',
   'libs/gate/src/operate/session-tap.ts': 'when a tapped frame was seen, which people see',
   'libs/gate/src/session/session-keeper.ts': 'whether a token has expired already',
+  'libs/gate/src/spool/spool-folder.ts': 'how old files are that an earlier run has left',
+  'libs/gate/src/spool/spooled-sessions.ts': 'how long the gate did not run',
   'libs/link/src/common/hybrid-clock.ts': 'the order of logins on gates that have not heard of each other',
   'libs/admin/src/page/main.ts': 'when the page was refreshed, which people see',
   'libs/admin/src/page/session-view.ts': 'since when a client is connected, which people see',

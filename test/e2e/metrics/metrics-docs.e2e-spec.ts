@@ -110,6 +110,8 @@ describe('docs/metrics.md', () => {
     counters.add('items_dropped', 'ended');
     counters.add('frames_ignored', 'cancel');
     counters.add('limits_exceeded', 'groups');
+    counters.add('sessions_spooled', 'read');
+    counters.add('spools_refused', 'torn');
     cluster.gate.app.get(LinkNode).defects.report('nothing', 'handler');
     expect(exposed(await scrape(cluster.gate.port))).toEqual(documented(...TABLES));
 

@@ -126,6 +126,8 @@ const COUNTERS: Readonly<Record<GateCounter, readonly [label: string, help: stri
     'Acknowledgements of clients that a sender wanted to wait for, and the gate did not, by reason.',
   ],
   resume_gaps: ['why', 'Times that a client was told that messages are missing, by why.'],
+  sessions_spooled: ['what', 'Sessions that were written to disk at the end, or read from it at the start.'],
+  spools_refused: ['reason', 'What of the sessions on disk was not used, or could not be written, by reason.'],
   storage_failures: ['code', 'Calls of the storage that failed, by code.'],
 };
 

@@ -126,6 +126,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.intake.unanswered;
   }
 
+  /** The ids of those of them that have one. @internal */
+  get unansweredIds(): readonly number[] {
+    return this.intake.openIds;
+  }
+
   /** Of those, the ones that the order of later frames depends on: all but streams. */
   get orderedCount(): number {
     return this.intake.unanswered - this.intake.streams;

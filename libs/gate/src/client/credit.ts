@@ -41,6 +41,11 @@ export class Credit {
     return this.ids?.has(id) ?? false;
   }
 
+  /** The ids of the unanswered requests. */
+  get openIds(): readonly number[] {
+    return this.ids?.values() ?? [];
+  }
+
   /** True when frames wait. */
   get isHolding(): boolean {
     return this.hold !== undefined;
@@ -199,6 +204,10 @@ export class OpenIds {
   add(id: number): void {
     if (this.few.length < FEW) this.few.push(id);
     else (this.many ??= new Set()).add(id);
+  }
+
+  values(): number[] {
+    return this.many ? [...this.few, ...this.many] : [...this.few];
   }
 
   delete(id: number): void {

@@ -7,6 +7,7 @@ import {
   PendingCall,
   type ResumeAnswer,
   type ResumeAsk,
+  type MovingStream,
   type SessionTransfer,
 } from '@nestgate/link/internal';
 import { type Body, CLOSE, type CloseCodeInfo, type ResumeRefusalCode } from '@nestgate/protocol';
@@ -252,7 +253,8 @@ export class Departures {
     for (const peer of host.node.peers.values()) departure.expected.add(peer);
     this.limit(departure, BEGIN_MS, () => this.takeBack(departure, 'late'));
     // The client may have acknowledged more on its old connection, after it had sent `seen`.
-    return { session: this.transferOf(departure, Math.max(seen, connection.queue.acked), shown) };
+    const streams = host.streams.beginLeave(connection.agent);
+    return { session: transferOf(host, connection, Math.max(seen, connection.queue.acked), shown, streams) };
   }
 
   private fence(connection: ResumableConnection, to: Peer, why: CloseCodeInfo): Departure {
@@ -264,34 +266,6 @@ export class Departures {
     connection.fence(code, reason);
     host.release(connection);
     return departure;
-  }
-
-  private transferOf({ connection, agent }: Departure, seen: number, shown: number): SessionTransfer {
-    const { host } = this;
-    const now = performance.now();
-    const { worker, otherWorkers } = agent;
-    const workers = worker ? [worker, ...(otherWorkers?.keys() ?? [])] : [];
-    return {
-      snapshot: agent.sessionState.snapshot(),
-      groups: [...host.hub.groups.namesOf(agent)],
-      openedAs: connection.openedAs,
-      key: host.keyOf(connection).toString('base64'),
-      generation: connection.tickets.generation,
-      confirmed: connection.confirmed,
-      shown,
-      seen,
-      floor: Math.max(seen + 1, connection.queue.floor),
-      doubt: connection.queue.openDoubt,
-      heard: connection.heard,
-      awayMs: Math.max(0, now - connection.lostAt),
-      lostCode: connection.lostCode,
-      ageMs: now - agent.openedAt,
-      arrival: agent.arrival === 'told' ? 'told' : 'untold',
-      ...host.keeper.belongings(agent),
-      isRunning: agent.orderedCount > 0,
-      streams: host.streams.beginLeave(agent),
-      workers: workers.map(({ info }) => info.id),
-    };
   }
 
   /** All nodes have turned, or have had their time: what was this gate's to deliver has been forwarded. */
@@ -386,6 +360,44 @@ export class Departures {
   stop(): void {
     for (const departure of this.departures.values()) this.forget(departure, undefined);
   }
+}
+
+/**
+ * Everything that a gate has to know of a session that goes on with it. `shown`: the generation of the ticket that was shown. `streams`:
+ * those that go on there too.
+ */
+export function transferOf(
+  host: Pick<DepartureHost, 'hub' | 'keeper' | 'keyOf'>,
+  connection: ResumableConnection,
+  seen: number,
+  shown: number,
+  streams: readonly MovingStream[] = [],
+): SessionTransfer {
+  const { agent } = connection;
+  const now = performance.now();
+  const { worker, otherWorkers } = agent;
+  const workers = worker ? [worker, ...(otherWorkers?.keys() ?? [])] : [];
+  return {
+    snapshot: agent.sessionState.snapshot(),
+    groups: [...host.hub.groups.namesOf(agent)],
+    openedAs: connection.openedAs,
+    key: host.keyOf(connection).toString('base64'),
+    generation: connection.tickets.generation,
+    confirmed: connection.confirmed,
+    shown,
+    seen,
+    floor: Math.max(seen + 1, connection.queue.floor),
+    doubt: connection.queue.openDoubt,
+    heard: connection.heard,
+    awayMs: Math.max(0, now - connection.lostAt),
+    lostCode: connection.lostCode,
+    ageMs: now - agent.openedAt,
+    arrival: agent.arrival === 'told' ? 'told' : 'untold',
+    ...host.keeper.belongings(agent),
+    isRunning: agent.orderedCount > 0,
+    streams,
+    workers: workers.map(({ info }) => info.id),
+  };
 }
 
 /** What a gate is told that asks for a session which is on its way to a gate. */

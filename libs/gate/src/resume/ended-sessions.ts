@@ -31,6 +31,12 @@ export class EndedSessions {
     this.sessions.set(clientId, session);
   }
 
+  /** Those that are remembered, in the order in which they have ended. */
+  list(now: number): { readonly clientId: string; readonly ended: EndedSession; readonly agoMs: number }[] {
+    const all = Array.from(this.sessions, ([clientId, ended]) => ({ clientId, ended, agoMs: now - ended.endedAt }));
+    return all.filter(({ agoMs }) => agoMs <= this.keepMs);
+  }
+
   find(clientId: string, now: number): EndedSession | undefined {
     const ended = this.sessions.get(clientId);
     return ended && now - ended.endedAt <= this.keepMs ? ended : undefined;

@@ -16,6 +16,7 @@ describe('resolveResumeOptions', () => {
       ackEvery: 64,
       ackMs: 1_000,
       presence: 'hold',
+      spoolDir: undefined,
     });
     expect(resolveResumeOptions({ keepMs: undefined })).toEqual(resolveResumeOptions({}));
     expect(Object.isFrozen(resolveResumeOptions({}))).toBe(true);
@@ -35,6 +36,8 @@ describe('resolveResumeOptions', () => {
     [{ ackEvery: '64' }, 'resume.ackEvery: "64"'],
     [{ maxDetachedPerAddress: NaN }, 'resume.maxDetachedPerAddress: NaN'],
     [{ presence: 'keep' }, 'resume.presence: "keep" is not allowed; allowed: hold, drop'],
+    [{ spoolDir: 'sessions' }, 'resume.spoolDir: "sessions" is not allowed; allowed: the absolute path of a directory'],
+    [{ spoolDir: 5 }, 'resume.spoolDir: 5'],
     [{ keepMS: 5 }, 'unknown option "resume.keepMS"; did you mean "resume.keepMs"?'],
     [true, 'option resume must be an object, but a boolean was given'],
   ])('refuses %j', (resume, message) => {

@@ -1,8 +1,9 @@
+import { isAbsolute } from 'node:path';
 import { assertKnownOptions, optionKeys } from '@nestgate/link/internal';
 import type { AwayPresence, ResolvedResumeOptions, ResumeOptions } from '../gate-options.js';
 import { refuse } from '../refuse-option.js';
 
-type NumberKey = Exclude<keyof ResumeOptions, 'presence'>;
+type NumberKey = Exclude<keyof ResumeOptions, 'presence' | 'spoolDir'>;
 
 /** Default, smallest and largest value of each number. */
 const NUMBERS: Readonly<Record<NumberKey, readonly [fallback: number, min: number, max: number]>> = {
@@ -28,6 +29,7 @@ const KEYS = optionKeys<ResumeOptions>({
   ackEvery: true,
   ackMs: true,
   presence: true,
+  spoolDir: true,
 });
 
 /** Checks the options of `resume`, and fills in the defaults. @throws {GateError} `BAD_ARGUMENT`. */
@@ -45,5 +47,9 @@ export function resolveResumeOptions(options: ResumeOptions): ResolvedResumeOpti
   }
   const { presence = 'hold' } = options;
   if (!PRESENCE.includes(presence)) refuse('resume.presence', PRESENCE.join(', '), presence);
-  return Object.freeze({ ...numbers, presence });
+  const { spoolDir } = options;
+  if (spoolDir !== undefined && !(typeof spoolDir === 'string' && isAbsolute(spoolDir))) {
+    refuse('resume.spoolDir', 'the absolute path of a directory', spoolDir);
+  }
+  return Object.freeze({ ...numbers, presence, spoolDir });
 }

@@ -35,7 +35,7 @@ import { SessionKeeper } from '../session/session-keeper.js';
 import { SessionState } from '../session/session-state.js';
 import { Standstill } from '../hub/standstill.js';
 import { type ArrivalHost, Arrivals } from './arrivals.js';
-import { type DepartureHost, Departures, type Found, wireOf } from './departures.js';
+import { type DepartureHost, Departures, type Found, transferOf, wireOf } from './departures.js';
 import { DetachedSessions } from './detached-sessions.js';
 import { EndedSessions } from './ended-sessions.js';
 import { ResumableConnection, type ResumableHost } from './resumable-connection.js';
@@ -114,7 +114,7 @@ export class ResumableSessions
   private readonly tickets = new Tickets();
   private readonly wrongTickets = new WrongTickets();
   private readonly refusals = new RefusalLog(ResumableSessions.name);
-  private readonly ended: EndedSessions;
+  readonly ended: EndedSessions;
   private readonly detached: DetachedSessions<ResumableConnection>;
   private readonly keepEnds = new Map<ResumableConnection, KeepEnd>();
   private readonly wheel: DeadlineWheel;
@@ -401,7 +401,18 @@ export class ResumableSessions
   }
 
   keyOf({ key, agent }: ResumableConnection): Buffer {
-    return key ?? this.tickets.keyOf(agent.sessionState.origin.sessionId);
+    return key ?? this.keyOfId(agent.sessionState.origin.sessionId);
+  }
+
+  /** What the tickets of a session are made with that was born here. */
+  keyOfId(clientId: string): Buffer {
+    return this.tickets.keyOf(clientId);
+  }
+
+  /** Everything that a gate has to know of a session that goes on with it, and how its frames look. */
+  describe(connection: ResumableConnection): { readonly transfer: SessionTransfer; readonly wire: string } {
+    const { queue, generation } = connection;
+    return { transfer: transferOf(this, connection, queue.acked, generation), wire: wireOf(connection) };
   }
 
   release(connection: ResumableConnection): void {
@@ -423,6 +434,8 @@ export class ResumableSessions
       generation,
       from: '',
     };
+    // At once for what is sent from here; the others are told together with others.
+    this.node.holders.note(this.node.me, [turn]);
     this.turns.add(announcement(turn));
   }
 
@@ -509,7 +522,7 @@ export class ResumableSessions
   }
 
   /** The session waits so long for its client. */
-  private wait(connection: ResumableConnection, ms: number): void {
+  wait(connection: ResumableConnection, ms: number): void {
     const end = new KeepEnd(connection, late => this.expire(late));
     this.keepEnds.set(connection, end);
     this.wheel.add(end, performance.now() + ms);

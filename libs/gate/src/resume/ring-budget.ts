@@ -17,6 +17,8 @@ export interface SharedFrame {
 export class RingBudget {
   private held = 0;
   private last: SharedFrame | undefined;
+  /** While sessions are read from disk: the frames that several of them have. */
+  private shared: Map<Uint8Array, SharedFrame> | undefined;
 
   /**
    * @param limit What all rings may hold, in bytes.
@@ -41,12 +43,26 @@ export class RingBudget {
     this.held += SLOT_BYTES;
     let frame = this.last;
     if (!frame || frame.bytes !== bytes || frame.rings === 0) {
-      frame = { bytes, rings: 0 };
+      frame = this.shared?.get(bytes);
+      if (!frame || frame.rings === 0) {
+        frame = { bytes, rings: 0 };
+        this.shared?.set(bytes, frame);
+        this.held += bytes.length + FRAME_BYTES;
+      }
       this.last = frame;
-      this.held += bytes.length + FRAME_BYTES;
     }
     frame.rings++;
     return frame;
+  }
+
+  /** Frames that are put into rings by `fill` are counted once, in whatever order that happens. */
+  shareAll(fill: () => void): void {
+    this.shared = new Map();
+    try {
+      fill();
+    } finally {
+      this.shared = undefined;
+    }
   }
 
   /** Makes room when there is too much. */

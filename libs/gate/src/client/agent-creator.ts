@@ -4,7 +4,7 @@ import { type AgentHost, ClientAgent } from './client-agent.js';
 import type { Connection } from '../connection/connection.js';
 import type { Wire } from '../codec/wire.js';
 
-/** Makes the agent of each new connection. Replace it to use a subclass of {@link ClientAgent}. */
+/** Creates the agent of each new connection. Replace it to use a subclass of {@link ClientAgent}. */
 @Injectable()
 export class AgentCreator {
   create(host: AgentHost, serial: number, session: SessionState, connection: Connection, wire: Wire): ClientAgent {
@@ -12,7 +12,7 @@ export class AgentCreator {
   }
 }
 
-/** Whether agents are made by the gate's own code, which needs no async context of its own. */
+/** Whether the default creator is used. Unlike code of the application, it needs no separate async context. */
 export function isOwnCreator(creator: AgentCreator): boolean {
   return creator.create === AgentCreator.prototype.create;
 }

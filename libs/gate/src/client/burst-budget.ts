@@ -1,60 +1,60 @@
 import type { GateCounters } from '../gate-counters.js';
 
-/** What a burst budget needs to know; shared by all of a gate. */
+/** The options that bound bursts; shared by all queues of a gate. */
 export interface BurstLimits {
-  /** Up to here no queue is a burst, in bytes. */
+  /** The soft bound of a queue: above this a queue is a burst, in bytes. */
   readonly sendBuffBytes: number;
-  /** What one queue may hold, in bytes. Not more than `sendBuffBytes`: there are no bursts. */
+  /** The hard bound of one queue, in bytes. If it is not larger than `sendBuffBytes`, there are no bursts. */
   readonly sendBurstBytes: number;
-  /** What all queues above their soft bound may hold together, in bytes. */
+  /** The bound of all queues above their soft bound together, in bytes. */
   readonly sendBurstTotalBytes: number;
-  /** How long a socket may take nothing while its queue is above its soft bound, in milliseconds. */
+  /** How long a client may read nothing while its queue is above the soft bound, in milliseconds. */
   readonly slowClientTimeout: number;
 }
 
 /** A queue that may hold more than its soft bound for a while. */
 export interface Bursting {
-  /** Its place in the budget while it is above its soft bound. Only the budget writes it. */
+  /** Its entry in the budget while it is above its soft bound. Only the budget writes it. */
   burst: Burst | undefined;
   /** Accepted bytes at the time when its client was found to be slow. Only the budget writes it. */
   slowAt: number;
-  /** What it costs to hold what waits, in bytes. */
+  /** Memory of the queued messages, in bytes. */
   readonly heldBytes: number;
-  /** True while it holds more than its soft bound. */
+  /** True while the queue is above its soft bound. */
   readonly isAboveSoftBound: boolean;
   /** Increases when its client reads data. */
   readonly takenBytes: number;
-  /** Its client is slow: the queue has to go back within its soft bound, at once. */
+  /** The client is slow: the queue must return within its soft bound immediately. */
   onSlow(): void;
-  /** A look at it has thrown: its client ends, and the others of the look are looked at all the same. Never throws. */
+  /** Checking the queue has thrown: its client ends, and the check continues with the other queues. Never throws. */
   onDefect(error: unknown): void;
 }
 
 /** A queue above its soft bound. */
 export interface Burst {
   readonly queue: Bursting;
-  /** What it counts in the budget. */
+  /** Its bytes in the total of the budget. */
   bytes: number;
   accepted: number;
   progressAt: number;
 }
 
-/** Sockets are looked at so many times in `slowClientTimeout`. */
+/** Number of checks of each burst within `slowClientTimeout`. */
 const LOOKS = 20;
-/** A look that comes later than so many of its intervals: the process has stood still, which is nobody's lack of progress. */
+/** A check that is later than this number of intervals means that the process was paused. The pause does not count against clients. */
 const MAX_LATE = 2;
 
 /**
- * Lets queues hold more than their soft bound as long as their clients make progress. It has a bound for one queue, one for
- * all together, and ends those whose socket takes nothing.
+ * Lets queues exceed their soft bound as long as their clients read. It bounds each queue and the total of all queues, and ends
+ * the bursts of clients that read nothing.
  */
 export class BurstBudget {
-  /** The one that was seen to make progress longest ago first. */
+  /** Ordered by the time of the last progress, oldest first. */
   private readonly bursts = new Set<Burst>();
   private readonly everyMs: number;
   private total = 0;
   private timer: NodeJS.Timeout | undefined;
-  /** The time that this process has run while there was a burst. */
+  /** The time for which this process has run while there was a burst, without pauses. */
   private clock = 0;
   private lookedAt = 0;
 
@@ -65,15 +65,15 @@ export class BurstBudget {
     this.everyMs = limits.slowClientTimeout / LOOKS;
   }
 
-  /** What all bursts hold, in bytes. */
+  /** Memory of all bursts, in bytes. */
   get bytes(): number {
     return this.total;
   }
 
-  /** Whether a queue above its soft bound may take so many bytes more. The policy for slow clients acts when it may not. */
+  /** Whether a queue may grow by this number of bytes above its soft bound. If not, the policy for slow clients acts. */
   admits(queue: Bursting, bytes: number): boolean {
     const { sendBuffBytes, sendBurstBytes } = this.limits;
-    // One that has been slow has to take something first.
+    // A client that was slow has to read something first.
     if (sendBurstBytes <= sendBuffBytes || queue.slowAt === queue.takenBytes) return false;
     const held = queue.heldBytes + bytes;
     if (held > sendBurstBytes) {
@@ -88,14 +88,14 @@ export class BurstBudget {
     return true;
   }
 
-  /** What a burst holds has changed. */
+  /** Notes that the size of a burst has changed. */
   update(burst: Burst): void {
     const { queue } = burst;
     if (queue.isAboveSoftBound) this.set(burst, queue.heldBytes);
     else this.end(burst);
   }
 
-  /** A queue is a burst no more. */
+  /** Notes that a queue is no burst any more. */
   end(burst: Burst): void {
     if (!this.bursts.delete(burst)) return;
     this.total -= burst.bytes;
@@ -120,7 +120,7 @@ export class BurstBudget {
     burst.bytes = bytes;
   }
 
-  /** Ends bursts whose clients have made progress longer ago than this one's until there is room; false when there is none. */
+  /** Ends the bursts of clients that have not read for longer than this one, until there is room. False when there is not enough. */
   private makeRoom(queue: Bursting, bytes: number): boolean {
     const { sendBurstTotalBytes } = this.limits;
     if (this.total + bytes <= sendBurstTotalBytes) return true;
@@ -133,7 +133,7 @@ export class BurstBudget {
     return true;
   }
 
-  /** One that has made progress goes to the end, once for each time that the clock moves: no call looks at all. */
+  /** Moves bursts with progress to the end of the list, once for each step of the clock, so that a call does not check all of them. */
   private slowest(): Burst | undefined {
     for (const burst of this.bursts) {
       const { progressAt } = burst;
@@ -157,12 +157,12 @@ export class BurstBudget {
     const now = performance.now();
     this.clock += Math.min(now - this.lookedAt, MAX_LATE * this.everyMs);
     this.lookedAt = now;
-    // A copy: what has made progress goes to the end.
+    // A copy: bursts with progress are moved to the end.
     for (const burst of Array.from(this.bursts)) {
       if (burst.queue.burst !== burst) continue;
       try {
         this.noteProgress(burst);
-        // A timer may be early by a part of a millisecond.
+        // A timer may fire a fraction of a millisecond early.
         if (this.clock - burst.progressAt >= this.limits.slowClientTimeout - 1) this.cut(burst, 'stalled');
         else this.update(burst);
       } catch (error) {

@@ -69,11 +69,11 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   error: ConnectionEnd | undefined;
   /** Messages received so far. */
   recvNum = 0;
-  /** When the client connected, as `performance.now()`; whole milliseconds take no memory of their own. */
+  /** When the client connected, as `performance.now()`. In whole milliseconds, because V8 stores a fraction in a separate object. */
   readonly openedAt = Math.floor(performance.now());
-  /** Its streams; made with the first one. @internal */
+  /** The streams of the client; created with the first one. @internal */
   streams: OpenStreams | undefined;
-  /** The calls that it has not answered; made with the first one. @internal */
+  /** Calls that the client has not answered; created with the first one. @internal */
   asks: OpenAsks | undefined;
   private readonly queue: ClientQueue;
   private readonly intake: FrameIntake;
@@ -86,7 +86,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   constructor(
     private readonly host: AgentHost,
     readonly serial: number,
-    /** The state behind {@link session}: the gate's own, which only its keeper changes. */
+    /** The authoritative state of {@link session}. Only `SessionKeeper` changes it. */
     readonly sessionState: SessionState,
     readonly connection: Connection,
     readonly wire: Wire,
@@ -126,12 +126,12 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.intake.unanswered;
   }
 
-  /** The ids of those of them that have one. @internal */
+  /** Ids of the unanswered requests. @internal */
   get unansweredIds(): readonly number[] {
     return this.intake.openIds;
   }
 
-  /** Of those, the ones that the order of later frames depends on: all but streams. */
+  /** Unanswered frames that later frames have to wait for: all except streams. */
   get orderedCount(): number {
     return this.intake.unanswered - this.intake.streams;
   }
@@ -141,7 +141,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.intake.isPaused;
   }
 
-  /** True while a session that outlives its connection has none. */
+  /** True while a resumable session has no connection. */
   get isAway(): boolean {
     return this.connection.session?.isAway === true;
   }
@@ -250,8 +250,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
   }
 
   /**
-   * Has its frames pass through another wire of the same codec from now on: one that is tapped. Everything else takes the wire as what never
-   * changes.
+   * Replaces the wire by another wire of the same codec, to tap the client. All other code may assume that the wire never changes.
    * @internal
    */
   replaceWire(wire: Wire): void {
@@ -308,7 +307,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     this.goOn();
   }
 
-  /** So many calls to the client are not answered. @internal */
+  /** Sets the number of unanswered calls to the client. @internal */
   noteAsks(count: number): void {
     this.intake.asks = count;
     this.goOn();
@@ -323,7 +322,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     if (this.intake.isPaused || this.intake.isHolding || this.halfClosed) this.pump();
   }
 
-  /** Takes the frames that have waited for credit. */
+  /** Processes the frames that have waited for credit. */
   private pump(): void {
     this.intake.pump();
     if (this.halfClosed) this.closeWhenDone();
@@ -341,7 +340,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.state === 'open' && this.queue.mayDefer(bytes);
   }
 
-  /** Drops the queued messages, counted by this reason. */
+  /** Drops the queued messages. `why` is the label of the counter. */
   dropQueued(why: string): void {
     this.queue.drop(why);
   }
@@ -351,23 +350,23 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     if (frame) this.queue.sendFirst(frame);
   }
 
-  /** Where the message queued last stands among all messages for the client. @internal */
+  /** The number of the message that was queued last, among all messages for the client. @internal */
   get sendPosition(): number {
     return this.queue.position;
   }
 
-  /** Up to where the operating system has accepted them. @internal */
+  /** The number of the last message that the operating system has accepted. @internal */
   get writtenPosition(): number {
     return this.queue.position - this.queue.pendingPacks;
   }
 
-  /** Whether the operating system has accepted the message at this position. @internal */
+  /** Whether the operating system has accepted the message with this number. @internal */
   isWritten(position: number): boolean {
     const { pendingPacks } = this.queue;
     return pendingPacks === 0 || this.queue.position - pendingPacks >= position;
   }
 
-  /** Calls `drain` of an item when what has been queued until now was given to the socket. @internal */
+  /** Calls `item.drain` after the messages that are queued now were written to the socket. @internal */
   afterDrain(item: Drainable): void {
     this.host.drainQueue.add(item);
   }
@@ -391,7 +390,7 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     return this.sendFrame(this.wire.push(topic, body));
   }
 
-  /** Answers a frame with an error: its request, or, without an id, the connection. */
+  /** Sends an error: the answer to the request `id`, or, with 0, an error without a request. */
   sendError(id: number, error: ErrorBody, topic?: string): void {
     this.host.counters.add('frames_refused', error.code);
     this.sendFrame(this.wire.error(id, error, topic));
@@ -431,12 +430,12 @@ export class ClientAgent implements ConnectionEvents, SendQueueOwner {
     if (this.state === 'open' && !this.losesSocket(code, reason)) this.sendAway(code, closeReason(reason));
   }
 
-  /** Ends only the socket, where a session is kept after this code. */
+  /** Ends only the socket, when the session is kept after this close code. False otherwise. */
   private losesSocket(code: number, reason: string): boolean {
     return this.connection.session?.loseSocket(code, reason) === true;
   }
 
-  /** Forgets the frames that wait for credit: the client sends them again on its next connection. @internal */
+  /** Drops the frames that wait for credit: the client sends them again on its next connection. @internal */
   dropHeld(): void {
     this.intake.dropHeld();
   }

@@ -36,22 +36,22 @@ import { DrainQueue } from './drain-queue.js';
 import { RefusalLog } from '../admission/refusal-log.js';
 import type { Wire } from '../codec/wire.js';
 
-/** The welcome of one client while it runs: which connect hooks have begun, and what follows when they have settled. */
+/** The progress of the connect hooks of one client: which have started, and what follows when they have settled. */
 class Welcome {
-  /** `SessionLearner.onConnect` has begun. */
+  /** `SessionLearner.onConnect` has started. */
   greeted = false;
-  /** Whether a worker has, or may have, begun its `@OnConnect`. */
+  /** Whether a worker has started, or may have started, its `@OnConnect`. */
   event: ConnectOutcome = 'untold';
-  /** The disconnect hooks, when the client has left meanwhile. */
+  /** Runs the disconnect hooks, if the client has disconnected meanwhile. */
   onSettled: (() => void) | undefined;
-  /** Sends the first frame, or, with `undefined`, nothing. What else is sent meanwhile waits for it. */
+  /** Sends the first frame, or, with `undefined`, none. Until then other messages to the client wait. */
   sayHello!: (hello: Uint8Array | undefined) => void;
   readonly hello = new Promise<Uint8Array | undefined>(resolve => (this.sayHello = resolve));
 }
 
 /**
- * Makes a client of a connection, and sees it off. Each disconnect hook runs after the connect hook of its kind has settled, or,
- * when that one has not begun, not at all.
+ * Creates the client of a connection, and removes it at the end. Each disconnect hook runs after the connect hook of its kind has
+ * settled. If that connect hook did not start, the disconnect hook does not run.
  */
 @Injectable()
 export class ClientLifecycle implements AgentHost {
@@ -65,7 +65,7 @@ export class ClientLifecycle implements AgentHost {
   readonly reportDefect: AgentHost['reportDefect'];
   private readonly gateId: string;
   private readonly traceParents = new TraceParents();
-  /** Clients some connect hook of which still runs. */
+  /** Clients with a connect hook that still runs. */
   private readonly welcomes = new Map<ClientAgent, Welcome>();
   private runningHooks = 0;
 
@@ -89,14 +89,14 @@ export class ClientLifecycle implements AgentHost {
     this.reportDefect = node.defects.report;
     this.gate = createCaller(node, sessionContract);
     this.heartbeat = new Heartbeat(options, agent => {
-      // Nobody is there to answer a close frame.
+      // A silent client does not answer the close frame; `close` then destroys the connection after a time limit.
       agent.close(CLOSE.heartbeatTimeout.code, CLOSE.heartbeatTimeout.reason);
     });
   }
 
   /**
-   * Takes in a client whose handshake has passed. Its frames, and what is sent to it, wait until `SessionLearner.onConnect`, and
-   * `@OnConnect` of a worker, are done. A client that is not welcomed gets nothing but the close code and its reason.
+   * Creates a client whose handshake was accepted. Its frames and the messages to it wait until `SessionLearner.onConnect`, and
+   * `@OnConnect` of a worker, are done. A client that a hook rejects receives only the close code and its reason.
    */
   connect(
     connection: Connection,
@@ -116,13 +116,13 @@ export class ClientLifecycle implements AgentHost {
       ? this.agentCreator.create(this, serial, state, connection, wire)
       : this.createInScope(serial, state, connection, wire);
     agent.userData = handshake.userData;
-    // The ticket in the hello of a session names its agent, which is set when this has returned.
+    // The hello of a resumable session has a ticket with the id of the agent, which is set only after this method has returned.
     if (!connection.session && this.isPlain(handshake)) this.admit(agent, handshake);
     else this.receive(agent, handshake, request);
     return agent;
   }
 
-  /** Makes a client of a session that has come from another gate. No hook of the session runs: it has not begun here. */
+  /** Creates the client of a session that has moved from another gate. No session hook runs, because the session did not start here. */
   adopt(connection: Connection, wire: Wire, state: SessionState, arrival: ConnectOutcome): ClientAgent {
     const agent = this.createInScope(this.hub.nextSerial(), state, connection, wire);
     agent.arrival = arrival;
@@ -135,7 +135,7 @@ export class ClientLifecycle implements AgentHost {
     return inAsyncScope(() => this.agentCreator.create(this, serial, state, connection, wire));
   }
 
-  /** Whether no code of the application runs for a client before its first frame, and nothing of it is stored. */
+  /** Whether no code of the application runs before the first frame of a client, and nothing is loaded or stored for it. */
   private isPlain({ userId, settings }: HandshakeResult): boolean {
     return (
       userId === undefined &&
@@ -146,7 +146,7 @@ export class ClientLifecycle implements AgentHost {
     );
   }
 
-  /** Welcomes a client at once: a promise, a timer or a queue for what is sent meanwhile would cost as much as its connection. */
+  /** Accepts a client without hooks synchronously: a promise, a timer and a queue for early messages would cost as much as the connection. */
   private admit(agent: ClientAgent, { authExpiresAt }: HandshakeResult): void {
     this.hub.add(agent);
     try {
@@ -156,12 +156,12 @@ export class ClientLifecycle implements AgentHost {
       this.heartbeat.add(agent);
       agent.sendFirst(this.helloFor(agent));
     } catch (error) {
-      // It is in the indexes already: it ends as any other client does.
+      // The client is in the indexes already, so it has to end like any other client.
       agent.onDefect(error, 'connect');
     }
   }
 
-  /** Welcomes a client when all hooks of the application are done with it. */
+  /** Accepts a client after all connect hooks of the application are done. */
   private receive(agent: ClientAgent, handshake: HandshakeResult, request: HandshakeRequest | undefined): void {
     const welcome = new Welcome();
     this.welcomes.set(agent, welcome);
@@ -171,33 +171,33 @@ export class ClientLifecycle implements AgentHost {
       agent.block();
       this.expiry.set(agent, handshake.authExpiresAt);
     } catch (error) {
-      // It is in the indexes already: it ends as any other client does.
+      // The client is in the indexes already, so it has to end like any other client.
       agent.onDefect(error, 'connect');
     }
     this.welcome(agent, welcome, handshake, request).catch((error: unknown) => agent.onDefect(error, 'welcome'));
   }
 
-  /** Whether the request of a handshake will be looked at by a client's welcome. */
+  /** Whether a connect event needs the request of the handshake. */
   get readsRequests(): boolean {
     return this.events.tellsConnect;
   }
 
-  /** Whether no hook of the application runs for a client, of those that have left either. */
+  /** Whether no hook runs, also for clients that have disconnected. */
   get isSettled(): boolean {
     return this.runningHooks === 0 && this.welcomes.size === 0;
   }
 
-  /** A client whose session is kept has lost its socket: there is nobody to ping. */
+  /** Stops the pings of a resumable client that has lost its socket. */
   pauseHeartbeat(agent: ClientAgent): void {
     this.heartbeat.remove(agent);
   }
 
-  /** It has another one. */
+  /** Starts the pings again, on the next socket. */
   resumeHeartbeat(agent: ClientAgent): void {
     this.heartbeat.add(agent);
   }
 
-  /** Runs a hook of the application; what it throws is logged. */
+  /** Runs a hook of the application. Logs its exceptions. */
   runHook(hook: () => void | Promise<void>): void {
     void this.guarded(hook);
   }
@@ -211,10 +211,10 @@ export class ClientLifecycle implements AgentHost {
     this.intake.take(agent);
   }
 
-  /** Takes a client out of all indexes at once; its disconnect hooks wait for the connect hooks that still run. */
+  /** Removes a client from all indexes immediately. Its disconnect hooks wait for connect hooks that still run. */
   retire(agent: ClientAgent, code: number, reason: string): void {
     const welcome = this.welcomes.get(agent);
-    // Of a client whose end nobody is told, nothing is collected: all may end at once.
+    // Collects no data when no hook or worker is notified of the end: all clients may end in the same turn.
     const isLeaving = agent.connection.session?.isHandedOver !== true;
     const leave = isLeaving && (welcome || this.tellsEnds) ? this.leaveOf(agent, code, reason, welcome) : undefined;
     if (code === CLOSE.tooLarge.code && reason === this.tooLarge) {
@@ -245,7 +245,7 @@ export class ClientLifecycle implements AgentHost {
     );
   }
 
-  /** Runs the disconnect hooks, with what the client has been until now. */
+  /** A function that runs the disconnect hooks, with the session and groups of this moment. */
   private leaveOf(agent: ClientAgent, code: number, reason: string, welcome: Welcome | undefined): () => void {
     const session = this.sessionOf(agent);
     const event: DisconnectReason = { code, reason, groups: [...this.hub.groups.namesOf(agent)] };
@@ -257,7 +257,7 @@ export class ClientLifecycle implements AgentHost {
     return () => clearTimeout(timer);
   }
 
-  /** Runs the disconnect hooks whose connect hooks have begun. Without a welcome all of them have settled. */
+  /** Runs the disconnect hooks whose connect hooks have started. Without `welcome` all connect hooks have settled. */
   private leave(agent: ClientAgent, session: Session, event: DisconnectReason, welcome?: Welcome): void {
     const { code, reason, groups } = event;
     const outcome = agent.arrival === 'coming' ? welcome?.event : agent.arrival;
@@ -282,17 +282,17 @@ export class ClientLifecycle implements AgentHost {
         overTime,
       );
     });
-    // It may settle late, and then nobody waits for it.
+    // It may reject after the race has settled: then the rejection must not be unhandled.
     late.catch(() => undefined);
     const agentHook = this.guarded(() => this.agentLearner.connect(agent));
     try {
       await Promise.race([this.greet(agent, welcome, handshake, request), late]);
-      // From here on the link bounds the time: it ends each request at its deadline.
+      // From here the link enforces the time limit: it ends each request at its deadline.
       await this.events.connected(agent, request, deadline, outcome => (welcome.event = outcome));
       assertHere(agent);
       const hello = this.helloFor(agent);
       agent.arrival = welcome.event;
-      // Not before: a ping is no first frame.
+      // Not earlier: the first frame must be the hello, not a ping.
       this.heartbeat.add(agent);
       welcome.sayHello(hello);
       agent.unblock();
@@ -300,7 +300,7 @@ export class ClientLifecycle implements AgentHost {
       const { code, reason } = this.closeInfoFor(error);
       agent.close(code, reason);
     }
-    // Not part of the welcome, but it has to settle before the disconnect hooks run.
+    // The client does not wait for this hook, but it must settle before the disconnect hooks run.
     await Promise.race([agentHook, late]).catch((error: unknown) => this.log.error(error));
     clearTimeout(timer);
     this.welcomes.delete(agent);
@@ -312,7 +312,7 @@ export class ClientLifecycle implements AgentHost {
     return wire.hello(sessionState.origin.sessionId, this.options.pingInterval);
   }
 
-  /** Why a client cannot be welcomed. Only what nobody has meant is worth a log line. */
+  /** The close code for an error of a connect hook. Only unexpected errors are logged. */
   private closeInfoFor(error: unknown): Pick<CloseCodeInfo, 'code' | 'reason'> {
     if (error instanceof RevokedError) return { ...CLOSE.policy, reason: REVOKED };
     const { code, message } = clientErrorBody(error);
@@ -329,13 +329,13 @@ export class ClientLifecycle implements AgentHost {
     { userId, settings, authIssuedAt }: HandshakeResult,
     request: HandshakeRequest | undefined,
   ): Promise<void> {
-    // A copy, and only what JSON can carry: the session outlives whatever the handler made it of.
+    // A copy of the JSON values: the handler may still change its object.
     if (settings) agent.sessionState.merge(copySettings(settings));
     if (userId !== undefined) {
-      // What is revoked while a client is on its way must not let it in: its credentials have been looked at since it came.
+      // A revocation since the start of the handshake must apply: the credentials were checked before it.
       await this.keeper.bind(agent, userId, { issuedAt: authIssuedAt, since: request?.arrivedAt, mayExceed: true });
     }
-    // A client that has left is not welcomed: no disconnect hook would follow.
+    // No connect hook runs for a client that has disconnected, because no disconnect hook would follow.
     assertHere(agent);
     welcome.greeted = true;
     await inAsyncScope(() => this.learner.onConnect(this.sessionOf(agent)));

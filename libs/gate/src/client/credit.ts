@@ -1,10 +1,10 @@
 import { copyOf, present } from '@nestgate/link/internal';
 import type { Connection } from '../connection/connection.js';
 
-/** From so many frames, or bytes, on what waits is large. */
+/** A hold with this number of frames, or bytes, should not grow. */
 const MANY = 64;
 const MANY_BYTES = 64 * 1024;
-/** So many ids are found faster by looking through them than in a set, which also leaves garbage behind. */
+/** Up to this number of ids, a linear search is faster than a set, which also creates garbage. */
 const FEW = 32;
 
 /**
@@ -14,9 +14,9 @@ const FEW = 32;
 export class Credit {
   /** Frames whose handler has not settled. */
   unanswered = 0;
-  /** Of those, the ones whose reply is a stream: the order of other frames does not depend on them. */
+  /** Unanswered frames whose reply is a stream. Other frames do not wait for them. */
   streams = 0;
-  /** Calls that the client has not answered: each answer may come as one more frame. */
+  /** Calls that the client has not answered. Each adds one frame to the credit, for the answer. */
   asks = 0;
   /** True while the socket is paused. */
   isPaused = false;
@@ -56,7 +56,7 @@ export class Credit {
     return !this.isSpent && !this.hold;
   }
 
-  /** Holds a frame, after earlier held ones. The frames of a client with streams are read on for a while: one may cancel a stream. */
+  /** Holds a frame, after earlier held ones. A client with streams is not paused immediately, because one of its next frames may cancel a stream. */
   keep(frame: Buffer): void {
     const hold = (this.hold ??= new FrameHold());
     hold.push(frame);
@@ -82,7 +82,7 @@ export class Credit {
     this.onSettled = next;
   }
 
-  /** Calls `next` once no frame is unanswered and none waits for that, without letting further frames in before. */
+  /** Calls `next` when no frame is unanswered and no earlier callback waits for that. Until then no further frame is processed. */
   onceSettled(next: () => void): void {
     const before = this.onSettled;
     if (before) {
@@ -172,14 +172,14 @@ export class FrameHold {
     return this.head === this.frames.length;
   }
 
-  /** Whether it should not grow. */
+  /** True when the socket has to be paused. */
   get isLarge(): boolean {
     return this.frames.length - this.head >= MANY || this.bytes >= MANY_BYTES;
   }
 
   push(frame: Buffer): void {
     this.bytes += frame.length;
-    // A frame that waits must not keep what it was read into: a chunk, or a pool of Node.
+    // A view would retain the whole chunk, or the pool of Node, that it is part of.
     this.frames.push(frame.buffer.byteLength > 2 * frame.length ? copyOf(frame, 0, frame.length) : frame);
   }
 
@@ -191,7 +191,7 @@ export class FrameHold {
   }
 }
 
-/** The ids of one client's unanswered requests: a few as a rule. */
+/** The ids of the unanswered requests of one client: usually few. */
 export class OpenIds {
   private readonly few: number[] = [];
   private many: Set<number> | undefined = undefined;

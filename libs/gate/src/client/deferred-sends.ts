@@ -1,29 +1,29 @@
-/** What a message that is being made costs beside its body: the hook that runs for it, its promises and its session. */
+/** Memory of an unfinished message in addition to its body: its hook, the promises and the session. */
 export const MAKING_BYTES = 1024;
 
-/** Slots of messages that have been sent go in one piece: when there are so many, and they are half of all. */
+/** Slots of sent messages are removed together: from this number on, when they are half of all. */
 const MAX_SENT = 32;
 
 interface Slot {
   frame: Uint8Array | undefined;
   ready: boolean;
   bytes: number;
-  /** Called when the message has been sent, or turned out not to be sent. */
+  /** Called when the message was sent, or when it will not be sent. */
   onEnd: ((isSent: boolean) => void) | undefined;
 }
 
 /**
- * Keeps messages in order while the body of an earlier one is still being made: a slot for each, sent from the front as
- * they become ready.
+ * Keeps messages in order while a hook still creates an earlier one. Each message has a slot. Slots are sent from the front as they
+ * become ready.
  */
 export class DeferredSends {
   private readonly slots: Slot[] = [];
-  /** Where the first slot is: with many of them each `shift` would move all others. */
+  /** The index of the first slot. `shift` would move all other slots. */
   private head = 0;
   private clears = 0;
-  /** What the messages hold, in bytes: their frames, and for those still being made what they are made of. */
+  /** Memory of the messages, in bytes: their frames, and the bodies of unfinished ones. */
   bytes = 0;
-  /** Messages that have been made, or turned out not to be sent, so far. */
+  /** Number of messages that were finished or given up so far. */
   finished = 0;
 
   constructor(
@@ -35,20 +35,20 @@ export class DeferredSends {
     return this.slots.length - this.head;
   }
 
-  /** A message that is ready, but must not overtake. */
+  /** Adds a finished message that must not overtake earlier ones. */
   add(frame: Uint8Array): void {
     this.slots.push({ frame, ready: true, bytes: frame.length, onEnd: undefined });
     this.bytes += frame.length;
   }
 
-  /** A message that is still being made, of a body of `bytes`; `undefined` when it turns out not to be sent. */
+  /** Adds an unfinished message with a body of `bytes`. The promise resolves with `undefined` when it will not be sent. */
   defer(making: Promise<Uint8Array | undefined>, bytes = 0): void {
     const slot: Slot = { frame: undefined, ready: false, bytes: bytes + MAKING_BYTES, onEnd: undefined };
     this.slots.push(slot);
     this.bytes += slot.bytes;
     const { clears } = this;
     const finish = (frame: Uint8Array | undefined): void => {
-      // One that has been forgotten meanwhile counts no more.
+      // A message that was dropped meanwhile no longer counts.
       if (clears !== this.clears) return;
       slot.frame = frame;
       slot.ready = true;
@@ -61,12 +61,12 @@ export class DeferredSends {
     making.then(finish, () => finish(undefined));
   }
 
-  /** Calls back when the last message has been sent, or with false when it is not sent. There is one. */
+  /** Calls back when the last message was sent, or with false when it will not be sent. There must be a message. */
   afterLast(onEnd: (isSent: boolean) => void): void {
     (this.slots[this.slots.length - 1] as Slot).onEnd = onEnd;
   }
 
-  /** Forgets all messages, those still being made too, and says how many they were. */
+  /** Drops all messages, also unfinished ones. Returns their number. */
   clear(): number {
     const { length } = this;
     const forgotten = this.slots.splice(0).slice(this.head);

@@ -3,20 +3,20 @@ import { Buffer } from 'node:buffer';
 const EMPTY = new Uint8Array(0);
 const NONE: readonly Uint8Array[] = [];
 
-/** Something that writes out what has gathered in it. */
+/** A queue that writes its content when it is drained. */
 export interface Drainable {
   drain(): void;
-  /** Told what {@link drain} throws: the others of the turn are drained all the same. Never throws. */
+  /** Called with an exception of {@link drain}; the other queues of the turn are still drained. Never throws. */
   onDefect(error: unknown): void;
 }
 
 /**
- * Merges writes: clients with queued frames add themselves, and all are drained in one microtask, after the chunk of
- * input that made them write has been worked off. One socket gets one write for all its frames of that chunk.
+ * Merges writes: clients with queued frames add themselves. One microtask drains all of them, after the current chunk of input was
+ * processed. A socket then gets one write for all its frames of that chunk.
  */
 export class DrainQueue {
   private dirty: Drainable[] = [];
-  /** Takes turns with {@link dirty}; see `Outbox` for why. */
+  /** Alternates with {@link dirty}, so that neither array is replaced; `Outbox` explains why. */
   private spare: Drainable[] | undefined = undefined;
   private scheduled = false;
   private lastFirst: Uint8Array = EMPTY;
@@ -30,7 +30,7 @@ export class DrainQueue {
     queueMicrotask(this.drainAll);
   }
 
-  /** Several frames, of `bytes` together, as one piece. Members of a group get the same ones one after another, and share it. */
+  /** Joins frames with `bytes` in total. Members of a group often get the same frames one after another, and then share the result. */
   merge(first: Uint8Array, rest: readonly Uint8Array[], bytes: number): Uint8Array {
     if (!this.areLast(first, rest)) {
       this.lastFirst = first;
@@ -61,7 +61,7 @@ export class DrainQueue {
     }
     items.length = 0;
     this.spare = items;
-    // Kept for one drain only: it would pin what has long been sent.
+    // Kept for one drain only: it would retain frames that were sent.
     this.lastFirst = EMPTY;
     this.lastRest = NONE;
     this.lastData = EMPTY;

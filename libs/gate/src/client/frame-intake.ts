@@ -16,12 +16,12 @@ import { Credit } from './credit.js';
 
 /** Number of malformed frames at which a connection is closed. */
 const MAX_BAD_FRAMES = 10;
-/** How long a client may go on over its rate before it is closed, in milliseconds. */
+/** How long a client may exceed its rate before it is closed, in milliseconds. */
 const PATIENCE_MS = 10_000;
-/** A pause this long ends a period of being over the rate, in milliseconds. */
+/** After this time without a limited frame, a new period above the rate starts, in milliseconds. */
 const PAUSE_MS = 1_000;
 
-/** Whose frames they are. */
+/** The client that sends the frames, as {@link FrameIntake} needs it. */
 export interface FrameOwner {
   recvNum: number;
   readonly isClosed: boolean;
@@ -33,20 +33,20 @@ export interface FrameOwner {
   route(): void;
   sendFrame(frame: Uint8Array | undefined): boolean;
   sendError(id: number, error: ErrorBody, topic?: string): void;
-  /** Ends a frame whose way to its handler has thrown. `wasBegun`: it counts as unanswered. */
+  /** Ends a frame after an exception before its handler. `wasBegun`: the frame counts as unanswered. */
   failFrame(id: number, topic: string | undefined, error: unknown, wasBegun: boolean): void;
   close(code: number, reason: string): void;
 }
 
-/** What the intakes of a gate share. */
+/** State that all intakes of a gate share. */
 interface IntakeHost {
   readonly options: { readonly concurrentTasks: number; readonly messageRate: number };
   readonly counters: GateCounters;
 }
 
 /**
- * The incoming frames of one client: decodes them, checks them, and passes them on in their order and within its credit. It extends the
- * credit instead of owning one: every frame needs both.
+ * Decodes and checks the incoming frames of one client, and passes them on in order and within the credit. It extends `Credit`
+ * instead of owning one, because every frame needs both objects.
  */
 export class FrameIntake extends Credit {
   /** Created with the first frame: most clients are idle. */
@@ -66,7 +66,7 @@ export class FrameIntake extends Credit {
     else this.defer(data);
   }
 
-  /** Takes the held frames that have credit. */
+  /** Processes held frames while there is credit. */
   pump(): void {
     while (!this.agent.isClosed) {
       const data = this.next();
@@ -118,7 +118,7 @@ export class FrameIntake extends Credit {
     }
   }
 
-  /** A frame that is no message. */
+  /** Handles a ping, the cancel of a stream, or the answer to a call. */
   private takeControl({ control, target = 0, body, error }: DecodedFrame, id: number): void {
     const { agent } = this;
     const { counters } = this.host;
@@ -131,7 +131,7 @@ export class FrameIntake extends Credit {
     else if (control === 'cancel' && !agent.streams?.cancel(target)) counters.add('frames_ignored', control);
   }
 
-  /** A frame without credit. One that cancels a stream need not wait: it may be what gives credit back. */
+  /** Holds a frame without credit. A frame that cancels a stream does not wait, because it may free credit. */
   private defer(data: Buffer): void {
     if (this.streams > 0 && this.isCancel(data)) {
       this.take(data);
@@ -193,22 +193,22 @@ const BAD_FRAME: ErrorBody = new GateError('BAD_FRAME').toBody();
 const BAD_TOPIC: ErrorBody = new GateError('BAD_TOPIC').toBody();
 const RATE_LIMITED: ErrorBody = new GateError('RATE_LIMITED').toBody();
 
-/** The streams of one client, as its agent sees them. */
+/** The streams of one client, as `ClientAgent` uses them. */
 export interface OpenStreams {
   has(id: number): boolean;
   /** Ends a stream that the client has cancelled. False for an id that no stream has. */
   cancel(id: number): boolean;
-  /** The socket may have taken frames that were queued before. */
+  /** The socket may have accepted frames that were queued before. */
   noteWritten(): void;
-  /** So many of the oldest or newest queued frames have been dropped. */
+  /** `count` of the oldest or newest queued frames were dropped. */
   noteDropped(count: number): void;
   /** The client is gone. */
   end(): void;
 }
 
-/** The calls that one client has not answered, as its agent sees them. */
+/** The calls that one client has not answered, as `ClientAgent` uses them. */
 export interface OpenAsks {
-  /** Takes an answer. False for a number that no unanswered call has. */
+  /** Handles an answer. False when no unanswered call has this number. */
   answer(ask: number, body: Body, error: AnswerError | undefined): boolean;
   /** The client is gone. */
   end(): void;

@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.js';
 
-/** Whether a client is alive: what it sends, what it reads, and when it is pinged. Times are of the heartbeat's clock. */
+/** Measures whether a client is alive: whether it sends, whether it reads, and when it was pinged. Times are of the heartbeat's clock. */
 export class Liveness {
   private lastBytes = 0;
   private lastHeard = 0;
@@ -27,7 +27,7 @@ export class Liveness {
   }
 
   /**
-   * Whether the client has read nothing for so long, although its socket has data. One that sends pings or frames is not silent, but may
+   * Whether the client has read nothing for `maxMs`, although its socket has data. A client that sends frames is not silent, but may
    * still never read.
    */
   isStuck(now: number, maxMs: number): boolean {
@@ -43,7 +43,7 @@ export class Liveness {
   pingWhenDue(now: number, interval: number): void {
     if (now - this.lastPing < interval) return;
     this.lastPing = now;
-    // Also behind a full socket: a client that reads slowly answers when it reaches the ping.
+    // Also when the socket is full: a client that reads slowly answers when it has read up to the ping.
     this.connection.ping();
   }
 }

@@ -39,7 +39,7 @@ export type EnqueueResult = 'accepted' | 'dropped' | 'refused' | 'overflow';
 export class Outbox implements Drainable, Bursting {
   burst: Burst | undefined = undefined;
   slowAt = -1;
-  /** Messages that are still being made, and those behind them. */
+  /** Messages that hooks still create, and the messages that wait behind them. */
   protected deferred: DeferredSends | undefined = undefined;
   private first: Uint8Array | undefined = undefined;
   /**
@@ -128,7 +128,7 @@ export class Outbox implements Drainable, Bursting {
     this.listed = false;
     const { connection } = this;
     while (this.first) {
-      // Other code also writes to the socket.
+      // Other code (`ws`, pongs) also writes to the socket.
       if (connection.writableLength > 0) {
         this.mayHold = true;
         connection.awaitDrain();
@@ -172,7 +172,7 @@ export class Outbox implements Drainable, Bursting {
     return this.deferred !== undefined && this.deferred.length > 0;
   }
 
-  /** Whether a frame of this size may be queued, or made. */
+  /** Whether a frame of this size may be queued, or started by a hook. */
   protected admits(size: number): boolean {
     return this.hasRoom(size, this.waiting, this.bytes) || this.mayBurst(size);
   }
@@ -245,7 +245,7 @@ export class Outbox implements Drainable, Bursting {
     return this.bursts !== undefined && this.bursts.admits(this, size + PACK_BYTES);
   }
 
-  /** Whether there is room beside so much in the queue. An empty outbox takes any one frame, however large. */
+  /** Whether `size` more bytes fit, with this many frames and bytes in the queue. An empty outbox accepts one frame of any size. */
   private hasRoom(size: number, waitingPacks: number, waitingBytes: number): boolean {
     const writableLength = this.mayHold ? this.connection.writableLength : 0;
     let packs = waitingPacks;
@@ -261,8 +261,8 @@ export class Outbox implements Drainable, Bursting {
   }
 
   /**
-   * Makes room for a frame; false, and nothing is dropped, when the socket alone holds too much. A burst gives as much as
-   * the frame costs; any other queue has to be within its soft bound with it.
+   * Drops the oldest frames to make room for a new one. False, and nothing is dropped, when the data in the socket alone is too much.
+   * A burst drops as many bytes as the new frame needs. Any other queue must be within its soft bound with the new frame.
    */
   private dropOldest(frame: Uint8Array): boolean {
     const size = frame.length;

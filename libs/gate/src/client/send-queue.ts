@@ -16,7 +16,7 @@ export interface SendQueueHost {
   };
   readonly counters: GateCounters;
   readonly drainQueue: DrainQueue;
-  /** Without one no queue may go beyond its soft bound. */
+  /** Without a budget no queue may exceed its soft bound. */
   readonly bursts?: BurstBudget;
 }
 
@@ -40,7 +40,7 @@ export class SendQueue extends Outbox implements ClientQueue {
     return this.sentCount + (this.deferred?.length ?? 0);
   }
 
-  /** A message that has been made is progress too: as long as a hook is slow, there is nothing that the client could take. */
+  /** Finished messages of hooks count as progress too: while a hook is slow, the client has nothing to read. */
   override get takenBytes(): number {
     return super.takenBytes + (this.deferred?.finished ?? 0);
   }
@@ -64,19 +64,19 @@ export class SendQueue extends Outbox implements ClientQueue {
     this.writeFirst(frame);
   }
 
-  /** Queues a frame before those that wait for a message that is still being made; false when it was not accepted. */
+  /** Queues a frame ahead of messages that wait for a hook; false when it was not accepted. */
   sendNow(frame: Uint8Array): boolean {
     return this.enqueue(frame);
   }
 
-  /** Queues a message that is still being made of so many bytes; those after it wait for it. */
+  /** Queues a message of `bytes` that a hook still creates. Later messages wait for it. */
   defer(making: Promise<Uint8Array | undefined>, bytes: number): boolean {
     if (!this.hasRoomFor(bytes + MAKING_BYTES)) return false;
     (this.deferred ??= this.createDeferred()).defer(making, bytes);
     return true;
   }
 
-  /** Whether another message may be made of so many bytes. Where it may not, the policy for slow clients has acted. */
+  /** Whether a hook may start to create another message of `bytes`. If not, the policy for slow clients has acted. */
   mayDefer(bytes: number): boolean {
     return !this.isDeferring || this.hasRoomFor(bytes + MAKING_BYTES);
   }
@@ -93,7 +93,7 @@ export class SendQueue extends Outbox implements ClientQueue {
     if (dropped > 0) this.host.counters.add('packs_dropped', why, dropped);
   }
 
-  /** Let go of when nothing waits: each client has one while it is welcomed, and most never again. */
+  /** Created on demand and released when empty: each client has one during its connect hooks, and most never again. */
   private createDeferred(): DeferredSends {
     const deferred = new DeferredSends(
       frame => this.enqueue(frame),
@@ -116,7 +116,7 @@ export class SendQueue extends Outbox implements ClientQueue {
     }
   }
 
-  /** What is being made counts as queued from its beginning. None that waits is dropped for it: its order is not known yet. */
+  /** A message counts as queued from the start of its hook. No waiting message is dropped for it, because their order is not known yet. */
   private hasRoomFor(bytes: number): boolean {
     if (this.admits(bytes)) return true;
     const { slowClientPolicy } = this.host.options;

@@ -13,19 +13,19 @@ import { PackWire } from './pack-wire.js';
 import { FRAME_STREAM, PACK_STREAM, type SplitFault, type Splitter, StreamSplitter } from './stream-splitter.js';
 import type { Wire } from './wire.js';
 
-/** A codec as acceptors use it: its wire, shared by all its clients, and how its messages are found in a stream. */
+/** A codec for TCP clients: its wire, shared by all its clients, and how to find messages in a stream. */
 export interface StreamCodec {
   readonly wire: Wire;
-  /** Makes a splitter for one connection. It calls `onMessage` with each whole message, as `Wire.decode` wants it. */
+  /** Creates a splitter for one connection. It calls `onMessage` with each complete message, as `Wire.decode` expects it. */
   createSplitter(maxSize: number, onMessage: (message: Buffer) => void): Splitter;
-  /** What keeps a silent connection alive, when the codec has such a thing. */
+  /** The message that the gate sends as a ping, if the codec has pings. */
   readonly ping?: Buffer;
 }
 
-/** A codec of the application's own for TCP clients, by name. See `GateModule.forRoot({…, codecs})`. */
+/** Codecs of the application for TCP clients, by name. See `GateModule.forRoot({…, codecs})`. */
 export type CustomCodecs = Readonly<Record<string, StreamCodec>>;
 
-/** All wires of a gate, one of each kind. */
+/** All wires of a gate, one of each kind, and the codecs of TCP clients. */
 @Injectable()
 export class Codecs {
   /** Wires by WebSocket subprotocol. */
@@ -78,7 +78,7 @@ export class Codecs {
   }
 }
 
-/** What an application's codec throws must not end the process: its client is taken to have broken the protocol. */
+/** An exception of an application's codec must not end the process: it counts as a protocol error of the client. */
 function guard(codec: StreamCodec): StreamCodec {
   const log = new BoundedLog('GateCodec');
   const wire = new GuardedWire(codec.wire, log);

@@ -7,7 +7,7 @@ import type { Wire } from './wire.js';
 const DOLLAR = 0x24;
 const COUNT_BYTES = 8;
 
-/** `gate.frame.2`: `gate.frame` with kinds of frames about the session. */
+/** `gate.frame.2`: `gate.frame` with frames about the session. */
 export class FrameSessionWire extends FrameWire implements SessionWire {
   override readonly codec = 'gate.frame.2';
 
@@ -41,7 +41,7 @@ export class FrameSessionWire extends FrameWire implements SessionWire {
   isCounted(frame: Uint8Array): boolean {
     const at = this.framing.sizeOfHeader(frame) + FRAME_LENGTH_BYTES;
     const kind = frame[at] as number;
-    // A push: kind, length of the topic, topic. The gate's own ones are errors that belong to no request.
+    // A push: kind, length of the topic, topic. Pushes on topics of the gate are errors without a request.
     return kind === FrameKind.message ? frame[at + 3] !== DOLLAR : kind <= FrameKind.error || kind >= FrameKind.item;
   }
 
@@ -64,7 +64,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** `undefined` when it is no number of a frame. */
+/** A count of frames; `undefined` for bytes that are none. */
 function readCount(bytes: Uint8Array): number | undefined {
   if (bytes.length !== COUNT_BYTES) return undefined;
   const count = Buffer.from(bytes).readBigUInt64LE();

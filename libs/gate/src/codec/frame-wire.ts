@@ -19,7 +19,7 @@ import type { Framing } from './framing.js';
 import { encodeError, writeParts } from './pack-wire.js';
 import type { Wire } from './wire.js';
 
-/** `gate.frame`: like a pack, with a longer length, kinds and request ids. */
+/** `gate.frame`: like `gate.pack`, with a longer length field, kinds of frames and request ids. */
 export class FrameWire implements Wire {
   readonly codec: string = 'gate.frame';
   readonly pushesResults = false;
@@ -43,7 +43,7 @@ export class FrameWire implements Wire {
     if (data.length < FRAME_LENGTH_BYTES + 1 || readU32(data, 0) !== data.length - FRAME_LENGTH_BYTES)
       return 'VIOLATION';
     const kind = data[FRAME_LENGTH_BYTES] as number;
-    // Nobody can say what stands behind a kind that does not exist yet.
+    // The layout of an unknown kind is not known.
     if (kind > FrameKind.hello && (kind < FrameKind.cancel || kind > FrameKind.answerError)) return 'BAD_FRAME';
     let at = FRAME_LENGTH_BYTES + 1;
     let id = 0;
@@ -112,7 +112,7 @@ export class FrameWire implements Wire {
     return this.encode(FrameKind.pong, 0, '', NO_BODY.bytes);
   }
 
-  /** A ping of the gate's own, for connections that have no other. */
+  /** A ping frame of the codec, for connections without a ping of their protocol. */
   ping(): Buffer {
     return this.encode(FrameKind.ping, 0, '', NO_BODY.bytes);
   }
@@ -132,7 +132,7 @@ export class FrameWire implements Wire {
   }
 }
 
-/** The JSON of bytes; `undefined` when it is none. */
+/** The value of JSON bytes; `undefined` when they are not valid JSON. */
 function bodyValueOf(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(bytes).toString());

@@ -1,12 +1,12 @@
 import { writeWsHeader, writtenWsHeaderBytes, WS_BINARY, wsHeaderBytes } from './ws-frame.js';
 
-/** What a connection puts around each message of a codec. */
+/** The framing of a connection around each message of a codec. */
 export interface Framing {
-  /** How many bytes stand before a message of this size. */
+  /** Size of the header before a message of this size. */
   headerBytes(length: number): number;
-  /** Writes them at the start of `data`. */
+  /** Writes the header at the start of `data`. */
   writeHeader(data: Buffer, length: number): void;
-  /** How many bytes stand before the message in `data`. */
+  /** Size of the header in `data`. */
   sizeOfHeader(data: Uint8Array): number;
 }
 
@@ -17,7 +17,7 @@ export const BINARY_WS_FRAMING: Framing = {
   sizeOfHeader: writtenWsHeaderBytes,
 };
 
-/** Messages follow each other in the stream: their own length is all there is. */
+/** No framing: messages follow each other in the stream, and contain their own length. */
 export const STREAM_FRAMING: Framing = {
   headerBytes: () => 0,
   writeHeader: () => undefined,

@@ -6,7 +6,7 @@ import { writtenWsHeaderBytes } from './ws-frame.js';
 
 const HEAD = Buffer.from('{"topic":"');
 const ACK_HEAD = Buffer.from(`{"topic":"${GATE_TOPIC_PREFIX}ack","body":`);
-/** Always below 2^53. */
+/** A number with this many digits is always below 2^53. */
 const MAX_FAST_DIGITS = 15;
 const ZERO = 0x30;
 const CLOSE_OBJECT = 0x7d;
@@ -49,7 +49,7 @@ export class JsonSessionWire extends JsonWsWire implements SessionWire {
 
   isCounted(frame: Uint8Array): boolean {
     const at = writtenWsHeaderBytes(frame);
-    // Only the gate's own topics start with it, and no reply has one here.
+    // Only topics of the gate start with it, and a reply has no topic at this position.
     if (frame[at + HEAD.length] !== DOLLAR) return true;
     for (let i = 0; i < OWN_HEAD.length; i++) if (frame[at + i] !== OWN_HEAD[i]) return true;
     return false;
@@ -64,7 +64,7 @@ export class JsonSessionWire extends JsonWsWire implements SessionWire {
   }
 }
 
-/** Looked at for each frame: false for nearly all messages. */
+/** A fast check for each frame: false for almost all messages. */
 function mayBeOwn(data: Buffer): boolean {
   for (let i = 0; i < HEAD.length; i++) {
     if (data[i] !== HEAD[i]) return data.includes(GATE_TOPIC_PREFIX) || data.includes('\\u');
@@ -73,13 +73,13 @@ function mayBeOwn(data: Buffer): boolean {
   return first === DOLLAR || first === BACKSLASH;
 }
 
-/** The number of an acknowledgement in its usual form, which is most of what a client sends about its session; -1 for all else. */
+/** The count in an acknowledgement of the usual form, the most frequent frame about a session. -1 for all other frames. */
 function readAck(data: Buffer): number {
   const end = data.length - 1;
   const digits = end - ACK_HEAD.length;
   if (digits < 1 || digits > MAX_FAST_DIGITS || data[end] !== CLOSE_OBJECT) return -1;
   for (let i = 0; i < ACK_HEAD.length; i++) if (data[i] !== ACK_HEAD[i]) return -1;
-  // A number has no zero in front.
+  // A JSON number has no leading zero.
   if (data[ACK_HEAD.length] === ZERO && digits > 1) return -1;
   let count = 0;
   for (let i = ACK_HEAD.length; i < end; i++) {

@@ -23,7 +23,7 @@ const QUOTE = 0x22;
 const REPLY_TAIL = Buffer.from(',"body":');
 const ITEM_TAIL = Buffer.from(',"item":');
 
-/** `gate.json` over WebSocket: text frames, bodies passed through as they are. */
+/** `gate.json` over WebSocket: text frames whose bodies are passed on without parsing. */
 export class JsonWsWire implements Wire {
   readonly codec: string = 'gate.json';
   readonly copiesBodies = true;
@@ -76,7 +76,7 @@ export class JsonWsWire implements Wire {
   }
 }
 
-/** A frame of one text. */
+/** A text frame with this content. */
 export function textFrame(content: string): Buffer {
   const length = Buffer.byteLength(content);
   const header = wsHeaderBytes(length);
@@ -87,8 +87,8 @@ export function textFrame(content: string): Buffer {
 }
 
 /**
- * A frame of a head, what stands between head and body (all ASCII), a body and the closing brace. The body's bytes are copied
- * once, and never parsed.
+ * Creates a frame from a head, a middle part (both ASCII), a body and the closing brace. The bytes of the body are copied once and
+ * never parsed.
  */
 function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body): Buffer {
   if (body.kind === BodyKind.bytes) {
@@ -102,7 +102,7 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
   const frame = Buffer.allocUnsafe(header + length);
   writeWsHeader(frame, WS_TEXT, length);
   let at = copy(head, frame, header);
-  // Unit by unit: for so short a text a call into the engine costs more than all of it.
+  // Unit by unit: for a short text a call of a native method costs more than the loop.
   for (let i = 0; i < middle.length; i++) frame[at++] = unitAt(middle, i);
   at = copy(tail, frame, at);
   writeBody(body, size, frame, at);
@@ -110,7 +110,7 @@ function around(head: Uint8Array, middle: string, tail: Uint8Array, body: Body):
   return frame;
 }
 
-/** A body as it stands in a frame. */
+/** A body as JSON text. */
 function textOf(body: Body): string {
   if (body.kind === BodyKind.none) return 'null';
   const text = Buffer.from(body.bytes.buffer, body.bytes.byteOffset, body.bytes.length);
@@ -132,7 +132,7 @@ function writeBody(body: Body, size: number, frame: Buffer, at: number): void {
 function writeText({ text, isPlain }: JsonText, size: number, frame: Buffer, start: number): void {
   let at = start;
   if (isPlain) frame[at++] = QUOTE;
-  // As many bytes as UTF-16 units: it is ASCII, and copied as it is.
+  // The number of bytes equals the number of UTF-16 units: the text is ASCII and is copied unchanged.
   frame.write(text, at, isPlain || size === text.length ? 'latin1' : 'utf8');
   if (isPlain) frame[at + text.length] = QUOTE;
 }

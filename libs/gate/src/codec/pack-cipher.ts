@@ -4,10 +4,10 @@ import { GateError } from '@nestgate/protocol';
 /** How packs are encrypted: see `encryptKey`. */
 export type EncryptMode = 'aes-256-gcm' | 'river-cbc';
 
-/** Encrypts what stands behind a pack's first number. */
+/** Encrypts a pack after its first number, the length. */
 export interface PackCipher {
   seal(plain: Buffer): Buffer;
-  /** The plain bytes; `undefined` when these are not what this key has sealed. */
+  /** The plain bytes; `undefined` when they were not encrypted with this key. */
   open(sealed: Buffer): Buffer | undefined;
 }
 
@@ -48,8 +48,8 @@ class GcmCipher implements PackCipher {
 }
 
 /**
- * The scheme of the original gate, for clients that exist: base64, then AES-CBC with the last 16 bytes of the key as IV.
- * Weak: a fixed IV shows which packs begin alike, and nothing protects a pack from being changed.
+ * The scheme of the original gate, for existing clients: base64, then AES-CBC with the last 16 bytes of the key as IV.
+ * Weak: a fixed IV shows which packs start with the same bytes, and nothing detects that a pack was changed.
  */
 class RiverCbcCipher implements PackCipher {
   private readonly key: Buffer;
@@ -84,7 +84,7 @@ class RiverCbcCipher implements PackCipher {
       return undefined;
     }
     const plain = Buffer.from(text, 'base64');
-    // Node skips what is not base64. It is all that shows a wrong key when the padding, by chance, looks right.
+    // Node skips characters that are not base64. When the padding is valid by chance, only this check detects a wrong key.
     return plain.toString('base64') === text ? plain : undefined;
   }
 }

@@ -16,13 +16,13 @@ import type { Framing } from './framing.js';
 import type { PackCipher } from './pack-cipher.js';
 import type { Wire } from './wire.js';
 
-/** How much of an over-long text is left, in characters. */
+/** Length to which a text that is too long is cut, in characters. */
 const CUT = 1_000;
 
-/** `gate.pack`: the pack of the original gate, one per binary WebSocket frame, or one after another over TCP. */
+/** `gate.pack`: the packs of the original gate, one per binary WebSocket frame, or one after another over TCP. */
 export class PackWire implements Wire {
   readonly codec = 'gate.pack';
-  /** Packs have no ids: a return value is the only answer there can be. */
+  /** Packs have no ids, so that a return value is always sent to the client. */
   readonly pushesResults = true;
   readonly frame: DecodedFrame = { topic: '', body: NO_BODY, id: 0, checked: true, control: undefined };
 
@@ -51,7 +51,7 @@ export class PackWire implements Wire {
     return this.encode(topic, body.bytes);
   }
 
-  /** Never asked for: no pack has an id. */
+  /** Never called: packs have no ids. */
   reply(_id: number, body: Body): Buffer | undefined {
     return this.encode('', body.bytes);
   }
@@ -59,7 +59,7 @@ export class PackWire implements Wire {
   error(_id: number, error: ErrorBody, topic: string | undefined): Buffer | undefined {
     return (
       this.encode(GATE_TOPICS.error, encodeError(error, topic)) ??
-      // An error must not get lost because what it is about is too large to be repeated in it.
+      // An error must not be lost because its topic or message does not fit into a pack.
       this.encode(GATE_TOPICS.error, encodeError(cut(error), topic?.slice(0, CUT)))
     );
   }
@@ -78,7 +78,7 @@ export class PackWire implements Wire {
     return this.assemble(sealed.length, undefined, sealed);
   }
 
-  /** Frames a pack with `length` bytes behind its first number; `undefined` when no pack can be so large. */
+  /** Creates a pack with `length` bytes after its first number; `undefined` when that is too large for a pack. */
   private assemble(length: number, topic: string | undefined, rest: Uint8Array): Buffer | undefined {
     const total = PACK_LENGTH_BYTES + length;
     if (total > MAX_PACK_BYTES) return undefined;
@@ -99,7 +99,7 @@ export function writeParts(data: Buffer, start: number, topic: string, body: Uin
   data.set(body, at + topic.length);
 }
 
-/** The body of an error that belongs to no request. A topic outside of ASCII is shown as the text that was meant. */
+/** The body of an error without a request. A topic that is not ASCII is decoded as UTF-8. */
 export function encodeError(error: ErrorBody, topic: string | undefined): Buffer {
   const shown = topic === undefined ? undefined : Buffer.from(topic, 'latin1').toString('utf8');
   return Buffer.from(JSON.stringify({ ...error, topic: shown }));

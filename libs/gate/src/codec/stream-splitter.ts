@@ -1,11 +1,11 @@
 import { FRAME_LENGTH_BYTES, PACK_LENGTH_BYTES } from '@nestgate/protocol';
 import { present } from '@nestgate/link/internal';
 
-/** How the messages of a stream say how long they are. */
+/** How messages of a stream contain their length. */
 export interface StreamLayout {
-  /** Bytes of the length. */
+  /** Size of the length field, in bytes. */
   readonly lengthBytes: number;
-  /** The whole message's size, its length included, from the first bytes of it. */
+  /** The size of the whole message, including its length field, from its first bytes. */
   sizeOf(head: Buffer): number;
 }
 
@@ -19,20 +19,20 @@ export const FRAME_STREAM: StreamLayout = {
   sizeOf: head => head.readUInt32LE(0) + FRAME_LENGTH_BYTES,
 };
 
-/** Why a stream cannot be split any further: its next message says it is too small to be one, or larger than allowed. */
+/** Why a stream cannot be split any further: the length of the next message is too small for a message, or larger than allowed. */
 export type SplitFault = 'too-small' | 'too-large';
 
-/** Cuts one connection's stream into messages. */
+/** Splits the stream of one connection into messages. */
 export interface Splitter {
-  /** Takes the next chunk. After a fault the stream is of no more use. */
+  /** Processes the next chunk. After a fault the stream cannot be used any more. */
   push(chunk: Buffer): SplitFault | undefined;
 }
 
 const SMALLEST_PART = 512;
 
 /**
- * Cuts a stream into messages. A message that lies whole in a chunk is a view into it; only one that is spread over
- * chunks is copied, into a buffer that grows with what has come and not with what was claimed.
+ * Splits a stream into messages. A message that is complete in a chunk is a view of it. Only a message that is spread over several
+ * chunks is copied, into a buffer that grows with the received bytes, not with the announced length.
  */
 export class StreamSplitter implements Splitter {
   private part: Buffer | undefined;
@@ -70,7 +70,7 @@ export class StreamSplitter implements Splitter {
     return undefined;
   }
 
-  /** Goes on with a message that an earlier chunk began. Returns where the chunk's rest starts. */
+  /** Continues a message that started in an earlier chunk. Returns the offset of the rest of the chunk. */
   private fill(chunk: Buffer, start: number): number | SplitFault {
     const { lengthBytes } = this.layout;
     let at = start;

@@ -7,9 +7,9 @@ const WS_PONG = 0x8a;
 /** An empty ping. */
 export const PING_FRAME: Buffer = Buffer.from([WS_PING, 0]);
 
-/** The answer to a ping: its payload, which has 125 bytes at most. */
+/** The answer to a ping, with the payload of the ping (at most 125 bytes). */
 export function pongFrame(payload: Uint8Array): Buffer {
-  // Not of the shared pool: a pong that waits would keep 8 KiB of it. Nor is the payload kept, a view of all that came with it.
+  // Not from the shared pool: a waiting pong would retain 8 KiB of it. The payload is copied, because it is a view of the whole chunk.
   const frame = Buffer.allocUnsafeSlow(2 + payload.length);
   frame[0] = WS_PONG;
   frame[1] = payload.length;
@@ -17,12 +17,12 @@ export function pongFrame(payload: Uint8Array): Buffer {
   return frame;
 }
 
-/** How many bytes stand before a payload of this size in a server's (unmasked) frame. */
+/** Size of the header of a server's (unmasked) frame with a payload of this size. */
 export function wsHeaderBytes(payload: number): number {
   return payload < 126 ? 2 : payload < 65_536 ? 4 : 10;
 }
 
-/** How many bytes stand before the payload of a server's frame that has been written. */
+/** Size of the header of an encoded server's frame. */
 export function writtenWsHeaderBytes(frame: Uint8Array): number {
   const length = frame[1] as number;
   return length < 126 ? 2 : length === 126 ? 4 : 10;

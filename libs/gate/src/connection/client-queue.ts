@@ -1,39 +1,39 @@
-/** Whose queue it is. */
+/** The client of a queue. */
 export interface SendQueueOwner {
-  /** More waits than may, and the client has to go. What waited for it has been dropped. */
+  /** The queue is over its bound, and the client must be closed. Its queued messages were dropped. */
   onOverflow(): void;
-  /** The client has taken nothing for too long, and has to go at once. What waited for it has been dropped. */
+  /** The client has read nothing for too long, and must be destroyed. Its queued messages were dropped. */
   onStalled(): void;
-  /** What had been waiting for a message that was still being made has been queued. */
+  /** The messages that waited for a hook were queued. */
   onCaughtUp(): void;
-  /** So many frames have been dropped, by the policy for slow clients or for want of room. */
+  /** `count` frames were dropped, by the policy for slow clients or because of a bound. */
   onDropped?(count: number): void;
-  /** What waits cannot be written. */
+  /** The queued messages cannot be written. */
   onDefect(error: unknown, where: string): void;
 }
 
-/** Everything that waits to be sent to one client, as its agent uses it. */
+/** The outgoing messages of one client, as `ClientAgent` uses them. */
 export interface ClientQueue {
   /** Messages queued so far. */
   readonly sentCount: number;
-  /** Where the message queued last stands among all. */
+  /** The number of the message that was queued last. */
   readonly position: number;
-  /** True when nothing waits to be given to the socket, and nothing is being made. */
+  /** True when no message waits for the socket, and no hook still creates one. */
   readonly isEmpty: boolean;
   readonly pendingPacks: number;
   readonly pendingBytes: number;
-  /** Queues a framed message; false when it was not taken. `undefined` is one that its wire cannot carry. */
+  /** Queues a framed message; false when it was not accepted. `undefined`: the wire cannot represent it. */
   send(frame: Uint8Array | undefined): boolean;
-  /** Writes the first message of all, before anything has been queued. */
+  /** Writes the first message, before anything was queued. */
   sendFirst(frame: Uint8Array): void;
-  /** Queues a frame of the connection itself; it does not wait for messages that are still being made. */
+  /** Queues a frame of the protocol, such as a pong. It does not wait for messages that hooks still create. */
   sendNow(frame: Uint8Array): boolean;
-  /** Queues a message that is still being made of so many bytes; those after it wait for it. */
+  /** Queues a message of `bytes` that a hook still creates. Later messages wait for it. */
   defer(making: Promise<Uint8Array | undefined>, bytes: number): boolean;
-  /** Whether another message may be made of so many bytes. */
+  /** Whether a hook may start to create another message of `bytes`. */
   mayDefer(bytes: number): boolean;
-  /** Writes what waits. */
+  /** Writes the queued messages. */
   drain(): void;
-  /** Drops what waits. */
+  /** Drops the queued messages. `why` is the label of the counter. */
   drop(why: string): void;
 }

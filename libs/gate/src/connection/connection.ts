@@ -26,27 +26,27 @@ export interface Connection {
   close(code: number, reason: string): void;
   /** Destroys the connection immediately. */
   destroy(): void;
-  /** Of a session that outlives its sockets. */
+  /** The resumable session of this connection, if it has one. */
   readonly session?: ConnectionSession | undefined;
 }
 
-/** What an agent, and those who look after it, ask the session behind its connection. */
+/** A resumable session, as the client's agent and the gate use it. */
 export interface ConnectionSession {
   /** Whether there is no socket at the moment. */
   readonly isAway: boolean;
-  /** Whether another gate has the session, or is about to have it: it does not end when this agent does. */
+  /** Whether the session has moved to another gate, or is moving: it does not end with this agent. */
   readonly isHandedOver: boolean;
-  /** Makes the queue of the agent. */
+  /** Creates the queue of the agent. */
   createQueue(owner: SendQueueOwner): ClientQueue;
-  /** The first frame for the client: from now on the session outlives its sockets. */
+  /** The first frame for the client. From now on the session survives the loss of its socket. */
   hello(): Uint8Array;
-  /** Ends the socket with this code. False where the session has to end with it: then nothing has happened. */
+  /** Ends the socket with this code. False, without any effect, when the session must end after this code. */
   loseSocket(code: number, reason: string): boolean;
-  /** The frame that the agent has just taken up is none that both sides count. */
+  /** The frame that the agent has just received is not counted. */
   skipFrame(): void;
-  /** The client is to acknowledge the message that was queued last. */
+  /** Registers a receipt for the message that was queued last. */
   awaitReceipt(receipt: Receipt): void;
-  /** The client is out of all indexes. */
+  /** The client was removed from all indexes. */
   onEnd(code: number, reason: string): void;
 }
 

@@ -3,12 +3,12 @@ import type { BoundedLog } from '@nestgate/worker/internal';
 import type { SocketFastPath } from '@nestgate/link/internal';
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/;
-/** Values of `NODE_ENV` under which nobody but developers uses the gate. */
+/** Values of `NODE_ENV` with which only developers use the gate. */
 const DEVELOPMENT: ReadonlySet<string | undefined> = new Set(['development', 'test']);
 
 /**
- * Warns at the start of ports without encryption that other machines can reach. Nothing is logged for what only
- * this machine can reach, or while NODE_ENV is `development` or `test`. `remedy` is the option that encrypts.
+ * Warns at the start of a port without encryption that other machines can reach. Logs nothing for loopback addresses, or when
+ * `NODE_ENV` is `development` or `test`. `remedy` is the option that turns encryption on.
  */
 export function warnOfPlaintext(
   log: Pick<BoundedLog, 'warn'>,
@@ -28,7 +28,7 @@ export function addressText(address: AddressInfo | string | null): string {
   return isIPv6(address.address) ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }
 
-/** Says which part of this Node is not as expected, and what that means for the sockets of a server that listens. */
+/** Warns when a private part of this version of Node is not as expected, and names the consequence for the sockets of the server. */
 export function warnOfNode(log: Pick<BoundedLog, 'warn'>, fastPath: SocketFastPath, server: Server): void {
   const fault = fastPath.fault(server);
   if (fault === undefined) return;

@@ -1,6 +1,6 @@
 import { type RawData, WebSocket } from 'ws';
 
-/** Who is told what happens on a {@link ClientSocket}. */
+/** Receives the events of a {@link ClientSocket}. */
 export interface SocketOwner {
   /** A frame that was not read ahead. */
   takeMessage(data: Buffer, isBinary: boolean, wantsBinary: boolean): void;
@@ -10,23 +10,23 @@ export interface SocketOwner {
   /** The client has sent its last frame: `ws` wants to answer with a close frame. */
   takeEnding(code: number | undefined, data: string | Buffer | undefined): void;
   takeClose(code: number, reason: Buffer): void;
-  /** One of the above has thrown: this connection ends, and no other one. */
+  /** One of the methods above has thrown: only this connection ends. */
   fail(error: unknown, where: string): void;
 }
 
 const OWNER = Symbol('owner');
 
-/** A socket as its listeners see it. */
+/** A socket with its owner. */
 type OwnedSocket = WebSocket & { [OWNER]?: SocketOwner };
 
-/** The class that the WebSocket server makes its clients of. */
+/** The class of the sockets that the WebSocket server creates. */
 export class ClientSocket extends WebSocket {
   [OWNER]?: SocketOwner;
 
-  /** Tells `owner` from now on what happens. `wantsBinary`: the kind of frames this client's codec uses. */
+  /** Sends all events to `owner` from now on. `wantsBinary`: whether the client's codec uses binary frames. */
   listen(owner: SocketOwner, wantsBinary: boolean): void {
     this[OWNER] = owner;
-    // Functions that all connections share: most clients are idle, and closures would be a good part of what they cost.
+    // All connections share these functions: closures would be a large part of the memory of an idle client.
     this.on('message', wantsBinary ? onBinaryClientMessage : onTextClientMessage);
     this.on('ping', onPing);
     this.on('pong', onPong);
@@ -47,7 +47,7 @@ export class ClientSocket extends WebSocket {
   }
 }
 
-// Each is called by a socket: what it throws would end the process.
+// Sockets call these functions: an exception would end the process.
 
 function onTextClientMessage(this: OwnedSocket, data: RawData, isBinary: boolean): void {
   const owner = this[OWNER];

@@ -2,8 +2,8 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import { isEndpoint, pathOf } from '../admission/handshake-check.js';
 
 /**
- * Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. `onRefused` is called with the
- * status of each answer that is not just a path nobody has.
+ * Answers plain HTTP requests to the endpoint, so that the answer is not 404. `onRefused` is called with the status of each answer,
+ * except for paths that do not exist.
  */
 export function addEndpointRoute(
   http: HttpAdapterHost['httpAdapter'],

@@ -13,30 +13,30 @@ export type UpgradeHandler = (request: IncomingMessage, socket: Duplex, head: Bu
 type Emit = (...args: [event: string, ...unknown[]]) => boolean;
 
 /**
- * Puts the gate's endpoint on an HTTP server beside other listeners for upgrades: `@WebSocketGateway`s of the application, on
- * `ws` or socket.io, and servers of its own. They may be added before or after the gate starts.
+ * Adds the endpoint of the gate to an HTTP server that may have other upgrade listeners: `@WebSocketGateway`s on `ws` or socket.io, and
+ * other WebSocket servers of the application. They may be added before or after the start of the gate.
  *
- * Such listeners destroy, answer or time out sockets on paths they do not know, so that the gate's upgrades must not reach
- * them. The adapter therefore takes the server's `upgrade` event itself: an upgrade on the gate's path goes to the gate only,
- * every other one to the listeners that the server has at that moment, unchanged.
+ * Such listeners destroy, answer or time out sockets on paths that they do not know. Upgrades to the gate must therefore not reach
+ * them. The adapter intercepts the `upgrade` event of the server: an upgrade on the path of the gate goes only to the gate, every other
+ * one unchanged to the listeners that the server has at that moment.
  */
 export class GateWsAdapter extends WsAdapter {
   constructor(
     private readonly server: HttpServer,
     private readonly path: string,
     private readonly onUpgrade: UpgradeHandler,
-    /** Answers an upgrade on a path where nobody is. */
+    /** Answers an upgrade on a path without a listener. */
     private readonly onStray: (socket: Duplex, request: IncomingMessage) => void,
-    /** Called before an upgrade is handed to the other listeners. */
+    /** Called before an upgrade is passed to the other listeners. */
     private readonly onForeign: (socket: Duplex) => void = () => undefined,
-    /** How long the other listeners may take to answer an upgrade, in milliseconds; then it is a stray one. */
+    /** How long the other listeners may take to answer an upgrade, in milliseconds. After that `onStray` answers it. */
     private readonly answerMs: number = 10_000,
   ) {
     super(server);
   }
 
   /**
-   * Takes the endpoint's place on the server, and makes the WebSocket server that will speak there.
+   * Intercepts the upgrades of the server, and creates the WebSocket server of the endpoint.
    * @throws {Error} when the installed `ws` is too old.
    */
   open(options: ServerOptions): WsServer<typeof ClientSocket> {
@@ -45,7 +45,7 @@ export class GateWsAdapter extends WsAdapter {
     return this.create(0, options);
   }
 
-  /** Makes a server of the gate's own `ws`: the one that the base class would make is of the older `ws` that it pins. */
+  /** Creates a server with the `ws` of the gate. The base class would use the older `ws` that `@nestjs/platform-ws` pins. */
   override create(_port: number, options: ServerOptions = {}): WsServer<typeof ClientSocket> {
     const server: WsServer<typeof ClientSocket> = new WebSocketServer({
       ...options,
@@ -56,7 +56,7 @@ export class GateWsAdapter extends WsAdapter {
     return server;
   }
 
-  /** Gives the upgrades of the server back. */
+  /** Stops intercepting the upgrades of the server. */
   release: () => void = () => undefined;
 
   private takeUpgrades(): void {
@@ -65,7 +65,7 @@ export class GateWsAdapter extends WsAdapter {
     const wasOwn = Object.hasOwn(server, 'emit');
     const before = emitter.emit;
     let isReleased = false;
-    // All events of the server pass here: one list of arguments for each, as `emit` itself has.
+    // Called for every event of the server, with the arguments of `emit`.
     const emit: Emit = (...args) => {
       if (args[0] !== 'upgrade' || isReleased) return Reflect.apply(before, server, args);
       const request = args[1] as IncomingMessage;
@@ -76,12 +76,12 @@ export class GateWsAdapter extends WsAdapter {
       return true;
     };
     emitter.emit = emit;
-    // Node treats an upgrade as a plain request while nobody listens for it.
+    // Without a listener for `upgrade`, Node handles an upgrade as a plain request.
     server.on('upgrade', this.marker);
     this.release = () => {
       isReleased = true;
       server.off('upgrade', this.marker);
-      // What has been put around it meanwhile stays, and calls through.
+      // If other code has wrapped `emit` since, it stays, and calls `before` through this function.
       if (emitter.emit !== emit) return;
       if (wasOwn) emitter.emit = before;
       else Reflect.deleteProperty(server, 'emit');
@@ -94,14 +94,14 @@ export class GateWsAdapter extends WsAdapter {
     return this.server.listeners('upgrade').some(listener => listener !== this.marker);
   }
 
-  /** A listener may answer later, or leave the upgrade to another one: which it is shows by whether it is answered in time. */
+  /** A listener may answer later, or ignore the upgrade. An upgrade without an answer after `answerMs` was ignored by all of them. */
   private handOn(request: IncomingMessage, socket: Socket, emit: () => void): void {
     const { bytesWritten } = socket;
     const isAnswered = (): boolean => socket.destroyed || !socket.writable || socket.bytesWritten !== bytesWritten;
     this.onForeign(socket);
     emit();
     if (isAnswered()) return;
-    // Node has taken its own listener off: a reset would end the process.
+    // Node has removed its own `error` listener: without one, a reset would end the process.
     socket.on('error', () => socket.destroy());
     const timer = setTimeout(() => {
       if (!isAnswered()) this.onStray(socket, request);
@@ -126,7 +126,7 @@ export function refuseUpgrade(socket: Duplex, { status, message, headers = {}, b
   if (own === undefined && !has('content-type')) lines.push('Content-Type: application/json; charset=utf-8');
   if ((status === 503 || status === 429) && !has('retry-after')) lines.push('Retry-After: 1');
   socket.on('error', () => socket.destroy());
-  // Nobody reads this socket any more, so its end would never be seen behind what the client still sends.
+  // Without reading, the end of the client's data would never be detected.
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), REFUSED_MS);
   socket.once('close', () => clearTimeout(timer));

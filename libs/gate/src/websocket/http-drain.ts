@@ -5,24 +5,24 @@ import { type Defects, present } from '@nestgate/link/internal';
 import { SocketList } from './socket-list.js';
 
 const IN_FLIGHT = Symbol('requests in flight');
-/** Of a connection that is none of HTTP's any more: answers that end later do not bring it back. */
+/** Marks an upgraded connection: an answer that ends later does not add it again. */
 const RELEASED = -1;
 
-/** A connection that knows how many of its requests are not answered. */
+/** A connection with the number of its unanswered requests. */
 interface Counting extends Socket {
   [IN_FLIGHT]?: number;
 }
 
 /**
- * Knows which connections of an HTTP server have no request in flight. Node waits for them when the server is closed
- * (until `headersTimeout`, or until a TLS handshake is too late), which would let one silent connection hold up the end of the process.
+ * Lists the connections of an HTTP server without a request in flight. When the server is closed, Node waits for them (until
+ * `headersTimeout`, or the timeout of a TLS handshake), so that one silent connection would delay the end of the process.
  */
 export class HttpDrain {
   private readonly waiting = new SocketList();
-  /** Of a TLS server, the connections below those that will come out of a TLS handshake, by the client's end. */
+  /** The TCP connections below TLS connections whose handshake is not done, by the address of the client. */
   private readonly unsecured = new Map<string, Socket>();
   private readonly connected: 'connection' | 'secureConnection';
-  // One for all connections, and none for those that are upgraded: they may be many, and live long.
+  // One listener for all connections. Upgraded connections have none, because they may be many and live long.
   private readonly onClose: (this: Socket) => void;
   private readonly onUnsecuredClose: (this: Socket) => void;
 
@@ -30,7 +30,7 @@ export class HttpDrain {
   private readonly onConnection: (socket: Socket) => void;
   private readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
 
-  /** `defects` is told what its listeners throw. */
+  /** `defects` receives exceptions of the listeners. */
   constructor(
     private readonly server: Server,
     defects: Defects,
@@ -52,12 +52,12 @@ export class HttpDrain {
     server.prependListener('request', this.onRequest);
   }
 
-  /** How many connections would be cut now. */
+  /** Number of connections that {@link close} would cut now. */
   get size(): number {
     return this.waiting.size + this.unsecured.size;
   }
 
-  /** Forgets a connection that has been upgraded. */
+  /** Removes a connection that was upgraded. */
   release(socket: Counting): void {
     this.waiting.remove(socket);
     socket[IN_FLIGHT] = RELEASED;
@@ -92,7 +92,7 @@ export class HttpDrain {
     this.waiting.remove(socket);
     socket[IN_FLIGHT] = (socket[IN_FLIGHT] ?? 0) + 1;
     response.once('close', () => {
-      // The next one may have come before this one was answered.
+      // With pipelining, the next request may have arrived before this one was answered.
       const left = present(socket[IN_FLIGHT]) - 1;
       socket[IN_FLIGHT] = left;
       if (left === 0 && !socket.destroyed) this.waiting.add(socket);
@@ -100,7 +100,7 @@ export class HttpDrain {
   }
 }
 
-/** The client's end of a connection. A socket that has been asked for it once still knows it when it is closed. */
+/** The address of the client. Node caches it in the socket once it was read, so that it is available after the close. */
 function endOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`;
 }

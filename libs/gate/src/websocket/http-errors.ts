@@ -11,25 +11,25 @@ const STATUS_OF_PARSER: Readonly<Record<string, number>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
 
-/** Answers, and counts, what Node's HTTP parser refuses: it never becomes a request. */
+/** Answers and counts input that Node's HTTP parser rejects, and that therefore never becomes a request. */
 export class HttpErrors {
   /** The connections of the acceptor's own TLS server whose TLS handshake is done. */
   private readonly secured = new WeakSet<Duplex>();
 
   constructor(
     private readonly server: HttpServer,
-    /** Whether the server is the acceptor's own, and not that of the application. */
+    /** Whether the server belongs to the acceptor, and not to the application. */
     private readonly isOwn: boolean,
     private readonly defects: Defects,
     private readonly refuse: (socket: Duplex, refusal: Refusal) => void,
-    /** A TLS handshake has failed, and the client has not just gone away. */
+    /** A TLS handshake has failed for another reason than a disconnect of the client. */
     private readonly onInsecure: () => void,
   ) {
     if (isOwn && server instanceof TlsServer) server.on('secureConnection', socket => this.secured.add(socket));
     server.on('clientError', this.onClientError);
   }
 
-  /** Takes its listener off the server. */
+  /** Removes the listener from the server. */
   close(): void {
     this.server.off('clientError', this.onClientError);
   }
@@ -44,7 +44,7 @@ export class HttpErrors {
   };
 
   private answer(error: ClientError, socket: Duplex): void {
-    // The application answers on its own server.
+    // On a server of the application, the application answers.
     if (!this.isOwn && this.server.listenerCount('clientError') > 1) return;
     const isInsecure = this.isOwn && this.server instanceof TlsServer && !this.secured.has(socket);
     if (isInsecure) this.dropInsecure(error, socket as TLSSocket);
@@ -52,7 +52,7 @@ export class HttpErrors {
     else this.refuse(socket, { status: STATUS_OF_PARSER[error.code ?? ''] ?? 400, message: 'Malformed request' });
   }
 
-  /** What has failed before that is no HTTP, and gets no answer. A reset is a client that went away. */
+  /** Before the TLS handshake is done there is no HTTP, so that no answer is possible. A reset means that the client has disconnected. */
   private dropInsecure(error: ClientError, socket: TLSSocket): void {
     if (error.code !== 'ECONNRESET' || socket.authorizationError) this.onInsecure();
     socket.destroy();

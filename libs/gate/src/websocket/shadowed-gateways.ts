@@ -3,7 +3,7 @@ import type { BoundedLog } from '@nestgate/worker/internal';
 import { gatewayMetadata } from '../internals/nest.js';
 import { isEndpoint } from '../admission/handshake-check.js';
 
-/** Names each `@WebSocketGateway` of the app that no client will ever reach. */
+/** Logs each `@WebSocketGateway` of the app that no client can reach. */
 export function warnOfShadows(log: Pick<BoundedLog, 'warn'>, discovery: DiscoveryService, endpoint: string): void {
   for (const name of shadowedGateways(discovery, endpoint)) {
     log.warn(
@@ -13,8 +13,8 @@ export function warnOfShadows(log: Pick<BoundedLog, 'warn'>, discovery: Discover
 }
 
 /**
- * The names of the `@WebSocketGateway`s on the app's HTTP server that no client will ever reach, because the gate answers on their
- * path. One without a path is on `/`, with `WsAdapter`.
+ * The names of the `@WebSocketGateway`s on the app's HTTP server that no client can reach, because their path is that of the gate. With
+ * `WsAdapter`, the path of a gateway without one is `/`.
  */
 function shadowedGateways(discovery: DiscoveryService, endpoint: string): string[] {
   const names = new Set<string>();

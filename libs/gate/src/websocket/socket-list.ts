@@ -1,15 +1,15 @@
 import type { Socket } from 'node:net';
 import { present } from '@nestgate/link/internal';
 
-/** A connection that knows its place on each list. */
+/** A connection with its index in each list. */
 type Listed = Socket & Record<symbol, number | undefined>;
 
 /**
- * Connections, each once and in no order. A `Set` through which so many pass leaves a table behind each time it
- * is full of gaps: such tables grow old, and what they held does with them, though it is closed.
+ * A set of connections, in no order. A `Set` with so many insertions and deletions would be copied each time it is full of gaps. V8
+ * promotes the old tables, which retain connections that are closed until the next full collection.
  */
 export class SocketList {
-  /** Only as far as `size`. It never shrinks, so that it stays the same array. */
+  /** Only the first `size` entries count. It never shrinks, so that V8 keeps the same array. */
   private readonly places: (Listed | undefined)[] = [];
   private count = 0;
   private readonly place = Symbol('place');
@@ -37,7 +37,7 @@ export class SocketList {
     last[this.place] = place;
   }
 
-  /** All of them, as they are now. */
+  /** A copy of the list. */
   all(): Socket[] {
     return this.places.slice(0, this.count) as Socket[];
   }

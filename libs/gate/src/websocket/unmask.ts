@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer';
 import { endianness } from 'node:os';
 
-/** From this size on a loop over words is faster, though it needs a view of its own. */
+/** From this size on a loop over words is faster, although it allocates a view. */
 const LONG_BYTES = 512;
 const MASK_BYTES = 4;
-/** The highest bit of each byte of a word: none is set in ASCII. */
+/** The highest bits of the bytes of a word. In ASCII none is set. */
 const NO_ASCII = 0x80808080;
 
 /** A mask as its bytes, and as a word in the byte order of this machine. */
@@ -13,8 +13,8 @@ const WORD_BYTES = new Uint8Array(WORD.buffer);
 const IS_LITTLE_ENDIAN = endianness() === 'LE';
 
 /**
- * Fills `data` with what stands in `from` behind the mask at `mask`, unmasked; that may be `data` itself, and a second time masks it
- * again. Returns whether the result is ASCII.
+ * Writes the payload of `from` to `data`, unmasked. The mask is at `mask`, the payload behind it. `data` may be the payload itself; a
+ * second call then masks it again. Returns whether the result is ASCII.
  */
 export function unmask(data: Buffer, from: Buffer, mask: number): boolean {
   const { length } = data;
@@ -23,21 +23,21 @@ export function unmask(data: Buffer, from: Buffer, mask: number): boolean {
   const words = new Int32Array(data.buffer, data.byteOffset + first, (length - first) >> 2);
   const last = first + words.length * 4;
   const bits = unmaskBytes(data, from, mask, 0, first) | unmaskBytes(data, from, mask, last, length);
-  // Copied before, and not within the loop: what is read may be aligned differently.
+  // Copied before the loop, because the source may be aligned differently.
   const start = mask + MASK_BYTES;
   from.copy(data, first, start + first, start + last);
   for (let i = 0; i < MASK_BYTES; i++) WORD_BYTES[i] = from[mask + ((first + i) & 3)] as number;
   return unmaskWords(words, WORD[0] as number) && bits < 0x80;
 }
 
-/** Size of the memory that short payloads share, in bytes: that of Node's own pool. */
+/** Size of the pool for short payloads, in bytes: the same as that of Node's pool. */
 const POOL_BYTES = 8 * 1024;
 /** Each payload begins at a multiple of this. */
 const ALIGNMENT = 8;
 
 /**
- * Unmasks payloads into memory of their own. Short ones share a pool, as those of `Buffer.allocUnsafe` do, of which this one has a view
- * as words: an unmasked word costs as much as an unmasked byte.
+ * Unmasks payloads into new memory. Short payloads share a pool, like those of `Buffer.allocUnsafe`. This pool has a view as 32-bit
+ * words, because to unmask a word takes as long as to unmask a byte.
  */
 export class Unmasker {
   /** Whether the payload that was unmasked last is ASCII. */
@@ -45,11 +45,11 @@ export class Unmasker {
   private pool: Buffer = Buffer.alloc(0);
   private words: Int32Array = new Int32Array(0);
   private used = POOL_BYTES;
-  /** Where the last payload stood. Most come from the one buffer that all sockets read into. */
+  /** The buffer of the last payload. Most payloads are in the one buffer that all sockets read into. */
   private source: Buffer = this.pool;
   private view: DataView = new DataView(new ArrayBuffer(0));
 
-  /** What stands in `from` behind the mask at `mask`, unmasked. */
+  /** The `length` bytes of `from` after the mask at `mask`, unmasked. */
   unmask(from: Buffer, mask: number, length: number): Buffer {
     if (length >= LONG_BYTES) {
       const data = Buffer.allocUnsafe(length);
@@ -84,7 +84,7 @@ export class Unmasker {
   }
 }
 
-/** The bytes from `start` to `end`. Returns all their bits together. */
+/** Unmasks the bytes from `start` to `end`. Returns the bitwise OR of the results. */
 function unmaskBytes(data: Buffer, from: Buffer, mask: number, start: number, end: number): number {
   const a = from[mask + (start & 3)] as number;
   const b = from[mask + ((start + 1) & 3)] as number;

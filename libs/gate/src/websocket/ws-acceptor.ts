@@ -41,7 +41,7 @@ const MAX_FRAGMENTS = 64;
 /** How long a client may take to answer a close frame, in milliseconds. */
 const CLOSE_HANDSHAKE_MS = 2_000;
 const DEFAULT_CODEC = 'gate.json';
-/** How the server of the app is encrypted. */
+/** How to encrypt the server of the app. */
 const HTTPS_REMEDY = 'httpsOptions of NestFactory.create';
 
 /** An upgrade that has been checked and admitted. */
@@ -53,7 +53,7 @@ interface Upgrade {
   readonly codec: string;
 }
 
-/** Accepts WebSocket clients, on the HTTP server of the app or on a port of its own. */
+/** Accepts WebSocket clients, on the HTTP server of the app or on a separate port. */
 @Injectable()
 export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
   private readonly log = new BoundedLog(WsAcceptor.name);
@@ -92,7 +92,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     this.connectionHost = { leave: this.leave, tooLarge: tooLargeReason(options.maxPackSize), fastPath };
   }
 
-  /** Answers plain HTTP requests to the endpoint, which would otherwise look as if nothing were there. */
+  /** Adds a route that answers plain HTTP requests to the endpoint, so that the answer is not 404. */
   onModuleInit(): void {
     if (this.options.ws.port !== undefined || this.hasRoute) return;
     const http = this.adapterHost.httpAdapter;
@@ -102,18 +102,18 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     addEndpointRoute(http, this.options.ws.path, status => this.counters.add('handshakes_refused', status));
   }
 
-  /** Takes its place on the server of the app, when that has one. */
+  /** Adds the endpoint to the HTTP server of the app, if there is one. */
   onApplicationBootstrap(): void {
     if (this.server || this.options.ws.port !== undefined) return;
     const server = this.adapterHost.httpAdapter?.getHttpServer() as HttpServer | undefined;
     if (!server) return;
     this.attach(server);
-    // The app listens later, and where is not known before.
+    // The app listens later; its address is not known before.
     server.once('listening', this.noteListening);
     warnOfShadows(this.log, this.discovery, this.options.ws.path);
   }
 
-  /** Listens on a port of its own, when the options name one. */
+  /** Listens on `ws.port`, if it is set. */
   async open(): Promise<void> {
     const { port, host } = this.options.ws;
     if (port === undefined) {
@@ -153,7 +153,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     this.wss = this.adapter.open({
       clientTracking: false,
       perMessageDeflate: false,
-      // The connection answers pings itself: what `ws` writes would count for no limit.
+      // The connection answers pings itself: pongs that `ws` writes would not count for any limit.
       autoPong: false,
       maxPayload: this.options.maxPackSize,
       maxFragments: MAX_FRAGMENTS,
@@ -189,7 +189,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (!server) return;
     this.logEndpoint(server);
     const address = server.address();
-    // Who has named proxies has thought of how clients come to them.
+    // With `trustedProxies`, a proxy is in front of this port: its operator decides about TLS.
     if (typeof address !== 'object' || !address || this.options.trustedProxies.length > 0) return;
     warnOfPlaintext(this.log, 'WebSocket', address.address, server instanceof TlsServer, HTTPS_REMEDY);
   };
@@ -221,28 +221,28 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     else this.acceptLater(upgrade).catch((error: unknown) => this.fail(error, socket));
   }
 
-  /** Lets a client in that no code of the application is asked about. A promise and a timer would be a third of what that costs. */
+  /** Accepts a client without code of the application, synchronously: a promise and a timer would be a third of the cost. */
   private acceptAtOnce(upgrade: Upgrade): void {
     const { request, socket, ip, codec } = upgrade;
     const traceParent = request.headers['traceparent'] as string | undefined;
     let isAccepted = false;
-    // The answer to the upgrade and the first frame leave in one write.
+    // The answer to the upgrade and the first frame are sent in one write.
     socket.cork();
     try {
       const handshake = this.sessions.readsRequests ? this.pipeline.requestOf(request, ip, codec) : undefined;
       isAccepted = this.accept(upgrade, { traceParent }, handshake);
     } finally {
       socket.uncork();
-      // Its connection tells the end of every other one.
+      // An accepted connection reports its own end.
       if (!isAccepted) this.leaveAtClose(socket, ip);
     }
   }
 
   private async acceptLater(upgrade: Upgrade): Promise<void> {
     const { request, socket, ip, codec } = upgrade;
-    // Until `ws` takes over, whose listeners live as long as the connection: these would keep the handshake with them.
+    // Only until `ws` adds its listeners: these listeners would retain the handshake as long as the connection lives.
     const stop = this.leaveAtClose(socket, ip);
-    // An app that was initialized, and whose server listens by other means than `app.listen()`.
+    // The app was initialized, but its server listens without `app.listen()`.
     if (!this.start.isServing) await this.start.begin();
     const handshake = this.pipeline.requestOf(request, ip, codec);
     const outcome = await this.authenticate(handshake, socket);
@@ -253,7 +253,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     if (this.accept(upgrade, outcome.accepted, handshake)) stop();
   }
 
-  /** Gives the place of a connection back at its end. Returns what stops that. */
+  /** Calls {@link leave} at the end of a connection. Returns a function that cancels this. */
   private leaveAtClose(socket: Socket, ip: string): () => void {
     const leave = (): void => this.leave(ip);
     socket.on('close', leave);
@@ -264,7 +264,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
     };
   }
 
-  /** Makes a client of an upgrade. False when the connection ends instead, and has nobody who listens to it. */
+  /** Creates the client of an upgrade. False when the connection ends instead, and has no listener for its end. */
   private accept(
     { request, socket, head, ip, codec }: Upgrade,
     result: HandshakeResult,
@@ -306,7 +306,7 @@ export class WsAcceptor implements OnModuleInit, OnApplicationBootstrap {
       giveUp = () => resolve({ refused: TOO_SLOW });
     });
     const timer = setTimeout(giveUp, this.options.overTime);
-    // A client that is gone needs no answer, and no timer.
+    // A client that has disconnected needs no answer and no timer.
     socket.once('close', giveUp);
     try {
       const { startup } = this;

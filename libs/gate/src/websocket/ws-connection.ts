@@ -9,13 +9,13 @@ import type { ClientSocket, SocketOwner } from './client-socket.js';
 import { readAhead, readBuffer } from './ws-read-ahead.js';
 
 /**
- * Pings, and pongs to no ping, that a client may send per second, and at once. Browsers send none, libraries one in some
+ * Pings, and pongs without a ping, that a client may send: per second, and in a burst. Browsers send none, libraries one every few
  * seconds.
  */
 const PING_RATE = 10;
 const PING_BURST = 30;
 
-/** What `ws` closes with, by its error. Anything else of its receiver is a protocol error. */
+/** The close codes of `ws`, by error code. All other errors of its receiver are protocol errors. */
 const CLOSE_CODE_OF: Readonly<Record<string, number>> = {
   WS_ERR_INVALID_UTF8: CLOSE.badText.code,
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CLOSE.tooLarge.code,
@@ -28,14 +28,14 @@ const CLOSE_CODE_OF: Readonly<Record<string, number>> = {
 const NOTHING = Buffer.alloc(0);
 
 /**
- * So many turns of the event loop may pass between a close frame of the client, or a fault of it, and the answer to that: what
- * it has asked for before is sent first, if it is done by then. Handlers of this process take a few.
+ * Maximum number of event loop turns between a close frame or a protocol error of the client and the close frame of the gate. Answers
+ * to earlier requests that are ready by then are sent first. Handlers in this process take a few turns.
  */
 const CLOSING_TURNS = 16;
 
-/** What all connections of an acceptor have in common. */
+/** State that all connections of an acceptor share. */
 export interface WsConnectionHost {
-  /** Called once, when a connection of this address has ended. */
+  /** Called once per connection, when it has ended. */
   leave(ip: string): void;
   /** The close reason for a message that is too large. */
   readonly tooLarge: string;
@@ -46,24 +46,24 @@ export interface WsConnectionHost {
 interface Ending {
   readonly code: number | undefined;
   readonly reason: string | Buffer | undefined;
-  /** Called when the client's side of the socket ends before. */
+  /** Called when the client half-closes the socket before the close frame was sent. */
   readonly onEnd: () => void;
-  /** The fault of the client, when it has one. */
+  /** The protocol error of the client, if there is one. */
   error?: Error;
 }
 
 /**
- * A client over WebSocket. `ws` speaks the protocol; data frames are written to the socket beside it, framed already,
- * which keeps the order with what `ws` writes as long as permessage-deflate is off.
+ * The WebSocket connection of a client. `ws` implements the protocol. The gate writes framed messages directly to the socket. This keeps
+ * the order with the frames that `ws` writes, because permessage-deflate is off.
  */
 export class WsConnection implements Connection, SocketOwner, SocketReader, SocketWriter {
   readonly network = 'ws';
   private events: ConnectionEvents | undefined;
   private controls: TokenBucket | undefined;
-  /** Pings of the gate that have not been answered. */
+  /** Unanswered pings of the gate. */
   private pinged = 0;
   private isAwaited = false;
-  /** Bytes written beside the stream of the socket that the operating system has not taken. */
+  /** Bytes that were written to the handle without the stream, and that the operating system has not accepted. */
   private unsent = 0;
   private ending: Ending | undefined;
 
@@ -86,7 +86,7 @@ export class WsConnection implements Connection, SocketOwner, SocketReader, Sock
     return takenBytes(this.socket);
   }
 
-  /** Starts telling what happens. `binary`: the kind of frames this client's codec uses. */
+  /** Starts to emit events. `binary`: whether the client's codec uses binary frames. */
   listen(events: ConnectionEvents, binary: boolean): void {
     this.events = events;
     readAhead(this.ws, binary, events);
@@ -100,7 +100,7 @@ export class WsConnection implements Connection, SocketOwner, SocketReader, Sock
     else this.events?.onViolation(CLOSE.wrongFrameType.code, isBinary ? 'text frames only' : 'binary frames only');
   }
 
-  /** Answered here and not by `ws`, so that the answer waits, and counts, as all else does that the client has to take. */
+  /** Answered here and not by `ws`, so that the pong is queued and counts for the limits like any other frame to the client. */
   takePing(payload: Buffer): void {
     if (this.admitsControl('too many pings')) this.events?.onProbe(pongFrame(payload));
   }
@@ -117,7 +117,7 @@ export class WsConnection implements Connection, SocketOwner, SocketReader, Sock
     return false;
   }
 
-  /** `ws` answers the violation itself, with the close code that it calls for. */
+  /** `ws` answers the violation itself, with the right close code. */
   takeError(error: Error & { code?: string }): void {
     if (this.ending) {
       this.ending.error = error;
@@ -136,7 +136,7 @@ export class WsConnection implements Connection, SocketOwner, SocketReader, Sock
     }
     const onEnd = (): void => this.onEnd();
     this.ending = { code, reason, onEnd };
-    // `ws` sends no close frame behind the end of the client's side.
+    // `ws` sends no close frame after the client has half-closed the socket.
     this.socket.prependListener('end', onEnd);
     this.endWithin(CLOSING_TURNS);
   }
@@ -180,7 +180,7 @@ export class WsConnection implements Connection, SocketOwner, SocketReader, Sock
   }
 
   onWritten(bytes: number): void {
-    // To a socket that has been destroyed nothing must be written: what waits is dropped, and counted, when it has closed.
+    // Nothing may be written to a destroyed socket. Queued messages are dropped and counted when it has closed.
     if (!this.socket.destroyed) this.unsent -= bytes;
   }
 
@@ -191,7 +191,7 @@ export class WsConnection implements Connection, SocketOwner, SocketReader, Sock
     this.socket.write(NOTHING, error => {
       this.isAwaited = false;
       try {
-        // A socket that has been destroyed takes nothing: what waits is dropped, and counted, when the connection has ended.
+        // A destroyed socket accepts nothing. Queued messages are dropped and counted when the connection has ended.
         if (!error && !this.socket.destroyed) this.events?.onDrain();
       } catch (defect) {
         this.fail(defect, 'ws.drain');
@@ -199,7 +199,7 @@ export class WsConnection implements Connection, SocketOwner, SocketReader, Sock
     });
   }
 
-  /** A callback of the socket has thrown: this connection ends, and no other one. */
+  /** A callback of the socket has thrown: only this connection ends. */
   fail(error: unknown, where: string): void {
     this.events?.onDefect(error, where);
   }

@@ -12,20 +12,20 @@ import {
 } from '../internals/ws.js';
 import { unmask, Unmasker } from './unmask.js';
 
-/** Who gets the frames. */
+/** Receives the frames. */
 export interface FrameSink {
   onFrame(data: Buffer): void;
-  /** Told what {@link onFrame} throws: what is left of the chunk is lost, and the connection ends. */
+  /** Called with an exception of {@link onFrame}: the rest of the chunk is lost, and the connection ends. */
   onDefect(error: unknown, where: string): void;
 }
 
 const SINK = Symbol('frame sink');
 const PARTIAL = Symbol('partial frame');
 
-/** The receiver of `ws`, with what is read ahead of it. */
+/** The receiver of `ws`, with the state of reading ahead. */
 interface Receiver extends WsReceiver {
   [SINK]?: FrameSink;
-  /** The plain frame that has not come completely. `ws` does not know of it. */
+  /** The plain frame that is not complete. `ws` has not seen any of it. */
   [PARTIAL]?: PartialFrame | undefined;
 }
 
@@ -33,13 +33,13 @@ interface Receiver extends WsReceiver {
 interface PartialFrame {
   bytes: Buffer;
   filled: number;
-  /** Of the whole frame; 0 as long as its header does not say. */
+  /** Size of the whole frame; 0 while its header is not complete. */
   size: number;
 }
 
 const MASKED = 0x80;
 const MASK_BYTES = 4;
-/** Lengths in the second byte of a frame that mean a longer one follows. */
+/** Values of the 7-bit length that mean that an extended length follows. */
 const LENGTH_16 = 126;
 const LENGTH_64 = 127;
 /** Opcodes with the FIN bit. */
@@ -48,18 +48,18 @@ const PONG = 0x8a;
 const MAX_HEADER_BYTES = 14;
 const NOTHING = Buffer.alloc(0);
 /**
- * The room for a partial frame is its size, or as many times what has come of it, whichever is less: most frames get all their
- * room at once and are copied once, and a client that announces much and sends little holds little memory.
+ * The buffer for a partial frame has the size of the frame, but at most this many times the received bytes. Most frames therefore get
+ * their whole buffer at once and are copied once. A client that announces a large frame and sends little uses little memory.
  */
 const ROOM_FACTOR = 4;
 const MIN_ROOM_BYTES = 256;
 /**
- * Reads plain data frames ahead of `ws`: unfragmented, masked and within the limit, while `ws` itself is between two frames. One
- * that is spread over chunks is assembled here, with one copy. Everything else (control frames, fragments and violations)
- * is passed to `ws` unchanged; `ws` remains the authority on the protocol. Most frames are plain, and bypass its stream and its
- * events.
+ * Decodes plain data frames before `ws` sees them: unfragmented, masked and within the size limit, while `ws` is between two frames. A
+ * frame that is spread over several chunks is assembled here, with one copy. Everything else (control frames, fragments and violations)
+ * is passed to `ws` unchanged; `ws` remains the authority on the protocol. Most frames are plain and bypass the stream and the events of
+ * `ws`.
  *
- * `isBinary`: whether to read binary frames, else text. With a `ws` that looks different inside nothing is read ahead.
+ * `isBinary`: whether to decode binary frames, else text. If the private parts of `ws` are not as expected, nothing is read ahead.
  */
 export function readAhead(ws: WebSocket, isBinary: boolean, sink: FrameSink): void {
   const receiver = receiverOf(ws);
@@ -67,18 +67,18 @@ export function readAhead(ws: WebSocket, isBinary: boolean, sink: FrameSink): vo
   receiver[SINK] = sink;
   receiver[PARTIAL] = undefined;
   receiver.write = isBinary ? writeBinary : writeText;
-  // Frames that are read ahead come to `ws` with such a length too.
+  // A frame whose length is not in its shortest form is not read ahead but passed to `ws`, which must refuse it.
   refuseLongLengths(receiver);
 }
 
 /**
- * Reads ahead in a buffer that others use too. Returns how many bytes were read; the rest is for `ws`. Nothing is read ahead
- * without {@link readAhead}.
+ * Reads ahead in a shared buffer. Returns the number of bytes that were read; the rest is for `ws`. Returns 0 without
+ * {@link readAhead}.
  */
 export function readBuffer(ws: WebSocket, buffer: Buffer, size: number): number {
   const receiver = receiverOf(ws);
   const sink = receiver?.[SINK];
-  // The receiver ends with the close frame of the client: nothing behind that is read.
+  // The receiver has ended with the close frame of the client: later data is not read.
   if (!receiver || !sink || receiver.writableEnded || !isBetweenFrames(receiver)) return 0;
   try {
     const opcode = receiver.write === writeBinary ? WS_BINARY : WS_TEXT;
@@ -94,11 +94,11 @@ function receiverOf(ws: WebSocket): Receiver | undefined {
   return wsReceiverOf(ws);
 }
 
-// Not closures: there is one receiver for each client.
+// Shared functions instead of closures, because there is one receiver per client.
 const writeText = writeAhead(WS_TEXT);
 const writeBinary = writeAhead(WS_BINARY);
 
-/** What stands in for the `write` of a receiver. */
+/** The replacement for `write` of a receiver. */
 function writeAhead(opcode: number): Receiver['write'] {
   return function (this: Receiver, chunk: Buffer): boolean {
     const sink = this[SINK] as FrameSink;
@@ -114,8 +114,8 @@ function writeAhead(opcode: number): Receiver['write'] {
 }
 
 /**
- * Reads plain frames, and keeps the beginning of the last one. Nothing refers to the bytes afterwards. Returns how many were read;
- * the rest is for `ws`.
+ * Reads plain frames, and keeps the start of an incomplete last one. Nothing refers to the input afterwards. Returns the number of bytes
+ * that were read; the rest is for `ws`.
  */
 function readPlain(receiver: Receiver, from: Buffer, size: number, opcode: number, sink: FrameSink): number {
   const partial = receiver[PARTIAL];
@@ -125,17 +125,17 @@ function readPlain(receiver: Receiver, from: Buffer, size: number, opcode: numbe
     if (at === size || begin(receiver, from, at, size, opcode)) return size;
     const end = probeEnd(from, at, size);
     if (end < 0) break;
-    // On its own: behind it `ws` is between frames again, and not in the middle of the last frame of the chunk.
+    // Passed to `ws` separately, so that `ws` is between two frames again afterwards, and not within the last frame of the chunk.
     passToWs(receiver, Buffer.from(from.subarray(at, end)));
     at = end;
   }
   return at;
 }
 
-/** One for all connections, as there is one pool in Node. */
+/** Shared by all connections, like the pool of Node. */
 const unmasker = new Unmasker();
 
-/** Hands over copies of the plain frames that stand whole from `start` on; returns where the first other one begins. */
+/** Emits copies of the complete plain frames from `start` on. Returns the offset of the first other frame. */
 function readFrames(
   from: Buffer,
   start: number,
@@ -158,14 +158,14 @@ function readFrames(
   return at;
 }
 
-/** Whether a frame may have this content: a text is UTF-8. */
+/** Whether a frame may have this content: text must be valid UTF-8. */
 function isText(data: Buffer, isAscii: boolean, opcode: number): boolean {
   return opcode !== WS_TEXT || isAscii || isUtf8(data);
 }
 
 /**
- * The size of the plain frame at `at`, its header included, of which the bytes up to `end` are there. 0 when its header does not
- * say yet, -1 for any other frame.
+ * The size of the plain frame at `at`, including its header. The bytes up to `end` are available. 0 when the header is incomplete, -1
+ * for any other frame.
  */
 function plainSize(data: Buffer, at: number, end: number, opcode: number, maxPayload: number): number {
   if (data[at] !== opcode) return -1;
@@ -194,7 +194,7 @@ function headerBytes(data: Buffer, at: number): number {
   return length < LENGTH_16 ? 2 + MASK_BYTES : length === LENGTH_16 ? 4 + MASK_BYTES : 10 + MASK_BYTES;
 }
 
-/** The end of a ping or pong that stands whole at `at`; -1 for everything else. */
+/** The end of a complete ping or pong at `at`; -1 for everything else. */
 function probeEnd(chunk: Buffer, at: number, size: number): number {
   if (chunk[at] !== PING && chunk[at] !== PONG) return -1;
   if (size - at < 2 + MASK_BYTES) return -1;
@@ -203,10 +203,10 @@ function probeEnd(chunk: Buffer, at: number, size: number): number {
   return length >= 0 && length < LENGTH_16 && end <= size ? end : -1;
 }
 
-/** Keeps what a chunk has of the plain frame at `at`; false for any other frame. */
+/** Keeps the start of the incomplete plain frame at `at`; false for any other frame. */
 function begin(receiver: Receiver, chunk: Buffer, at: number, end: number, opcode: number): boolean {
   const size = plainSize(chunk, at, end, opcode, maxPayloadOf(receiver));
-  // A frame that is whole and was not read is not UTF-8.
+  // A complete frame that was not read is not valid UTF-8.
   if (size < 0 || (size > 0 && size <= end - at)) return false;
   const partial: PartialFrame = { bytes: NOTHING, filled: 0, size };
   keep(partial, chunk, at, end);
@@ -214,7 +214,7 @@ function begin(receiver: Receiver, chunk: Buffer, at: number, end: number, opcod
   return true;
 }
 
-/** Goes on with a frame that an earlier chunk began; returns where the rest of this chunk starts. */
+/** Continues a frame that started in an earlier chunk. Returns the offset of the rest of this chunk. */
 function resume(
   receiver: Receiver,
   partial: PartialFrame,
@@ -257,7 +257,7 @@ function keep(partial: PartialFrame, chunk: Buffer, start: number, end: number):
   const needed = filled + end - start;
   if (bytes.length < needed) {
     const most = size > 0 ? size : MAX_HEADER_BYTES;
-    // Not of the shared pool, 8 KiB of which would be kept as long as the frame.
+    // Not from the shared pool: the frame would retain 8 KiB of it.
     partial.bytes = Buffer.allocUnsafeSlow(Math.min(most, Math.max(MIN_ROOM_BYTES, needed * ROOM_FACTOR)));
     bytes.copy(partial.bytes, 0, 0, filled);
   }

@@ -8,11 +8,11 @@ import { TokenBucket } from './token-bucket.js';
 export interface Refusal {
   readonly status: number;
   readonly message: string;
-  /** For the log: what differed, and the option that decides. Without one nothing is logged. */
+  /** For the log: the reason, and the option that decides about it. Without a hint nothing is logged. */
   readonly hint?: string;
-  /** Headers of the answer, beside those that each has. */
+  /** Additional headers of the answer. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  /** What is sent instead of the message: made by the application's own filter. */
+  /** The body that an exception filter of the application has written; sent instead of the message. */
   readonly body?: Uint8Array;
 }
 
@@ -21,7 +21,7 @@ type Limits = Pick<
   'maxConnections' | 'maxConnectionsPerIp' | 'maxConnectionRate' | 'trustedProxies'
 >;
 
-/** Counts connections of all acceptors, those in their handshake included, and refuses what is over the limits. */
+/** Counts the connections of all acceptors, including those in their handshake, and refuses connections above the limits. */
 @Injectable()
 export class Admission {
   private readonly perIp = new Map<string, number>();
@@ -35,12 +35,12 @@ export class Admission {
     if (maxConnectionRate > 0) this.rate = new TokenBucket(maxConnectionRate, maxConnectionRate, performance.now());
   }
 
-  /** The client's address, as far as it can be trusted. */
+  /** The address of the client. `X-Forwarded-For` counts only from trusted proxies. */
   addressOf(socketAddress: string | undefined, forwardedFor: string | undefined): string {
     return clientAddress(socketAddress, forwardedFor, this.proxies);
   }
 
-  /** Lets a connection in, or says why not. Who is let in must {@link leave}. */
+  /** Admits a connection, or returns why not. Call {@link leave} at the end of each admitted connection. */
   enter(ip: string): Refusal | undefined {
     const { maxConnections, maxConnectionsPerIp, maxConnectionRate } = this.limits;
     if (maxConnections > 0 && this.total >= maxConnections) {
@@ -48,7 +48,7 @@ export class Admission {
     }
     const from = countedBy(ip);
     const known = this.perIp.get(from) ?? 0;
-    // A proxy that names no client speaks for many of them, and so does the other end of a Unix socket, which has no address.
+    // A trusted proxy without `X-Forwarded-For` stands for many clients, and so does the peer of a Unix socket, which has no address.
     const isCounted = maxConnectionsPerIp > 0 && ip !== '' && !isListed(ip, this.proxies);
     if (isCounted && known >= maxConnectionsPerIp) {
       return {

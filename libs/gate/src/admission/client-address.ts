@@ -5,37 +5,37 @@ import ipaddr from 'ipaddr.js';
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Range = readonly [network: Address, bits: number];
 
-/** More hops than this are not followed. */
+/** Maximum number of hops that are followed. */
 const MAX_HOPS = 16;
-/** Bits of an IPv6 address that one customer of a provider has for itself, at least. */
+/** The network part of an IPv6 address, in bits. Providers give each customer at least one such network. */
 const NETWORK_BITS = 64;
-/** How far the IPv4 address is behind the start of an IPv6 address that stands for it. */
+/** The offset of the IPv4 address in an IPv4-mapped IPv6 address, in bits. */
 const MAPPED_BITS = 96;
 
-/** How an IPv4 address that came over an IPv6 socket is written by the operating system. */
+/** The prefix with which the operating system writes IPv4 addresses on an IPv6 socket. */
 const MAPPED = '::ffff:';
-/** The group of ones before such an address, however it is written. */
+/** Any spelling of an IPv4-mapped address contains this group. */
 const ONES = /ffff/i;
 
-/** Words for ranges, as Express has them for `trust proxy`. */
+/** Names of ranges, the same as for `trust proxy` of Express. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.0/8', '::1'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
   uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
 };
 
-/** Stands for the other end of any Unix socket. */
+/** Means the peer of any Unix socket. */
 const UNIX = 'unix';
 
-/** Proxies whose `X-Forwarded-For` is believed. */
+/** Trusted proxies: their `X-Forwarded-For` is used. */
 export interface Proxies {
   readonly ranges: readonly Range[];
-  /** Whether what connects through a Unix socket is one. */
+  /** Whether peers of Unix sockets are trusted proxies. */
   readonly unix: boolean;
 }
 
 /**
- * Addresses, CIDR ranges and words as proxies that can be asked for with {@link isListed}.
+ * Compiles addresses, CIDR ranges and names for {@link isListed}.
  * @throws {GateError} `BAD_ARGUMENT` for an entry that is none of these.
  */
 export function compileProxies(entries: readonly string[]): Proxies {
@@ -62,7 +62,7 @@ function refuseEntry(entry: unknown): never {
 function rangeOf(text: unknown): Range | undefined {
   if (typeof text !== 'string') return undefined;
   const [, address = '', prefix] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  // The library reads octal and short forms too, which different programs understand differently.
+  // The library also accepts octal and short forms, which programs interpret differently.
   const family = isIP(address);
   if (family === 0) return undefined;
   const network = parse(address);
@@ -75,9 +75,9 @@ function rangeOf(text: unknown): Range | undefined {
 }
 
 /**
- * The client's address: the socket's, unless that is a trusted proxy's. Then the last one in `X-Forwarded-For` that is not
- * one, because the client can forge everything before it. A port behind an address is left out. The peer of a Unix
- * socket has no address: it is `''`, or, when `unix` is trusted, what `X-Forwarded-For` says.
+ * The address of the client. Without a trusted proxy it is the address of the socket. Otherwise it is the last address in
+ * `X-Forwarded-For` that is not a trusted proxy, because the client can forge all earlier ones. A port is removed. The peer of a Unix
+ * socket has no address: the result is `''`, or, if `unix` is trusted, the address in `X-Forwarded-For`.
  */
 export function clientAddress(
   socketAddress: string | undefined,
@@ -95,8 +95,8 @@ export function clientAddress(
 }
 
 /**
- * What a client is counted by: its address, and of IPv6 the network of 64 bits that it comes from. A client with one address there
- * has 2^64 of them, which would make a limit per address none.
+ * The key by which limits count a client: its IPv4 address, or its IPv6 network of 64 bits. A client in such a network can use 2^64
+ * addresses, so that a limit per IPv6 address would have no effect.
  */
 export function countedBy(address: string): string {
   if (isIP(address) !== 6) return address;
@@ -107,16 +107,16 @@ export function countedBy(address: string): string {
     .join(':')}::/${NETWORK_BITS}`;
 }
 
-/** Whether an address is one of a proxy. */
+/** Whether an address is in the list. */
 export function isListed(address: string, { ranges }: Proxies): boolean {
   if (ranges.length === 0 || isIP(address) === 0) return false;
   const parsed = parse(plain(address));
   return ranges.some(([network, bits]) => network.kind() === parsed.kind() && parsed.match(network, bits));
 }
 
-/** An IPv4 address that came over an IPv6 socket, as it is written elsewhere. */
+/** Converts an IPv4-mapped IPv6 address to IPv4. */
 function plain(address: string): string {
-  // Each connection comes here. What holds no group of ones stands for no IPv4 address, and need not be parsed.
+  // Runs for each connection: most addresses are not IPv4-mapped and need no parsing.
   if (!address.includes(':')) return address;
   if (address.startsWith(MAPPED) && isIP(address.slice(MAPPED.length)) === 4) return address.slice(MAPPED.length);
   if (!ONES.test(address) || isIP(address) !== 6 || address.includes('%')) return address;
@@ -124,13 +124,13 @@ function plain(address: string): string {
   return parsed instanceof ipaddr.IPv6 && parsed.isIPv4MappedAddress() ? parsed.toIPv4Address().toString() : address;
 }
 
-/** An address that {@link isIP} has found to be one. */
+/** Parses an address that {@link isIP} accepts. */
 function parse(address: string): Address {
-  // The zone is of this machine; and the library takes `::1.2.3.4` for `::ffff:1.2.3.4`, which it is not.
+  // A zone has a meaning only on this machine. The library would also treat `::1.2.3.4` as `::ffff:1.2.3.4`, which is another address.
   return ipaddr.parse(address.replace(/%.*$/, '').replace(/^::(?=\d+\.)/, '0::'));
 }
 
-/** `1.2.3.4:5678` and `[2001:db8::1]:5678` (or without a port) as the address alone. */
+/** Removes the port of `1.2.3.4:5678` or `[2001:db8::1]:5678`, and the brackets. */
 function withoutPort(hop: string): string {
   const [, v6, v4] = /^(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/.exec(hop) ?? [];
   return v6 !== undefined ? (isIP(v6) === 6 ? v6 : '') : (v4 ?? hop);

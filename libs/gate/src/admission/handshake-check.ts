@@ -6,7 +6,7 @@ import { allowsOrigin, type Origins } from './origins.js';
 /** 16 bytes in base64. */
 const KEY = /^[+/0-9A-Za-z]{22}==$/;
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-/** The start of a request target that names the host too, as a proxy is sent it (RFC 9112, 3.2.2). */
+/** The start of a request target in absolute form, as clients send it to proxies (RFC 9112, 3.2.2). */
 const AUTHORITY = /^https?:\/\/([^/?#]*)/i;
 
 const WRONG_VERSION: Refusal = {
@@ -19,16 +19,16 @@ function malformed(message: string): Refusal {
   return { status: 400, message };
 }
 
-/** Whether a request is a WebSocket upgrade as RFC 6455 wants it. */
+/** Returns why a request is not a valid WebSocket upgrade by RFC 6455, or `undefined`. */
 export function checkUpgrade(request: IncomingMessage): Refusal | undefined {
   const { method, headers, httpVersionMajor, httpVersionMinor, rawHeaders } = request;
   if (httpVersionMajor !== 1 || httpVersionMinor < 1) return malformed('The version must be HTTP/1.1');
-  // Node keeps only the first Host; two of them would let the Origin be compared with one and the proxy route by another.
+  // Node keeps only the first `Host`. With two, the gate could compare the `Origin` with one while the proxy routes by the other.
   let hosts = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) if (isHost(rawHeaders[at] as string)) hosts++;
   if (hosts !== 1) return malformed('There must be one Host');
   if (method !== 'GET') return malformed('The method must be GET');
-  // Node hands on what follows the head as the first bytes of the new protocol, a body as well.
+  // Node passes a request body on as the first bytes of the WebSocket protocol.
   const { upgrade, 'content-length': length } = headers;
   if (headers['transfer-encoding'] !== undefined || (length !== undefined && !/^0*$/.test(length))) {
     return malformed('An upgrade has no body');
@@ -39,12 +39,12 @@ export function checkUpgrade(request: IncomingMessage): Refusal | undefined {
   return undefined;
 }
 
-/** Each handshake comes here with all its headers: a copy in lower case is made of few of them. */
+/** Runs for each header of each handshake. Compares the length first, so that few names are converted to lower case. */
 function isHost(name: string): boolean {
   return name === 'Host' || (name.length === 4 && name.toLowerCase() === 'host');
 }
 
-/** The target of a request as path and query: of one that names the host too, without that. */
+/** The path and query of a request target; an absolute form is reduced to them. */
 export function originForm(target = '/'): string {
   if (target.startsWith('/')) return target;
   const [start] = AUTHORITY.exec(target) ?? [];
@@ -53,14 +53,14 @@ export function originForm(target = '/'): string {
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-/** The path of a request's target, without its query. */
+/** The path of a request target, without the query. */
 export function pathOf(target: string | undefined): string {
   const form = originForm(target);
   const query = form.indexOf('?');
   return query < 0 ? form : form.slice(0, query);
 }
 
-/** Whether a path is the one of the endpoint: a slash at its end makes no difference, as with routes. */
+/** Whether a path is that of the endpoint. A trailing slash is ignored, as in routes. */
 export function isEndpoint(path: string, endpoint: string): boolean {
   return path === endpoint || (path !== '' && withoutSlash(path) === withoutSlash(endpoint));
 }
@@ -69,11 +69,11 @@ function withoutSlash(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
-/** Whether a browser's page may connect: one of the same host (the scheme is ignored), or of a configured one. */
+/** Refuses the page of a browser unless its origin is the same host (with any scheme) or a configured one. */
 export function checkOrigin(request: IncomingMessage, allowed: Origins): Refusal | undefined {
   const { origin, host = '' } = request.headers;
   if (origin === undefined) return undefined;
-  // A host in the request's target counts more than the header.
+  // A host in the request target has precedence over the header.
   const own = AUTHORITY.exec(request.url ?? '')?.[1] ?? host;
   if (allowsOrigin(allowed, origin, own)) return undefined;
   return {
@@ -84,7 +84,7 @@ export function checkOrigin(request: IncomingMessage, allowed: Origins): Refusal
 }
 
 /**
- * The codec for the subprotocols that a client offers: the first one that is supported, `fallback` when it offers none.
+ * The codec for the subprotocols that a client offers: the first supported one, or `fallback` when it offers none.
  */
 export function chooseCodec(
   request: IncomingMessage,

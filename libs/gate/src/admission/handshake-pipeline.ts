@@ -23,13 +23,13 @@ import type { Refusal } from './admission.js';
 import { createResponse, finishResponse, headersOf, type WrittenResponse } from './handshake-response.js';
 import { unboundEnhancers } from './unbound-enhancers.js';
 
-/** What a handshake ended with. */
+/** The result of a handshake. */
 export type HandshakeOutcome = { readonly accepted: HandshakeResult } | { readonly refused: Refusal };
 
 type Run = (request: HandshakeRequest) => Promise<unknown>;
 type NestRun = (request: HandshakeRequest, response: ServerResponse, next: () => void) => Promise<unknown>;
 
-/** What requests and responses of an app on Express inherit from. */
+/** The prototypes of requests and responses of an app on Express. */
 interface Prototypes {
   readonly request: object;
   readonly response: object;
@@ -57,14 +57,14 @@ export class HandshakePipeline implements OnModuleInit {
     this.config = configOf(moduleRef);
   }
 
-  /** Whether each client may connect, without asking any code of the application. */
+  /** Whether the handshake runs no code of the application and accepts each client. */
   get isOpen(): boolean {
-    // Looked at with the first handshake, when all global guards have been registered.
+    // Created with the first handshake, when all global guards are registered.
     this.run ??= this.createRun();
     return !this.hasEnhancers && isOpenHandshake(this.handler);
   }
 
-  /** A request of an upgrade. Its response is made when it is asked for. */
+  /** The request of an upgrade. Its response is created on first access. */
   requestOf(raw: IncomingMessage, ip: string, codec: string): HandshakeRequest {
     return new HandshakeRequest(raw, ip, codec, this.prototypes?.request, this.createResponse);
   }
@@ -75,7 +75,7 @@ export class HandshakePipeline implements OnModuleInit {
   }
 
   /**
-   * Fails closed: a guard that does not run lets everybody in.
+   * Fails closed: if a guard did not run, each client could connect.
    * @throws {GateError} when guards, interceptors or filters of the handler would not run.
    */
   onModuleInit(): void {
@@ -88,7 +88,7 @@ export class HandshakePipeline implements OnModuleInit {
     );
   }
 
-  /** Of an app on Express, what its requests and responses have. */
+  /** The prototypes of requests and responses, if the app is on Express. */
   private findPrototypes(): Prototypes | undefined {
     const http = this.adapterHost.httpAdapter;
     if (http?.getType() !== 'express') return undefined;
@@ -100,14 +100,14 @@ export class HandshakePipeline implements OnModuleInit {
     // As in `isOpen`.
     const run = (this.run ??= this.createRun());
     try {
-      // A middleware, or a guard, that has ended the response may never settle.
+      // Middleware or a guard that has ended the response may never settle.
       const ended = new Promise<void>(resolve => (request.onEnded = resolve));
       await Promise.race([inAsyncScope(() => run(request)), ended]);
       await endOf(request.written);
     } catch (error) {
       const { written } = request;
       await endOf(written);
-      // Nest throws on what a filter has caught that returned nothing, though it has answered.
+      // Nest throws after an exception filter without a return value, although the filter has sent an answer.
       if (written?.response.writableEnded) return { refused: refusalBy(written) };
       const refused = this.refusalOf(error);
       return { refused: written ? { ...refused, headers: headersOf(written.response) } : refused };
@@ -116,11 +116,11 @@ export class HandshakePipeline implements OnModuleInit {
     const { written } = request;
     if (result && !written?.response.writableEnded)
       return refusalIn(result) ?? this.expiryFault(result) ?? { accepted: result };
-    // An exception filter, or a guard, has answered; it remains a refusal.
+    // An exception filter or a guard has sent an answer: this is a refusal.
     return { refused: written ? refusalBy(written) : FORBIDDEN };
   }
 
-  /** Emits the end of the response, which a log of requests waits for. 101 is an upgrade that was granted. */
+  /** Emits the `finish` event of the response, for loggers of requests. Status 101 means that the upgrade was accepted. */
   finish(request: HandshakeRequest, status: number): void {
     try {
       if (request.written) finishResponse(request.written.response, status);
@@ -129,13 +129,13 @@ export class HandshakePipeline implements OnModuleInit {
     }
   }
 
-  /** The requests whose handler has run to its end, which is the only thing that lets a client in. */
+  /** The requests whose handler has returned. Only these clients are accepted. */
   private readonly passed = new WeakMap<HandshakeRequest, HandshakeResult>();
 
   private readonly createResponse = (request: HandshakeRequest): WrittenResponse => {
     const written = createResponse(request.raw, this.prototypes?.response);
     const { response } = written;
-    // As the frameworks have it.
+    // The same properties as in Express and Fastify.
     Object.assign(response, { req: request, request, locals: {} });
     void written.ended.then(() => request.onEnded?.());
     return written;
@@ -148,19 +148,19 @@ export class HandshakePipeline implements OnModuleInit {
       const traceParent = request.headers['traceparent'] as string | undefined;
       passed.set(request, { traceParent, ...(await handler.handshake(request)) });
     };
-    // Decorators of the method are looked up on the function that is called.
+    // Nest looks up the decorators of the method on the function that it calls.
     const method: object = Reflect.get(handler, 'handshake');
     for (const key of Reflect.getMetadataKeys(method) as string[]) {
       Reflect.defineMetadata(key, Reflect.getMetadata(key, method), callback);
     }
-    // With nothing around it, Nest calls it through several promises, and nobody looks at its response.
+    // Without enhancers the handler is called directly: Nest would use several promises, and the response is not needed.
     this.hasEnhancers = this.isEnhanced(method);
     if (!this.hasEnhancers) return callback;
     const run = this.contexts.create(handler, callback, 'handshake') as NestRun;
     return request => run(request, present(request.res), ignore);
   }
 
-  /** Whether Nest has anything to call around the handler. Pipes are for parameters, which it has none of. */
+  /** Whether guards, interceptors or filters apply to the handler. Pipes do not, because they apply to decorated parameters. */
   private isEnhanced(method: object): boolean {
     const { config } = this;
     if (!config) return true;
@@ -178,7 +178,7 @@ export class HandshakePipeline implements OnModuleInit {
     return [...globals, ...own].some(enhancers => enhancers !== undefined && enhancers.length > 0);
   }
 
-  /** Fails closed: an expiry that is no moment would never come. */
+  /** Fails closed: an expiry that is not a finite number would never be reached. */
   private expiryFault({ authExpiresAt, authIssuedAt }: HandshakeResult): HandshakeOutcome | undefined {
     for (const moment of [authExpiresAt, authIssuedAt]) {
       if (moment === undefined || Number.isFinite(moment)) continue;
@@ -200,8 +200,8 @@ export class HandshakePipeline implements OnModuleInit {
 }
 
 /**
- * A result that has the `status` of an HTTP error and no `userId` refuses the client: that is what it is returned for, although an
- * exception is the way to say it. Any other `status` is a field of what was returned, a user's for example, and means nothing.
+ * Treats a result with an HTTP error as `status` and without a `userId` as a refusal: the handler has returned an error instead of
+ * throwing it. Any other `status`, for example of a user object, has no effect.
  */
 function refusalIn(
   result: HandshakeResult & { readonly status?: unknown; readonly message?: unknown },
@@ -211,7 +211,7 @@ function refusalIn(
   return { refused: { status, message: textOf(result) } };
 }
 
-/** Waits for the end of a response that has begun: middleware may put it off, as that of a session does until it is stored. */
+/** Waits for the end of a response that was started: middleware may delay it, for example until a session is stored. */
 async function endOf(written: WrittenResponse | undefined): Promise<void> {
   if (written?.response.headersSent && !written.response.writableEnded) await written.ended;
 }
@@ -221,7 +221,7 @@ function textOf(body: unknown): string {
   return typeof message === 'string' ? message : 'Forbidden';
 }
 
-/** The refusal that a filter has written, or has at least begun. */
+/** The refusal that a filter has written, completely or in part. */
 function refusalBy({ response, body }: WrittenResponse): Refusal {
   const { statusCode } = response;
   const status = isErrorStatus(statusCode) ? statusCode : 403;

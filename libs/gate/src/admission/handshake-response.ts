@@ -1,13 +1,13 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
-/** More of a body than this is not sent with a refusal. */
+/** Maximum size of the body of a refusal. */
 const MAX_BODY = 64 * 1024;
-/** What is between two hops, or is said by the gate itself. */
+/** Hop-by-hop headers, and headers that the gate sets itself. */
 const OWN_HEADERS: ReadonlySet<string> = new Set(
   'connection content-length date keep-alive proxy-connection te trailer transfer-encoding upgrade'.split(' '),
 );
 
-/** The part of `Reply` of Fastify, and of `Response` of Express, that guards and filters use. */
+/** A response with the methods of Fastify's `Reply` and Express's `Response` that guards and filters use. */
 export class HandshakeReply extends ServerResponse {
   request: unknown;
 
@@ -73,21 +73,21 @@ export class HandshakeReply extends ServerResponse {
   }
 }
 
-/** What was written to a response that has no connection. */
+/** A response without a connection, and what was written to it. */
 export interface WrittenResponse {
   readonly response: ServerResponse;
-  /** What its body holds so far; nothing when that is more than 64 KiB. */
+  /** The body so far; empty when it is larger than 64 KiB. */
   readonly body: () => Buffer;
-  /** Resolves when it has been ended, which it need not be. */
+  /** Resolves when the response has ended, which may never happen. */
   readonly ended: Promise<void>;
 }
 
 /**
- * The response of a handshake for guards, interceptors and exception filters: a real one of Node, with the methods of the app's
- * own responses, that is written to no connection. Its headers, and its body when it was ended, go into the answer of a refused
- * upgrade.
+ * Creates the response of a handshake for guards, interceptors and exception filters: a response of Node, with the methods of the
+ * app's framework, that is not written to a connection. When the upgrade is refused, the answer has its headers, and its body if it was
+ * ended.
  *
- * @param prototype What the responses of the app inherit from: of Express, `app.response`.
+ * @param prototype The prototype of the app's responses; on Express, `app.response`.
  */
 export function createResponse(raw: IncomingMessage, prototype: object | undefined): WrittenResponse {
   const response: ServerResponse = prototype ? new ServerResponse(raw) : new HandshakeReply(raw);
@@ -104,7 +104,7 @@ export function createResponse(raw: IncomingMessage, prototype: object | undefin
   const end = response.end.bind(response) as (...args: unknown[]) => unknown;
   response.write = (...args: unknown[]): boolean => {
     keep(args[0], args[1]);
-    // There is no connection that could be full.
+    // There is no connection and therefore no backpressure.
     write(...args);
     return true;
   };
@@ -123,7 +123,7 @@ function encodingOf(encoding: unknown): BufferEncoding {
   return typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8';
 }
 
-/** The headers that a response has got, as they may be sent with a refusal. */
+/** The headers of a response that may be sent with a refusal. */
 export function headersOf(response: ServerResponse): Record<string, string | readonly string[]> {
   const headers: Record<string, string | readonly string[]> = {};
   for (const name of response.getHeaderNames()) {
@@ -134,7 +134,7 @@ export function headersOf(response: ServerResponse): Record<string, string | rea
   return headers;
 }
 
-/** Tells those who wait for it that a response is done. They may throw anything. */
+/** Emits the events of a response that is done. Listeners may throw. */
 export function finishResponse(response: ServerResponse, status: number): void {
   if (!response.headersSent) response.statusCode = status;
   response.emit('finish');

@@ -1,27 +1,27 @@
 import { GateError } from '@nestgate/protocol';
 
-/** An origin with a host, and nothing behind it. */
+/** An origin: a scheme and a host, without a path. */
 const ORIGIN = /^([a-z][a-z0-9+.-]*):\/\/([^/?#@\s]+)$/i;
 const ENTRY = /^(?:([a-z][a-z0-9+.-]*):\/\/)?([^/?#@\s]+)\/?$/i;
-/** A host as browsers write it. */
+/** A host in the form that browsers send. */
 const HOST = /^(?:[\w.-]+|\[[\da-f:.]+\])$/i;
 const WEB_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
 const WILDCARD = '*.';
 
-/** Origins that pages may come from, beside the request's own host. */
+/** Allowed origins of pages, in addition to the host of the request. */
 export interface Origins {
   readonly all: boolean;
-  /** Hosts of pages on the web, with a port that is not a default one. */
+  /** Hosts of `http` and `https` origins, with the port unless it is the default one. */
   readonly hosts: ReadonlySet<string>;
-  /** What stands behind one label of a host, with its dot. */
+  /** The part of a wildcard host after the first label, starting with the dot. */
   readonly suffixes: ReadonlySet<string>;
-  /** Origins with other schemes, as they are sent. */
+  /** Origins with other schemes, unchanged. */
   readonly exact: ReadonlySet<string>;
 }
 
 /**
- * Origins as they can be compared: `host`, `host:port`, or a full origin. Of `http` and `https` the scheme, the default port,
- * case and a slash at the end make no difference, and `*.` stands for one label. Other schemes are compared as they are.
+ * Compiles allowed origins: `host`, `host:port`, or a full origin. For `http` and `https` the scheme, the default port, upper or lower
+ * case and a trailing slash are ignored, and `*.` matches one label. Origins with other schemes are compared unchanged.
  * @throws {GateError} `BAD_ARGUMENT` for an entry that no origin can match.
  */
 export function compileOrigins(entries: '*' | readonly string[]): Origins {
@@ -37,7 +37,7 @@ export function compileOrigins(entries: '*' | readonly string[]): Origins {
     }
     const isWild = host.startsWith(WILDCARD);
     const known = normalHost(isWild ? host.slice(WILDCARD.length) : host);
-    // Any sandboxed page or file sends `Origin: null`.
+    // Every sandboxed page and every local file sends `Origin: null`.
     if (known === undefined || (scheme === undefined && known === 'null')) refuseEntry(entry);
     if (isWild) suffixes.add(`.${known}`);
     else hosts.add(known);
@@ -64,9 +64,9 @@ function refuseEntry(entry: string): never {
   );
 }
 
-/** A host as browsers write it: lower case, names of other scripts in ASCII. */
+/** Converts a host to the form of browsers: lower case, international names in ASCII. */
 function normalHost(host: string): string | undefined {
-  // A port that is the default one of the other scheme stays; it is taken off as it is of an origin.
+  // The port is split off first, because `URL` would remove only port 80. `withoutDefaultPort` treats it as the port of an origin.
   const [, name = '', port = ''] = /^(.*?[^:])((?::\d{1,5})?)$/.exec(host) ?? [];
   try {
     const { hostname } = new URL(`http://${name}`);

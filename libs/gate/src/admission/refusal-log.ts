@@ -1,21 +1,21 @@
 import { BoundedLog } from '@nestgate/worker/internal';
 
-/** Lines about refusals of one kind in a second. */
+/** Maximum log lines per second for one kind of refusal. */
 const LINES_PER_SECOND = 1;
-/** Kinds that are logged apart; further ones share a limit. */
+/** Maximum number of kinds with their own limit; further kinds share one. */
 const MAX_KINDS = 32;
 
 /**
- * Tells the log of clients that are refused: with what differed, and the option that decides. Each kind has a limit of its own,
- * so that many refusals of one do not hide another.
+ * Logs refused clients with the reason and the option that decides about it. Each kind of refusal has its own rate limit, so that many
+ * refusals of one kind do not hide another.
  */
 export class RefusalLog {
   private readonly logs = new Map<string, BoundedLog>();
 
-  /** @param context What stands before each line. */
+  /** @param context The context of the log lines. */
   constructor(private readonly context: string) {}
 
-  /** `kind` is an HTTP status, a close code, or what else the refusal is counted by. */
+  /** `kind` is an HTTP status, a close code, or another label of the counter. */
   add(kind: string | number, hint: string): void {
     this.logOf(String(kind)).warn(`${kind} ${hint}`);
   }

@@ -5,15 +5,15 @@ import type { BoundedLog } from '@nestgate/worker/internal';
 import { messageOf } from '@nestgate/link/internal';
 import type { TlsOptions } from '../gate-options.js';
 
-/** A server whose certificate can be changed while it runs. */
+/** A server whose certificate can be replaced while it runs. */
 interface SecureServer {
   setSecureContext(options: SecureContextOptions): void;
 }
 
 /**
  * Reads the certificate and key.
- * @throws {Error} naming the option when a file cannot be read or the two do not belong together. The gate must not start
- * then: serving plaintext instead would be worse than not serving.
+ * @throws {Error} naming the option when a file cannot be read or the key does not match the certificate. The gate must not start
+ * then, because plaintext instead of TLS would be worse.
  */
 export function loadTls(options: TlsOptions): NodeTlsOptions {
   const { certFile, keyFile, caFile } = options;
@@ -35,7 +35,7 @@ export function loadTls(options: TlsOptions): NodeTlsOptions {
   return loaded;
 }
 
-/** Reads the files again on SIGHUP. New connections get the new certificate; when it is broken, the old one stays. */
+/** Reads the files again on SIGHUP. New connections use the new certificate. If it is not valid, the old one stays in use. */
 export function reloadOnHangup(
   options: TlsOptions,
   server: SecureServer,
@@ -54,14 +54,14 @@ export function reloadOnHangup(
 }
 
 /**
- * Whether Nest closes the app on SIGHUP: `enableShutdownHooks()` without a list takes every signal, and nothing can keep it from
- * that. Its listener is known by its name.
+ * Whether Nest closes the app on SIGHUP: `enableShutdownHooks()` without a list handles every signal, and the gate cannot prevent that.
+ * Nest's listener is found by its name.
  */
 export function endsOnHangup(): boolean {
   return process.listeners('SIGHUP').some(listener => listener.name === 'cleanup');
 }
 
-/** Node takes a file without any certificate for an empty list, which would refuse every client. */
+/** Checks that the file has a certificate: Node would accept an empty list, and refuse every client. */
 function readAuthority(file: string): Buffer {
   const ca = read('tls.caFile', file);
   try {

@@ -1,4 +1,4 @@
-/** Lets `rate` tokens per second through, and a burst of `capacity`. Holds two numbers and no timer. */
+/** A token bucket: `rate` tokens per second, and a burst of `capacity`. It has two numbers and no timer. */
 export class TokenBucket {
   private tokens: number;
   private filledAt: number;
@@ -14,7 +14,7 @@ export class TokenBucket {
 
   /** Takes a token; false when there is none. `now` in milliseconds. */
   take(now: number): boolean {
-    // A clock that was set back adds nothing, and the bucket fills from there.
+    // A clock that goes back adds no tokens.
     const elapsed = Math.max(0, now - this.filledAt);
     this.tokens = Math.min(this.capacity, this.tokens + (elapsed * this.rate) / 1000);
     this.filledAt = now;

@@ -11,8 +11,8 @@ import {
 const ENHANCERS = [GUARDS_METADATA, INTERCEPTORS_METADATA, EXCEPTION_FILTERS_METADATA];
 
 /**
- * The names of the guards, interceptors and exception filters of a handshake handler that Nest would pass over without a word. It
- * makes those that are named by their class for hosts that it makes itself: not for those of `useValue` and `useFactory`.
+ * The names of the guards, interceptors and exception filters of a handshake handler that Nest would silently not run. Nest creates
+ * enhancers that are given as classes only for providers that it instantiates itself, not for those of `useValue` and `useFactory`.
  */
 export function unboundEnhancers(discovery: DiscoveryService, handler: HandshakeHandler): string[] {
   const named = [handler.constructor, Reflect.get(handler, 'handshake') as Function].flatMap(host =>

@@ -1,12 +1,12 @@
 import type { Refusal } from './admission.js';
 
-/** The handshake of the application, or the client, takes longer than `overTime`. */
+/** The handshake took longer than `overTime`. */
 export const TOO_SLOW: Refusal = {
   status: 408,
   message: 'The handshake took too long',
   hint: 'the handshake took too long: see overTime',
 };
-/** The gate ends. */
+/** The gate drains. */
 export const DRAINING: Refusal = {
   status: 503,
   message: 'The gate is shutting down',

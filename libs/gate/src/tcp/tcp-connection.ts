@@ -13,7 +13,7 @@ export class TcpConnection implements Connection, SocketReader, SocketWriter {
   readonly network = 'tcp';
   private closing: { readonly code: number; readonly reason: string } | undefined;
   private isAwaited = false;
-  /** Bytes written beside the stream of the socket that the operating system has not taken. */
+  /** Bytes that were written to the handle without the stream, and that the operating system has not accepted. */
   private unsent = 0;
   private takeChunk: (chunk: Buffer) => void = () => undefined;
   private notifyDrain: (error?: Error | null) => void = () => undefined;
@@ -95,7 +95,7 @@ export class TcpConnection implements Connection, SocketReader, SocketWriter {
   }
 
   onWritten(bytes: number): void {
-    // To a socket that has been destroyed nothing must be written: what waits is dropped, and counted, when it has closed.
+    // Nothing may be written to a destroyed socket. Queued messages are dropped and counted when it has closed.
     if (!this.socket.destroyed) this.unsent -= bytes;
   }
 

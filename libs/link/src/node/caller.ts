@@ -17,10 +17,10 @@ import type { Peer } from '../peer/peer.js';
 import { PendingCall } from '../peer/pending.js';
 import { present } from '../common/checked.js';
 
-/** A session that keeps moving is followed so far. */
+/** Maximum number of moves of a session that one call follows. */
 const MAX_HOPS = 3;
 
-/** How long a call waits for its gates, in milliseconds, unless it says otherwise. */
+/** Default deadline of a call, in milliseconds. */
 export const DEFAULT_CALL_DEADLINE_MS = 5_000;
 
 export interface CallOptions {
@@ -35,21 +35,20 @@ export interface Gathered<R> {
 }
 
 /**
- * Sends an operation and does not wait for its outcome. Returns what to wait for when the link is congested, else
- * `undefined`. Rejects with `LINK_UNAVAILABLE` while no gate is in reach or the link as a whole is down; then only clients
- * of this node get it. What misses a gate that is out of reach is counted as refused, once for each such gate; what misses
- * a client because the boot of the gate that owns it was lost, once for each such client.
+ * Sends an operation without waiting for its result. Returns a promise that settles when backpressure ends, else `undefined`. Rejects
+ * with `LINK_UNAVAILABLE` while no gate is reachable or the whole link is down; then only clients of this node receive it. For each
+ * unreachable gate, and for each client whose gate was lost, one message is counted as refused.
  */
 type Cast<O> = (args: ArgsOf<O>) => Promise<void> | undefined;
 
 /**
- * Sends an operation and waits; right after the start, for the first gate too. Rejects with the gate's coded error,
- * `SESSION_NOT_FOUND` when the owner of the client is gone, `LINK_UNAVAILABLE` when it, or every gate, is out of reach,
+ * Sends an operation and waits for the result. Right after the start it also waits for the first gate. Rejects with the error of the
+ * gate, `SESSION_NOT_FOUND` when the gate of the client has left, `LINK_UNAVAILABLE` when that gate, or every gate, is unreachable,
  * `TIMEOUT` after the deadline, or `PARTIAL_RESULT` (details `{result, missing}`) when some gates did not answer.
  */
 type Call<O> = (args: ArgsOf<O>, options?: CallOptions) => Promise<ResultOf<O>>;
 
-/** Like `Call` for operations on several gates, but resolves with what there is and who is missing. */
+/** Like `Call` for operations on several gates, but resolves with the available result and the missing gates. */
 type Gather<O> = (args: ArgsOf<O>, options?: CallOptions) => Promise<Gathered<ResultOf<O>>>;
 
 type Methods<O> = { readonly call: Call<O> } & (O extends Operation<unknown, unknown, Target, infer P>
@@ -66,7 +65,7 @@ type Methods<O> = { readonly call: Call<O> } & (O extends Operation<unknown, unk
 /** The operations of a contract as methods: `caller.bind.call(…)`, `caller.sendToGroup.cast(…)`. */
 export type Caller<C extends Contract> = { readonly [K in keyof C]: Methods<C[K]> };
 
-/** Derives the caller of a contract whose operations go to gates. */
+/** Creates the caller of a contract whose operations go to gates. */
 export function createCaller<C extends Contract>(node: LinkNode, contract: C): Caller<C> {
   const caller: Record<string, unknown> = {};
   for (const [name, entry] of Object.entries(contract)) {
@@ -107,7 +106,7 @@ function cast(node: LinkNode, operation: AnyOperation, args: unknown): Promise<v
     missed = node.reach.missed;
   }
   if (node.isUp) {
-    // The rest of the cluster goes on without a gate that is out of reach.
+    // An unreachable gate does not stop the operation on the other gates.
     if (missed > 0) {
       node.counters.refused += missed;
       if (operation.to === 'all-gates') for (const id of node.reach.missingIds) node.reach.absent.noteCounted(id);
@@ -125,7 +124,7 @@ async function call(node: LinkNode, operation: AnyOperation, args: unknown, opti
   return result;
 }
 
-/** A gate that is out of reach may come back with its clients: only of one that is gone it is known that they are too. */
+/** An unreachable gate may return with its clients. Only the clients of a gate that has left are certainly gone. */
 async function callOwner(
   node: LinkNode,
   operation: AnyOperation,
@@ -150,7 +149,7 @@ async function callOwner(
   }
 }
 
-/** Asks the gate of a client, and, when its session has moved, the gate that it has moved to. */
+/** Calls the gate of a client, and, when its session has moved, the gate that has it now. */
 async function askFollowing(
   node: LinkNode,
   first: Peer,
@@ -170,14 +169,14 @@ async function askFollowing(
   }
 }
 
-/** The id of the gate that a session has moved to, as its last gate says; `''` for any other error. */
+/** The id of the gate that has the session now, from the error of its previous gate; `''` for any other error. */
 function movedTo(error: unknown): NodeId {
   if (!(error instanceof GateError) || error.code !== 'SESSION_NOT_FOUND') return '';
   const { movedTo: id } = (error.details ?? {}) as { readonly movedTo?: unknown };
   return typeof id === 'string' ? id : '';
 }
 
-/** Asks all gates for what the one with the client does. */
+/** Sends the operation to all gates; the one with the client runs it. */
 async function askAny(
   peers: readonly Peer[],
   operation: AnyOperation,
@@ -203,10 +202,10 @@ async function gather(
   if (operation.to === 'all-gates' && !node.reach.hasGates)
     throw new GateError('LINK_UNAVAILABLE', 'No gate is in reach');
   const asked = [...targets(node, operation, args)];
-  // Now, and not when the answers are there: a gate that comes back meanwhile has not been asked all the same.
+  // Determined before the answers arrive: a gate that returns meanwhile has not received the operation.
   const missing = new Set<NodeId>(missingGates(node, operation, args));
   if (operation.namesLost) for (const id of node.reach.absent.recent()) missing.add(id);
-  // A gate that is taken for dead by now may come back with its clients: what it has missed is counted then, as that of other pushes.
+  // A gate that is considered dead may return with its clients: the message that it has missed is counted, like other pushes.
   if (operation.to === 'all-gates' && operation.urgent !== true) {
     node.reach.absent.notePush();
     for (const id of missing) node.reach.absent.noteCounted(id);
@@ -219,7 +218,7 @@ async function gather(
       continue;
     }
     const error: unknown = answer.reason;
-    // What a gate says about the arguments is the caller's to hear; silence makes the answer partial.
+    // An error about the arguments goes to the caller. A missing answer makes the result partial.
     if (error instanceof GateError && !SILENCE.has(error.code)) throw error;
     const [{ info }] = present(asked[index]);
     if (!operation.urgent || !hasLeft(node, info, error)) missing.add(info.id);
@@ -228,19 +227,19 @@ async function gather(
 }
 
 /**
- * Whether a gate has left or restarted during the query: it has no clients any more, so that nothing is
- * missing from the answer to a question. What it had done before it went nobody knows.
+ * Whether a gate has left or restarted during the query. It then has no clients, so that the answer to a query is complete. For other
+ * operations it is not known what the gate did before it left.
  */
 function hasLeft(node: LinkNode, info: NodeInfo, error: unknown): boolean {
   return error instanceof GateError && error.code === 'NODE_LOST' && !isStillThere(node, info);
 }
 
-/** Whether this boot of a gate is only out of reach, or was so for a moment and is back: it has its clients. */
+/** Whether this boot of a gate is unreachable, or was unreachable and has returned: it still has its clients. */
 function isStillThere(node: LinkNode, { id, epoch }: NodeInfo): boolean {
   return node.reach.isMissing(id, epoch) || node.peers.get(id)?.info.epoch === epoch;
 }
 
-/** The codes with which a gate is missing from an answer. */
+/** Error codes that mean that a gate did not answer. */
 const SILENCE: ReadonlySet<string> = new Set([
   'TIMEOUT',
   'NODE_LOST',

@@ -5,8 +5,8 @@ import type { Contract, Operation } from '../wire/operation.js';
 import type { IncomingCall } from '../peer/peer.js';
 
 /**
- * One handler per operation of a contract. Operations on a named node answer by themselves with `call.peer.reply` or
- * `call.peer.fail` (they may do so without a promise); all others return their result.
+ * One handler per operation of a contract. Handlers of operations on a named node send the answer themselves, with `call.peer.reply` or
+ * `call.peer.fail`, so that they need no promise. All other handlers return the result.
  */
 export type Handlers<C extends Contract> = {
   [K in keyof C]: C[K] extends Operation<infer A, infer R, infer T>
@@ -27,7 +27,7 @@ export class Dispatcher {
 
   constructor(private readonly defects: Defects) {}
 
-  /** Serves a contract. Operations that another call has registered are replaced. */
+  /** Registers the handlers of a contract. Replaces handlers that are already registered. */
   serve<C extends Contract>(contract: C, handlers: Handlers<C>): void {
     for (const [name, operation] of Object.entries(contract)) {
       const handle = handlers[name as keyof C];
@@ -80,7 +80,7 @@ export class Dispatcher {
 
   private refuse(call: IncomingCall, { urgent }: Operation<unknown, unknown>, error: unknown): void {
     const coded = error instanceof GateError ? error : undefined;
-    // An error without a code is a defect of a handler or hook: its text stays here, its code travels.
+    // An error without a code is a defect of a handler or hook: its text is logged here, and only the code `INTERNAL` is sent.
     if (!coded) this.defects.report(error, 'handler');
     if (call.generation !== 0) call.peer.fail(call, coded ?? new GateError('INTERNAL'), urgent);
   }

@@ -4,10 +4,10 @@ import type { NodeId } from '../link.js';
 import type { Peer } from '../peer/peer.js';
 import { Signal } from './signal.js';
 
-/** Sessions that are remembered: those that have moved longest ago are forgotten. */
+/** Maximum number of sessions. Above it the entry with the oldest move is removed. */
 const MAX_HOLDERS = 100_000;
 
-/** The gate that has a session which was born on another one. */
+/** The gate that has a session which another gate created. */
 export interface Holder {
   readonly peer: Peer;
   /** The serial of the client on that gate. */
@@ -15,11 +15,11 @@ export interface Holder {
   readonly generation: number;
 }
 
-/** Where the sessions are that have moved from the gate which their id names. Bounded; empty where no session has moved. */
+/** The current gates of sessions that have moved from the gate that their id names. Bounded; empty when no session has moved. */
 export class Holders {
-  /** Emits what gates say about sessions that have come to them. */
+  /** Emits the announcements of gates about sessions that have moved to them. */
   readonly turns: Signal<{ readonly peer: Peer; readonly sessions: readonly SessionTurn[] }>;
-  /** True when some that were known are not any more. */
+  /** True when entries were removed because of the bound. */
   hasForgotten = false;
   private readonly sessions = new Map<string, Holder>();
   private readonly first: Signal<void>;
@@ -37,24 +37,24 @@ export class Holders {
     return this.sessions.size;
   }
 
-  /** Calls back once a session is known to have moved, or at once when one is. */
+  /** Calls back when the first session has moved; immediately when one is known already. */
   onFirst(callback: () => void): void {
     if (this.sessions.size > 0) callback();
     else this.first.on(callback);
   }
 
-  /** Where a session is that has moved; `undefined` when it has not, that is not known, or that gate is not on the link. */
+  /** The gate of a session that has moved. `undefined` when it has not moved, is not known, or its gate is not on the link. */
   find(clientId: string): Holder | undefined {
     const holder = this.sessions.get(clientId);
     return holder && this.peers.get(holder.peer.info.id) === holder.peer ? holder : undefined;
   }
 
-  /** Where a session was last that has moved, whether that gate is on the link or not. */
+  /** The last known gate of a session that has moved, even if that gate is not on the link. */
   known(clientId: string): Holder | undefined {
     return this.sessions.get(clientId);
   }
 
-  /** Sessions have come to a gate. What is known of a higher generation stays. */
+  /** Sessions have moved to a gate. Entries with a higher generation stay. */
   note(peer: Peer, sessions: readonly SessionTurn[]): void {
     for (const { clientId, serial, generation } of sessions) {
       if (!parseClientId(clientId)) continue;

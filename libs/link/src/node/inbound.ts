@@ -19,22 +19,22 @@ import type { Pending } from '../peer/pending.js';
 import type { RemotePeer } from '../peer/remote-peer.js';
 import type { Signal } from './signal.js';
 
-/** What comes into a node: batches, message by message. What is malformed is counted, and harms nothing beside it. */
+/** Reads the batches that a node receives, message by message. A malformed message is counted and does not affect other messages. */
 export class Inbound {
-  /** When the last batch has come, by `performance.now()`. */
+  /** Arrival of the last batch, by `performance.now()`. */
   receivedAt = 0;
 
   constructor(
     private readonly context: PeerContext,
     private readonly dispatcher: Dispatcher,
     private readonly joined: JoinedChannels,
-    /** Emits a peer of which batches are missing. */
+    /** Emits a peer when batches of it are missing. */
     private readonly gaps: Signal<RemotePeer>,
   ) {}
 
   /**
-   * Takes a batch. `peer` is `undefined` for one from an unknown node. Returns true when nothing refers to the frame any more: its memory
-   * can be reused.
+   * Processes a batch. `peer` is `undefined` for an unknown node. Returns true when nothing refers to the frame any more, so that its
+   * memory can be reused.
    */
   receive(peer: RemotePeer | undefined, frame: Buffer): boolean {
     if (!peer) {
@@ -49,7 +49,7 @@ export class Inbound {
       if (gap > 0) this.noteGap(peer, gap, header.sequence);
       const now = performance.now();
       this.receivedAt = now;
-      // What is left of a request's time was written when the batch began, and has run out further on the way.
+      // Deadlines are relative to the start of the batch: the transit time shortens them.
       const startedAt = now - peer.transit.delayOf(header.sentAt, now);
       const end = reader.end;
       let messages = 0;
@@ -60,7 +60,7 @@ export class Inbound {
         try {
           if (this.receiveMessage(peer, reader, startedAt)) messages++;
         } catch (error) {
-          // Messages have their own lengths, so a malformed one takes none of its neighbours with it.
+          // Each message has its own length, so that a malformed one does not affect the next ones.
           this.noteCorrupt(error);
           messages++;
         }
@@ -72,12 +72,12 @@ export class Inbound {
     } catch (error) {
       this.noteCorrupt(error);
     }
-    // Also when it is malformed otherwise.
+    // Counted also when its content is malformed.
     if (gap > 0 || gap === BEGUN_AGAIN) this.endUncertain(peer);
     return reader.views === 0;
   }
 
-  /** Counts a gap, and tells the peer of it: its requests may have been in what is missing. */
+  /** Counts a gap, and reports it to the peer: its requests may have been in the missing batches. */
   private noteGap(peer: RemotePeer, batches: number, sequence: number): void {
     this.context.counters.gaps += batches;
     peer.reportMissed((sequence - batches) >>> 0, (sequence - 1) >>> 0);
@@ -85,10 +85,10 @@ export class Inbound {
   }
 
   /**
-   * Ends what a peer may have answered in batches that are missing, or does not know of any more because it has begun again.
-   * Those are all requests that have been sent: when the missing batches left is not known. What still waits in this process
-   * is not among them, nor what is answered in the batch at hand, which has been read by now. An answer that comes later
-   * all the same is counted as late. The handler has run then: therefore the error says that this is not known.
+   * Ends the requests whose answers may be in missing batches, or that the peer has forgotten (its batch numbers start again). These are all
+   * requests that were sent, because it is not known when the missing batches were sent. Requests in the backlog and requests that the
+   * current batch has answered are not affected. A later answer is counted as late. Its handler has run, so the error does not say
+   * whether the request was handled.
    */
   private endUncertain(peer: RemotePeer): void {
     peer.requests.abortSent(new GateError('NODE_LOST'));
@@ -99,13 +99,13 @@ export class Inbound {
     if (!(error instanceof GateError)) this.context.defects.report(error, 'handler');
   }
 
-  /** Returns whether the message is one that its sender counts: those about others are not. */
+  /** Returns whether the sender counts the message. Control messages are not counted. */
   private receiveMessage(peer: RemotePeer, reader: ByteReader, startedAt: number): boolean {
     const kind = reader.u8();
     if (kind === MessageKind.request) {
       const operationId = reader.u16();
       const { buffer } = reader;
-      // Bounds are checked once.
+      // The bounds of the message are checked once, here.
       const at = reader.skipTo(reader.at + 16);
       const series = readU32(buffer, at);
       const generation = readU32(buffer, at + 4);
@@ -114,7 +114,7 @@ export class Inbound {
       this.dispatcher.dispatch({ peer, operationId, series, generation, slot, deadline }, reader);
     } else if (kind === MessageKind.response) {
       const operationId = reader.u16();
-      // A peer may only answer what it was asked.
+      // A peer may only answer requests that were sent to it.
       const { buffer } = reader;
       const at = reader.skipTo(reader.at + 12);
       const series = readU32(buffer, at);
@@ -130,14 +130,14 @@ export class Inbound {
     return true;
   }
 
-  /** Messages with which nodes find out what has become of others. */
+  /** Control messages: acknowledgements, gaps and digests. */
   private receiveControl(kind: number, peer: RemotePeer, reader: ByteReader): void {
     if (kind === MessageKind.mark) {
       peer.answerMark(readMark(reader));
     } else if (kind === MessageKind.taken) {
       peer.noteAcknowledgement(readAcknowledgement(reader));
     } else if (kind === MessageKind.missed) {
-      // Nobody will answer them.
+      // The peer did not receive these requests, so that no answer will come.
       peer.requests.abortBatches(reader.u32(), reader.u32(), new GateError('NODE_LOST'));
     } else if (kind === MessageKind.cast) {
       peer.casts.begin(reader.u32(), reader.u32(), reader.u32());
@@ -152,7 +152,7 @@ export class Inbound {
   }
 }
 
-/** Ends a request with what the reader holds; with an error of its own when that is malformed. */
+/** Ends a request with the answer in the reader, or with an error when it is malformed. */
 function settle(pending: Pending, reader: ByteReader): void {
   try {
     if (reader.u8() === Status.ok) pending.succeed(pending.result.read(reader));

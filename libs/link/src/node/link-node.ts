@@ -38,9 +38,9 @@ export interface LinkNodeOptions {
 }
 
 /**
- * A node of the cluster: it joins a link, knows its peers, and dispatches what they send. All messages to one peer in one turn of the
- * event loop leave as one frame; frames of clients may wait for those of the next turns, see {@link Link.lingers}. The node is a
- * peer of its own.
+ * A node of the cluster: it joins a link, has a peer for each other node, and dispatches their messages. All messages to one peer in one
+ * turn of the event loop are sent as one batch. Frames of clients may wait for the next turns, see {@link Link.lingers}. The node is also
+ * a peer of itself.
  */
 export class LinkNode {
   readonly dispatcher: Dispatcher;
@@ -51,7 +51,7 @@ export class LinkNode {
   readonly me: LoopbackPeer;
   /** Reachability of the gates. */
   readonly reach: GateReach;
-  /** Where the sessions are that have moved to another gate. */
+  /** The gates of sessions that have moved. */
   readonly holders: Holders;
   /** @internal */
   readonly requests = new RequestPool(error => this.reportDefect(error, 'link.request'));
@@ -67,7 +67,7 @@ export class LinkNode {
   private readonly statuses = new Signal<boolean>(error => this.reportDefect(error, 'link.status'));
   private readonly outbound: Outbound;
   private readonly inbound: Inbound;
-  /** What the listeners of the status were last told. */
+  /** The status that listeners have received last. */
   private toldUp = false;
   private isOpened = false;
   private opening: Promise<void> | undefined;
@@ -107,8 +107,8 @@ export class LinkNode {
   }
 
   /**
-   * Grows at the end of each turn of the event loop in which messages were gathered: as long as it stays the same, nothing
-   * else has had its turn since messages were sent.
+   * Increases at the end of each event loop turn in which messages were written. While it is unchanged, the turn of the last message has
+   * not ended.
    */
   get turn(): number {
     return this.me.turns + this.outbound.turns;
@@ -131,7 +131,7 @@ export class LinkNode {
     return this.reach.isUp;
   }
 
-  /** Whether all nodes of the link are known when it is open, as its driver says. */
+  /** Whether the driver knows all nodes of the link when it is open. */
   get knowsAllAtOpen(): boolean {
     return this.link.knowsAllAtOpen === true;
   }
@@ -141,27 +141,26 @@ export class LinkNode {
     return this.reach.unreached;
   }
 
-  /** Whether the link is open and has had a gate; else calls need {@link untilGates} first. A gate always has itself. */
+  /** Whether the link is open and a gate was found; a gate counts itself. If not, calls need {@link untilGates} first. */
   get hasMetGates(): boolean {
     return this.reach.hasHadGates && (this.isOpened || this.info.role === 'gate');
   }
 
   /**
-   * Joins the link, unless that has been done, and waits for the first gate, within the time that a process has for that
-   * at its start. Waits for `waitMs` at most.
-   * @throws {GateError} `LINK_UNAVAILABLE` when there was no gate by then, and what {@link open} rejects with.
+   * Joins the link, if that was not done, and waits for the first gate, at most for the startup time of the node and for `waitMs`.
+   * @throws {GateError} `LINK_UNAVAILABLE` when no gate was found in time, and the errors of {@link open}.
    */
   async untilGates(waitMs: number): Promise<void> {
     if (!this.joinsOnCall && !this.opening) throw new GateError('LINK_UNAVAILABLE', 'This app has not joined the link');
     await this.reach.untilGates(this.state === 'closed' ? undefined : this.open(), waitMs);
   }
 
-  /** What became of a boot of a gate that is not on the link. */
+  /** What happened to a boot of a gate that is not on the link. */
   fateOf(id: NodeId, epoch: string): GateFate {
     return this.reach.fateOf(id, epoch, this.peerMap.has(id));
   }
 
-  /** Joins the cluster. Asked several times, all wait for the one joining. */
+  /** Joins the cluster. Further calls return the same promise. */
   open(): Promise<void> {
     return (this.opening ??= this.openLink());
   }
@@ -170,12 +169,12 @@ export class LinkNode {
     if (this.state !== 'new') return;
     this.state = 'open';
     this.reach.open();
-    // The driver itself says what it cannot send yet.
+    // While the link is not open, the driver refuses to send.
     this.changeStatus(true);
     const { defects } = this;
-    // Drivers call these from sockets and timers: what is thrown here must not end a connection, or the process.
+    // Drivers call these from sockets and timers: an exception must not end a connection, or the process.
     await this.link.open(this.me.info, {
-      // `receive` has a boundary for each message.
+      // `receive` catches exceptions of each message.
       onFrame: (from, frame) => this.inbound.receive(this.remoteMap.get(from), frame),
       onPeer: defects.guard('link.peer', change => this.changePeer(change)),
       onDrain: defects.guard('link.drain', id => this.noteDrain(id)),
@@ -192,7 +191,7 @@ export class LinkNode {
     if (this.state === 'closed') return;
     if (options.drain) {
       this.flush();
-      // Acknowledge the messages of the peers, which cannot ask later.
+      // Acknowledge the messages of the peers: they cannot request it later.
       for (const peer of this.remoteMap.values())
         if (peer.numbers.received > 0) peer.answerMark({ bytes: 0, messages: 0 });
     }
@@ -214,24 +213,24 @@ export class LinkNode {
     this.changes.emit({ type: 'change', node: this.me.info });
   }
 
-  /** Listens to joining, changing and leaving peers, this node's own changes included. Returns how to stop. */
+  /** Listens to peers that join, change or leave, including this node. Returns a function that removes the listener. */
   onPeer(listener: (change: PeerChange) => void): () => void {
     return this.changes.on(listener);
   }
 
-  /** Listens to {@link isUp} changing: the link as a whole, or the last gate, going and coming back. Returns how to stop. */
+  /** Listens to changes of {@link isUp}: the link, or the last gate, is lost or returns. Returns a function that removes the listener. */
   onStatus(listener: (isUp: boolean) => void): () => void {
     return this.statuses.on(listener);
   }
 
-  /** Listens to batches of a peer that are missing. Returns how to stop. */
+  /** Listens to gaps in the batches of a peer. Returns a function that removes the listener. */
   onGap(listener: (peer: RemotePeer) => void): () => void {
     return this.gaps.on(listener);
   }
 
   /**
-   * Gates: take part in a channel. Settles when casts of any node reach this one; `undefined` where messages to a channel
-   * reach every gate anyway.
+   * Joins a channel, on gates. Settles when casts of any node reach this node. `undefined` on links where messages to a channel reach
+   * every gate.
    */
   join(channel: string): Promise<void> | undefined {
     if (!this.link.routesChannels) return undefined;
@@ -247,8 +246,8 @@ export class LinkNode {
   }
 
   /**
-   * Whether messages to a channel should be cast. With one gate, and where casts go everywhere, they cost more; and while
-   * something waits for a slow gate, they would overtake it.
+   * Whether messages to a channel should be cast. With one gate, and on links where casts reach every gate, a cast costs more than
+   * messages to the gates. While messages wait for a slow gate, a cast would overtake them.
    */
   get castsChannels(): boolean {
     if (!this.link.routesChannels) return false;
@@ -262,8 +261,8 @@ export class LinkNode {
   }
 
   /**
-   * Sends to the gates that have joined a channel, without this node. Returns what to wait for when the link is
-   * congested.
+   * Sends to the gates that have joined a channel, except this node. Returns a promise that settles when backpressure ends, if there is
+   * any.
    */
   cast<A>(channel: string, operation: Operation<A, unknown>, args: A): Promise<void> | undefined {
     writeRequest(this.outbound.toChannel(channel), operation, NO_ANSWER, 0, args);
@@ -283,8 +282,8 @@ export class LinkNode {
   }
 
   /**
-   * Sessions have come to a gate. Their last gates, and the new one, are told so behind everything that this node has sent to them: what
-   * was sent before is the last gate's to deliver, what follows the new one's.
+   * Handles `turn`: sessions have moved to a gate. Answers to their previous gate and to the new one, after all messages that this node has
+   * sent to them. The previous gate delivers the messages before that answer, the new gate those after it.
    */
   private turnTo(sessions: readonly SessionTurn[], call: IncomingCall): void {
     const { peer } = call;
@@ -319,7 +318,7 @@ export class LinkNode {
   }
 
   private removePeer(change: Extract<PeerChange, { id: NodeId }>): void {
-    // What was cast before was for this gate too: it must be among what the gate has not acknowledged.
+    // Casts before this moment were for this gate too: they must count as unacknowledged by it.
     this.outbound.flushCasts();
     const peer = this.remoteMap.get(change.id);
     peer?.retire();
@@ -327,7 +326,7 @@ export class LinkNode {
     this.remoteMap.delete(change.id);
     this.countGates();
     if (change.type === 'lost' && peer?.isGate) this.reach.noteLost(peer.info);
-    // Listeners first: a caller whose request ends may immediately send the next one, which must not go to this peer.
+    // Notify listeners first: a caller whose request ends may immediately send the next one, which must not go to this peer.
     this.changes.emit(change);
     peer?.lose(new GateError('NODE_LOST'), change.type === 'leave');
   }
@@ -364,7 +363,7 @@ export class LinkNode {
     if (!this.reach.noteStatus(isUp)) return;
     for (const peer of this.remoteMap.values()) {
       if (isUp) peer.restart();
-      // An answer that could not be sent meanwhile is not sent later, and nobody can tell whose that was.
+      // Answers that could not be sent while the link was down are lost, and the caller cannot know which: all its requests end.
       else peer.requests.abort(new GateError('NODE_LOST'));
     }
     this.tellStatus();

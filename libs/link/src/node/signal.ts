@@ -1,11 +1,11 @@
-/** Something to listen to. A listener that throws keeps the others from nothing. */
+/** A list of listeners. An exception of one listener does not affect the others. */
 export class Signal<T> {
   private readonly listeners = new Set<(value: T) => void>();
 
-  /** `onDefect` is told what listeners throw. */
+  /** `onDefect` receives exceptions of listeners. */
   constructor(private readonly onDefect: (error: unknown) => void) {}
 
-  /** Adds a listener; returns how to stop. */
+  /** Adds a listener. Returns a function that removes it. */
   on(listener: (value: T) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);

@@ -7,8 +7,8 @@ import type { LinkNode } from './link-node.js';
 export type AnyOperation = Operation<unknown, unknown>;
 
 /**
- * The peer that owns a client: the gate that its session has moved to, else the one that its id names, or `undefined` when that boot of
- * that gate is not on the link. Whether the gate has such a client is for the gate to say.
+ * The gate of a client: the gate that its session has moved to, else the gate that its id names; `undefined` when that boot of the gate is
+ * not on the link. Only the gate itself knows whether it has such a client.
  */
 export function ownerOf(node: LinkNode, clientId: string): Peer | undefined {
   return (node.holders.size > 0 ? node.holders.find(clientId)?.peer : undefined) ?? birthGateOf(node, clientId);
@@ -25,14 +25,14 @@ export function birthGateOf(node: LinkNode, clientId: string): Peer | undefined 
   return epoch.length === dot - mid - 1 && clientId.startsWith(epoch, mid + 1) ? peer : undefined;
 }
 
-/** The peer that owns a client; every gate, when where it has moved to is not known any more. */
+/** The gate of a client; all gates, when the entry about its move was removed because of the bound. */
 export function ownersOf(node: LinkNode, clientId: string): readonly Peer[] {
   const owner = ownerOf(node, clientId);
   if (owner) return [owner];
   return node.holders.hasForgotten ? [...node.peers.values()].filter(({ info }) => info.role === 'gate') : [];
 }
 
-/** Where an operation on several gates goes: each peer with its share of the arguments. */
+/** The destinations of an operation on several gates: each peer with its part of the arguments. */
 export function* targets(node: LinkNode, operation: AnyOperation, args: unknown): Iterable<[Peer, unknown]> {
   if (operation.to === 'owners') {
     const shares = new Map<Peer, string[]>();
@@ -49,18 +49,18 @@ export function* targets(node: LinkNode, operation: AnyOperation, args: unknown)
   }
 }
 
-/** Operations on owners name the clients; `ownersOp` sees to it. */
+/** Arguments of operations on owners have `clientIds`; `ownersOp` ensures this. */
 function clientIdsOf(args: unknown): readonly string[] {
   return (args as { clientIds: readonly string[] }).clientIds;
 }
 
-/** The one client that most pushes are for: nothing has to be shared out then. */
+/** The only client of a push, the usual case: then the arguments need not be split. */
 export function soleTarget(args: unknown): string | undefined {
   const clientIds = clientIdsOf(args);
   return clientIds.length === 1 ? clientIds[0] : undefined;
 }
 
-/** Whether a client has an owner that was lost, or may have one that was never reached: it may be there, and is missed. */
+/** Whether the gate of a client was lost or never reached: the client may be connected, and misses the message. */
 export function isOutOfReach(node: LinkNode, clientId: string): boolean {
   const owner = parseClientId(clientId);
   return owner !== undefined && node.fateOf(owner.gate, owner.epoch) !== 'gone';
@@ -74,7 +74,7 @@ export function countOutOfReach(node: LinkNode, args: unknown): number {
   return count;
 }
 
-/** The gates that this is for and whose answers are missing. */
+/** The gates of the operation that are unreachable. */
 export function missingGates(node: LinkNode, operation: AnyOperation, args: unknown): readonly NodeId[] {
   if (operation.to !== 'owners') return node.reach.missingIds;
   const missing = new Set<NodeId>();

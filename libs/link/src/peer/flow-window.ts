@@ -8,10 +8,10 @@ export const WINDOW_BYTES = 1024 * 1024;
 const MARK_BYTES = WINDOW_BYTES / 4;
 
 /**
- * The messages in flight to one peer: sent, and not acknowledged. The sender requests an acknowledgement with a mark: every so many
- * bytes, and twice a second while a message is not acknowledged. All numbers are totals, so that the next mark or answer replaces
- * a lost one. Messages that were sent before a mark and not received are missing; messages that were not acknowledged when a peer was lost
- * are uncertain. Both are counted.
+ * The messages in flight to one peer: sent, and not acknowledged. The sender requests an acknowledgement with a mark, every 256 KiB, and
+ * twice a second while a message is not acknowledged. All numbers are totals, so that the next mark or answer replaces a lost one.
+ * Messages that were sent before a mark and not received are missing. Messages that are not acknowledged when the peer is lost are
+ * uncertain. Both are counted.
  */
 export class FlowWindow {
   private sent = 0;
@@ -20,7 +20,7 @@ export class FlowWindow {
   private messages = 0;
   private received = 0;
   private missing = 0;
-  /** The receiver's count, and how many messages earlier counts of it had come to. */
+  /** The id of the receiver's count, and the messages that its earlier counts had received. A receiver that restarts begins a new count. */
   private count: number | undefined;
   private earlier = 0;
 
@@ -40,13 +40,13 @@ export class FlowWindow {
     return this.sent - this.marked >= MARK_BYTES;
   }
 
-  /** The mark for what has been sent so far. */
+  /** A mark with the totals so far. */
   mark(): Mark {
     this.marked = this.sent;
     return { bytes: this.sent, messages: this.messages };
   }
 
-  /** The peer has answered a mark. Returns how many more messages are known to be missing. Impossible answers change nothing. */
+  /** Handles the answer to a mark. Returns the number of messages that are newly known to be missing. Impossible answers are ignored. */
   noteAcknowledgement({ bytes, messages, count, received }: Acknowledgement): number {
     if (bytes > this.taken && bytes <= this.sent) this.taken = bytes;
     if (count !== this.count) {
@@ -62,7 +62,7 @@ export class FlowWindow {
     return more;
   }
 
-  /** Empties the window after a reconnect: messages have arrived or were lost. The peer is still asked which. */
+  /** Empties the window after a reconnect: each message has arrived or was lost. The next mark finds out which. */
   reset(): void {
     this.taken = this.sent;
     this.marked = this.sent;
@@ -76,12 +76,12 @@ export class FlowWindow {
   }
 }
 
-/** Maximum number of bytes that wait for one peer. Further messages are refused. */
+/** Maximum size of the backlog of one peer, in bytes. Further messages are refused. */
 const MAX_WAITING_BYTES = 128 * 1024 * 1024;
-/** Acknowledgement batches are cleared away in lots of this many. */
+/** The entries of sent batches are removed together, this many at a time. */
 const COMPACT_AFTER = 1_000;
 
-/** Batches that wait until the peer has acknowledged earlier ones. */
+/** Batches that wait until the peer has acknowledged earlier messages. */
 export class Backlog {
   private readonly batches: Batch[] = [];
   private head = 0;
@@ -96,14 +96,14 @@ export class Backlog {
     return this.bytes;
   }
 
-  /** Messages that wait; counted when asked for, not when they come. */
+  /** Number of waiting messages. Counted on access, so that `push` costs nothing for it. */
   get messages(): number {
     let messages = 0;
     for (let at = this.head; at < this.batches.length; at++) messages += present(this.batches[at]).messages;
     return messages;
   }
 
-  /** False, and the batch is not kept, when too much waits already. */
+  /** Adds a batch. False, and the batch is not kept, when the backlog is full. */
   push(batch: Batch): boolean {
     if (this.bytes + batch.bytes > MAX_WAITING_BYTES) return false;
     this.batches.push(batch);
@@ -123,7 +123,7 @@ export class Backlog {
     return batch;
   }
 
-  /** Drops everything; returns how many messages that was. */
+  /** Drops all batches. Returns the number of their messages. */
   clear(): number {
     let messages = 0;
     for (let batch = this.shift(); batch; batch = this.shift()) messages += batch.messages;
@@ -148,7 +148,7 @@ export class Congestion {
     this.finish = undefined;
   }
 
-  /** Settles when it is over; `undefined` when there is none. */
+  /** Settles when backpressure ends; `undefined` without backpressure. */
   whenOver(): Promise<void> | undefined {
     return this.over;
   }

@@ -1,18 +1,18 @@
 import { channelKey } from '../wire/channel-key.js';
 import { ALL_GATES } from '../link.js';
 
-/** The channels that a gate has joined, and since when: of what is cast to them it knows what it has missed. */
+/** The channels that a gate has joined, with the time of the join, so that the gate can count missing casts. */
 export class JoinedChannels {
   private readonly joined = new Map<number, { since: number }>();
 
-  /** @param isGate gates get what goes to all gates, without joining anything */
+  /** @param isGate Gates receive casts to all gates without a join. */
   constructor(isGate: boolean) {
     if (isGate) this.joined.set(channelKey(ALL_GATES), { since: Number.NEGATIVE_INFINITY });
   }
 
-  /** Casts to a channel should reach this node from now on, or, with a promise, when that is resolved. */
+  /** Notes that casts to a channel reach this node from now on, or, with a promise, when it is resolved. */
   add(channel: string, joining: Promise<void>): void {
-    // An entry of its own: a channel may be left and joined again while the first join is under way.
+    // A new object for each join: a channel may be left and joined again before the first join is done.
     const entry = { since: Number.POSITIVE_INFINITY };
     this.joined.set(channelKey(channel), entry);
     joining.then(
@@ -27,7 +27,7 @@ export class JoinedChannels {
     this.joined.delete(channelKey(channel));
   }
 
-  /** Since when a channel is joined, by `performance.now()`; `undefined` when it is not. */
+  /** When a channel was joined, by `performance.now()`; `undefined` when it is not joined. */
   since(key: number): number | undefined {
     return this.joined.get(key)?.since;
   }

@@ -1,47 +1,47 @@
-/** How long messages wait for others, in milliseconds: the shortest time that a timer of Node can wait. */
+/** How long messages wait for others, in milliseconds: the shortest timer in Node. */
 export const LINGER_MS = 1;
-/** A batch of so many messages leaves at the end of its turn: more of them would not make each much cheaper. */
+/** A batch of this many messages is sent at the end of its turn: a larger one would save little per message. */
 const ENOUGH_MESSAGES = 16;
-/** Messages wait when so many turns per millisecond send something, and fewer messages each than this. */
+/** Messages wait when at least `MIN_TURNS_PER_MS` turns per millisecond send messages, and fewer than `MAX_PER_TURN` each. */
 const MIN_TURNS_PER_MS = 2;
 const MAX_PER_TURN = 4;
-/** How long rates are measured, in milliseconds. */
+/** Length of a measuring window, in milliseconds. */
 const WINDOW_MS = 50;
-/** After so many windows in which messages waited there is one in which they do not, to compare the rates. */
+/** After this many windows in which messages waited, one follows in which they do not, to compare the rates. */
 const MAX_WINDOWS = 20;
-/** Below this part of the rate without waiting, it is the waiting that slows the senders down. */
+/** If the rate with waiting is below this part of the rate without, waiting slows the senders down. */
 const MIN_RATE = 0.6;
-/** How long messages do not wait after that, in milliseconds. */
+/** How long messages then do not wait, in milliseconds. */
 const PAUSE_MS = 1_000;
 
 /**
- * Decides whether messages leave at the end of their turn, or wait for those of the next turns. Each batch costs the sender, the
- * broker and the receiver a read, a write and a wake-up, whatever is in it: when many turns send one message each, waiting for a
- * millisecond saves most of that. At low rates nothing would be saved.
+ * Decides whether messages are sent at the end of their turn, or wait for those of the next turns. Each batch costs the sender, the
+ * broker and the receiver a read, a write and a wake-up, independent of its size. When many turns send one message each, a wait of one
+ * millisecond saves most of that cost. At low rates it would save nothing.
  *
- * Senders that wait for each answer before they send the next message would send less when their messages wait. That is seen
- * by the rate, which is measured without waiting first: when it drops, messages do not wait for a second.
+ * Senders that wait for each answer before they send the next message send less when their messages wait. To detect this, the rate is
+ * measured without waiting first. When the rate with waiting is much lower, messages do not wait for one second.
  */
 export class Linger {
-  /** Messages that have gathered since the last batch left. */
+  /** Messages since the last batch was sent. */
   gathered = 0;
   private turns = 0;
   private messages = 0;
   private windowAt = 0;
-  /** Windows for which messages still wait, unless the rate drops. */
+  /** Number of windows in which messages still wait, unless the rate drops. */
   private windowsLeft = 0;
-  /** Messages per millisecond before they began to wait. */
+  /** Messages per millisecond, measured without waiting. */
   private rate = 0;
   private pausedUntil = 0;
 
-  /** Called at the end of each turn in which messages were gathered. True when they wait. */
+  /** Called at the end of each turn in which messages were written. True when they wait. */
   waits(now: number): boolean {
     this.turns++;
     if (now - this.windowAt >= WINDOW_MS) this.endWindow(now);
     return this.windowsLeft > 0 && this.gathered < ENOUGH_MESSAGES;
   }
 
-  /** What has gathered leaves. */
+  /** The waiting messages are sent. */
   end(): void {
     this.messages += this.gathered;
     this.gathered = 0;

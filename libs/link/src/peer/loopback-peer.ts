@@ -17,16 +17,16 @@ interface LoopbackMessage {
 }
 
 /**
- * The node itself as a peer. A message arrives as it would at another node: at the end of the turn, in order, and sharing nothing
- * that either side could change. Most messages need no encoding for that.
+ * The node itself as a peer. Messages arrive as at another node: at the end of the turn, in order, and without shared mutable state.
+ * Most messages need no encoding for that.
  */
 export class LoopbackPeer extends Peer {
-  /** How many turns of the event loop have delivered something. */
+  /** Number of event loop turns that have delivered messages. */
   turns = 0;
   private messages: LoopbackMessage[] = [];
   /**
-   * Takes turns with {@link messages}: V8 comes to make arrays that are replaced each turn in the old generation, where what
-   * they have held outlives them until the next full collection.
+   * Alternates with {@link messages}, so that neither array is replaced. V8 would allocate an array that is replaced on each turn in the
+   * old generation, where its former contents survive until the next full collection.
    */
   private spare: LoopbackMessage[] | undefined = undefined;
   private isScheduled = false;
@@ -82,17 +82,17 @@ export class LoopbackPeer extends Peer {
     return 0;
   }
 
-  /** Delivers everything now, what that brings about included. */
+  /** Delivers all messages now, including those that their handlers send. */
   flush(): void {
     while (this.messages.length > 0) this.deliver();
   }
 
-  /** Drops what has gathered. */
+  /** Drops the waiting messages. */
   stop(): void {
     this.messages = [];
   }
 
-  /** Ends the request that an answer names. */
+  /** Ends the request of an answer. */
   settle(operationId: number, { series, generation, slot }: RequestKey, result: unknown, error?: GateError): void {
     const pending = this.requests.take(series, generation, slot, operationId);
     if (!pending) {
@@ -103,23 +103,23 @@ export class LoopbackPeer extends Peer {
       if (error) pending.fail(error);
       else pending.succeed(result);
     } catch (defect) {
-      // As for an answer that has come over the link: the caller hears of the end in any case.
+      // As with an answer from another node, the request must end in any case.
       pending.fail(defect instanceof GateError ? defect : new GateError('LINK_CORRUPT'));
       throw defect;
     }
   }
 
-  /** Delivers what has gathered. What that brings about comes at the next turn. */
+  /** Delivers the waiting messages. Messages that their handlers send wait for the next turn. */
   private deliver(): void {
     const { messages, context } = this;
     this.messages = this.spare ?? [];
-    // A message that flushes delivers what has gathered meanwhile, and must not get this array.
+    // A handler that flushes delivers messages that were written meanwhile, and must not use this array.
     this.spare = undefined;
     for (const message of messages) {
       try {
         message.deliver(this);
       } catch (error) {
-        // Its neighbours have nothing to do with it.
+        // An exception does not affect the other messages of the turn.
         context.counters.corrupt++;
         if (!(error instanceof GateError)) context.defects.report(error, 'handler');
       }
@@ -135,7 +135,7 @@ export class LoopbackPeer extends Peer {
     setImmediate(this.flushTurn);
   }
 
-  /** In an async context of its own: what comes of a turn is not about the client that has begun it. */
+  /** Runs in its own async context: a turn has messages of several callers, not only of the first. */
   private readonly flushTurn = AsyncResource.bind((): void => {
     this.isScheduled = false;
     this.turns++;
@@ -143,8 +143,8 @@ export class LoopbackPeer extends Peer {
   });
 
   /**
-   * A value as the receiver would read it.
-   * @throws what the codec throws for what cannot travel, and `LIMIT_EXCEEDED` for an answer that would be too large on any link.
+   * A value as the receiver would decode it.
+   * @throws the error of the codec for a value that cannot be encoded, and `LIMIT_EXCEEDED` for an answer that would be too large on any link.
    */
   private copy<T>(codec: Codec<T>, value: T, assertSize?: (bytes: number) => void): T {
     if (codec.own) return codec.own(value);
@@ -172,7 +172,7 @@ class LoopbackRequest implements LoopbackMessage, IncomingCall {
     readonly deadline: number,
     private readonly args: unknown,
   ) {
-    // As they are now: the request may have ended when this is delivered.
+    // Copied now: the request may have ended when this is delivered.
     this.series = key.series;
     this.generation = key.generation;
     this.slot = key.slot;

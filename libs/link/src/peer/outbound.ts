@@ -10,12 +10,12 @@ import { type Batch, Outlet } from './outlet.js';
 import type { PeerContext } from './peer.js';
 
 /**
- * How often peers are asked what they have received, in milliseconds, while the fate of a message is not known or something waits
- * for them: a mark, or its answer, may have been lost. Also how long a round of casts lasts.
+ * Interval at which peers are asked for an acknowledgement, in milliseconds, while messages are unacknowledged or waiting: a mark, or its
+ * answer, may have been lost. Also the length of a round of casts.
  */
 const ASK_MS = 500;
 
-/** A peer as {@link Outbound} sees it. */
+/** A peer as {@link Outbound} uses it. */
 export interface OutboundPeer {
   readonly isGate: boolean;
   /** Whether no message waits and every message is acknowledged or lost. */
@@ -26,15 +26,15 @@ export interface OutboundPeer {
   flush(): void;
   /** Requests an acknowledgement. */
   sendMark(): void;
-  /** A cast of so many bytes has left. */
+  /** A cast of this size was sent. */
   noteCast(bytes: number): void;
   sendDigest(digest: CastDigest): void;
 }
 
 /**
- * Decides when messages leave a node. They gather per peer and leave as one frame at the end of the turn, or slightly later
- * ({@link Linger}). A cast to a channel is a separate frame. The two are sent in the order in which they were written: a gate that
- * gets both, gets them in that order.
+ * Decides when a node sends messages. The messages to a peer are sent as one batch at the end of the turn, or slightly later
+ * ({@link Linger}). Casts to a channel are a separate batch. Both are sent in the order in which they were written, so that a gate receives
+ * them in that order.
  */
 export class Outbound {
   private readonly listed: OutboundPeer[] = [];
@@ -47,11 +47,11 @@ export class Outbound {
   private castPlace: RoundChannel | undefined;
   private readonly rounds = new CastRounds();
   private scheduled = false;
-  /** Decides about messages that may wait for more than a turn; `undefined` where that saves nothing. */
+  /** Decides whether messages wait for more than a turn; `undefined` on links where that saves nothing. */
   private readonly linger: Linger | undefined;
   private lingerTimer: NodeJS.Timeout | undefined;
   private isTimed = false;
-  /** True when something has gathered that leaves at the end of the turn, and takes with it what was written before. */
+  /** True when a message must be sent at the end of this turn, together with all messages that were written before it. */
   private isPressing = false;
   /** Peers with waiting or unacknowledged messages. */
   private readonly watched = new Set<OutboundPeer>();
@@ -77,7 +77,7 @@ export class Outbound {
     return this.rounds.total;
   }
 
-  /** A message to a peer is about to be written: what was cast before it leaves before it. */
+  /** Called before a message to a peer is written: earlier casts must be sent before it. */
   beforeMessage(): void {
     if (this.casts.gathered > 0) this.flushCasts();
   }
@@ -109,7 +109,7 @@ export class Outbound {
     this.watched.delete(peer);
   }
 
-  /** Where one more message to a channel is written; {@link wroteCast} must follow. */
+  /** Returns the writer for one message to a channel. {@link wroteCast} must follow. */
   toChannel(channel: string): ByteWriter {
     this.flushListed();
     if (this.castChannel !== channel) this.flushCasts();
@@ -136,7 +136,7 @@ export class Outbound {
     return this.castCongestion.whenOver();
   }
 
-  /** The driver can take more casts. */
+  /** The driver accepts more casts. */
   noteDrain(): void {
     this.castCongestion.end();
   }
@@ -145,12 +145,12 @@ export class Outbound {
   flush(): void {
     this.isPressing = false;
     this.linger?.end();
-    // What has gathered for a channel was written after what has gathered for peers, or that would have been sent.
+    // The current cast was written after the messages to peers; earlier casts were sent before those.
     this.flushListed();
     this.flushCasts();
   }
 
-  /** Each that is listed is flushed once. Those that are listed by what this brings about come at the next flush. */
+  /** Flushes each listed peer once. Peers that are listed meanwhile are flushed next time. */
   private flushListed(): void {
     if (this.listed.length === 0) return;
     for (const peer of this.listed.splice(0)) {
@@ -182,7 +182,7 @@ export class Outbound {
     else this.flushSafely();
   });
 
-  /** The timer may have been started for an earlier batch: no message waits for longer than it takes. */
+  /** The timer may have been started for an earlier batch, so that no message waits longer than the timer. */
   private startLinger(): void {
     if (this.isTimed) return;
     this.isTimed = true;
@@ -203,7 +203,7 @@ export class Outbound {
     }
   }
 
-  /** A batch of one control message, which leaves beside what has gathered. */
+  /** Sends a control message in a separate batch, ahead of the written messages. */
   writeControl(write: (writer: ByteWriter) => void): Batch {
     this.control.prepare();
     write(this.control.writer);
@@ -211,7 +211,7 @@ export class Outbound {
     return this.control.take() as Batch;
   }
 
-  /** Sends the casts that have gathered. */
+  /** Sends the written casts. */
   flushCasts(): void {
     const batch = this.casts.take();
     if (!batch) return;
@@ -223,11 +223,11 @@ export class Outbound {
     if (result === 'congested') this.castCongestion.begin();
     if (this.castPlace) this.rounds.note(this.castPlace, batch.messages);
     this.startTimer();
-    // Which gates have joined the channel is not known here: it counts for each of them.
+    // The sender does not know which gates have joined the channel: the cast counts for each gate.
     for (const peer of this.peers.values()) if (peer.isGate) peer.noteCast(batch.bytes);
   }
 
-  /** Gives a frame to the driver, for a peer or the channel at hand. A driver that throws has accepted nothing. */
+  /** Passes a frame to the driver, for a peer or for the current channel. A driver that throws has accepted nothing. */
   hand(id: NodeId | undefined, { frame }: Batch): SendResult {
     try {
       return id === undefined ? this.link.cast(this.castChannel, frame) : this.link.send(id, frame);
@@ -249,7 +249,7 @@ export class Outbound {
     }
   };
 
-  /** Requests acknowledgements, of messages to peers and of casts, as long as there is something to acknowledge. */
+  /** Requests acknowledgements of messages and casts, as long as some are unacknowledged. */
   private ask(): void {
     for (const peer of this.watched) {
       if (peer.isSettled) this.unwatch(peer);
@@ -264,7 +264,7 @@ export class Outbound {
     }
   }
 
-  /** Sends each gate a digest of what was cast since the last one. */
+  /** Sends each gate a digest of the casts since the last one. */
   private endRound(): void {
     const digest = this.rounds.end();
     for (const peer of this.peers.values()) if (peer.isGate) peer.sendDigest(digest);

@@ -4,23 +4,23 @@ import { ByteWriter } from '../wire/bytes.js';
 import { BATCH_HEADER_BYTES, numberBatch, writeBatchHeader } from '../wire/envelope.js';
 import type { Pending } from './pending.js';
 
-/** A batch this large leaves at once instead of waiting for the end of the turn. */
+/** A batch of this size is sent immediately, not at the end of the turn. */
 const MAX_BATCH_BYTES = 64 * 1024;
 
-/** A batch of messages that is ready to leave. */
+/** A batch of messages that is ready to be sent. */
 export interface Batch {
   readonly frame: LinkFrame;
   readonly bytes: number;
   readonly messages: number;
-  /** The last of its requests, from which the others are found. */
+  /** The last request of the batch; the others are linked from it. */
   readonly lastRequest: Pending | undefined;
   readonly leavesGap: boolean;
 }
 
-/** Gathers messages until the end of the turn. */
+/** Collects messages into a batch until the end of the turn. */
 export class Outlet {
   readonly writer = new ByteWriter();
-  /** Messages in the batch that gathers now. */
+  /** Number of messages in the current batch. */
   gathered = 0;
   /** Start of the current batch, of `performance.now()`. */
   begunAt = 0;
@@ -28,7 +28,7 @@ export class Outlet {
   leavesGap = false;
   private lastRequest: Pending | undefined;
 
-  /** Makes room for a batch's header, before its first message. */
+  /** Writes the header of a new batch, before its first message. */
   prepare(): void {
     if (this.writer.length > 0) return;
     this.begunAt = performance.now();
@@ -46,7 +46,7 @@ export class Outlet {
     return this.writer.size >= MAX_BATCH_BYTES;
   }
 
-  /** The finished batch, or `undefined` when nothing has gathered. */
+  /** The finished batch, or `undefined` without messages. */
   take(): Batch | undefined {
     const bytes = this.writer.size;
     if (bytes <= BATCH_HEADER_BYTES) return undefined;
@@ -63,7 +63,7 @@ export function noteSent({ lastRequest }: Batch, number: number): void {
   for (let pending = lastRequest; pending;) {
     const before: Pending | undefined = pending.previousInBatch;
     pending.batch = number;
-    // A waiting request must not keep settled ones in memory.
+    // A waiting request must not retain settled ones in memory.
     pending.previousInBatch = undefined;
     pending = before;
   }
@@ -79,36 +79,35 @@ export function endRequests({ lastRequest }: Batch, error: GateError): void {
   }
 }
 
-/** Half of the numbers that batches may have: what is further ahead is behind. */
+/** Half of the range of batch numbers: a difference above it is negative. */
 const HALF = 2 ** 31;
 
-/** Instead of a number of missing batches: the numbers of the peer have begun again. */
+/** Result instead of a number of missing batches: the numbers of the peer have started again. */
 export const BEGUN_AGAIN = -1;
 
-/** The numbers of the batches to and from one peer, and how many messages it has sent. */
+/** The numbers of the batches to and from one peer, and the number of messages received from it. */
 export class BatchNumbers {
-  /** Messages received of the peer, and the number of this count: see {@link Acknowledgement}. */
+  /** Messages received from the peer, and the id of this count: see {@link Acknowledgement}. */
   received = 0;
   count = newCount();
   private sequenceOut = 0;
   private sequenceIn = 0;
 
-  /** Gives a batch its place among those that the peer gets, and returns it. */
+  /** Numbers the next batch to the peer, and returns the number. */
   assign({ frame }: Batch): number {
     this.sequenceOut = (this.sequenceOut + 1) >>> 0 || 1;
     numberBatch(Buffer.isBuffer(frame) ? frame : (frame[0] as Buffer), this.sequenceOut);
     return this.sequenceOut;
   }
 
-  /** The batch that was numbered last was not sent. */
+  /** Takes back the last number: its batch was not sent. */
   takeBack(): void {
     this.sequenceOut = (this.sequenceOut - 1) >>> 0;
   }
 
   /**
-   * How many batches are missing before this one: numbers begin with 1 when two nodes meet, and casts have none.
-   * {@link BEGUN_AGAIN} when the number goes back: the other side has lost this node and begun again, without this
-   * one having noticed.
+   * The number of batches that are missing before this one. Numbers start with 1 when two nodes connect; casts have none.
+   * {@link BEGUN_AGAIN} when the number goes back: the peer has lost this node and started again, which this node has not detected.
    */
   gapBefore(sequence: number): number {
     if (sequence === 0) return 0;
@@ -122,7 +121,7 @@ export class BatchNumbers {
   }
 }
 
-/** Counts of one peer are told apart by chance: nothing else need be remembered of those before. */
+/** A random id distinguishes the counts of a peer, so that nothing has to be kept of earlier ones. */
 function newCount(): number {
   return Math.floor(Math.random() * 2 ** 32);
 }

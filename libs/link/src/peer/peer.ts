@@ -30,7 +30,7 @@ export interface IncomingCall extends RequestKey {
  */
 export abstract class Peer {
   readonly requests: RequestTable;
-  /** What the ids of its clients start with, if it is a gate. */
+  /** The prefix of the ids of its clients, if it is a gate. */
   readonly clientPrefix: string;
 
   constructor(

@@ -5,44 +5,44 @@ import type { Codec } from '../wire/codec.js';
 import type { RequestKey } from '../wire/envelope.js';
 import type { Operation } from '../wire/operation.js';
 
-/** Where a request waits: the table of the peer that it was sent to. */
+/** The request table of the peer that a request was sent to. */
 export interface PendingOwner {
   /** Ends a request, unless it has ended. */
   end(pending: Pending, error: GateError): void;
-  /** Gives a request more time. For one whose time is over: called in its `expire`. */
+  /** Sets a later deadline. Called in the `expire` of the request. */
   extend(pending: Pending, deadline: number): void;
 }
 
 /**
- * A request that waits for its answer. Ends exactly once: by an answer, its deadline, the loss of the peer, or because it
+ * A request that waits for its answer. It ends exactly once: with an answer, at its deadline, with the loss of the peer, or because it
  * could not be sent.
  */
 export abstract class Pending<R = unknown> extends Deadline implements RequestKey {
   series = 0;
-  /** 0 when it does not wait (any more). */
+  /** 0 when the request does not wait. */
   generation = 0;
   slot = 0;
-  /** The id of the operation that it asks for: only an answer of this one ends it. */
+  /** The id of the requested operation. Only an answer to this operation ends the request. */
   operationId = 0;
-  /** Where it waits; `undefined` when it does not (any more). */
+  /** The table that it waits in; `undefined` when it does not wait. */
   table: PendingOwner | undefined = undefined;
   /** The number of the batch that it was sent with; 0 until it has been sent. */
   batch = 0;
-  /** The request before it in a batch that has not left yet. */
+  /** The previous request in a batch that was not sent yet. */
   previousInBatch: Pending | undefined = undefined;
 
-  /** How the answer travels. */
+  /** The codec of the answer. */
   abstract get result(): Codec<R>;
-  /** The answer has come. */
+  /** The answer has arrived. */
   abstract succeed(result: R): void;
   abstract fail(error: GateError): void;
 
-  /** It was not sent, because of its arguments or of a limit of this node. */
+  /** The request was not sent, because of its arguments or a limit of this node. */
   refuse(error: GateError): void {
     this.fail(error);
   }
 
-  /** The table ends what is late, since it must forget it too. */
+  /** The table ends the request, because it must also remove it. */
   override expire(): void {
     this.table?.end(this, new GateError('TIMEOUT'));
   }
@@ -74,22 +74,22 @@ export class PendingCall<A, R> extends Pending<R> {
   }
 }
 
-/** Requests of a node that may wait at a time. */
+/** Maximum number of waiting requests of a node. */
 const MAX_WAITING = 1 << 20;
-/** Series have 31 bits, which V8 keeps without a box. */
+/** Series have 31 bits, which V8 stores without allocation. */
 const MAX_SERIES = 2 ** 31 - 1;
 
-/** What the request tables of a node share: one timer, one bound, and the numbers of their series. */
+/** State that the request tables of a node share: one timer, one bound, and the numbers of their series. */
 export class RequestPool {
-  /** Requests that wait now, for all peers together. */
+  /** Waiting requests to all peers. */
   size = 0;
-  /** How many may wait at a time. */
+  /** Maximum number of waiting requests. */
   limit = MAX_WAITING;
   readonly wheel = new DeadlineWheel(undefined, error => this.reportDefect(error));
-  /** Begins anywhere, so that answers of an earlier boot of the node name no series of this one. */
+  /** Starts with a random number, so that answers to an earlier boot of the node do not match a series of this one. */
   private series = randomInt(MAX_SERIES);
 
-  /** `reportDefect` is told what a request throws when it ends. */
+  /** `reportDefect` receives exceptions of requests that end. */
   constructor(readonly reportDefect: (error: unknown) => void) {}
 
   /** A number that no other series of this boot has. */

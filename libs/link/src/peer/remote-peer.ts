@@ -26,14 +26,14 @@ import type { Pending } from './pending.js';
 import { TransitClock } from './transit-clock.js';
 
 /**
- * Another node of the cluster. Messages to it gather in two outlets until the end of the turn. At most a window of bytes is
- * unacknowledged at a time: the rest waits in the backlog, where urgent messages overtake it.
+ * Another node of the cluster. Messages to it are collected in two outlets until the end of the turn. At most one window of bytes is
+ * unacknowledged. Further messages wait in the backlog; urgent messages overtake them.
  */
 export class RemotePeer extends Peer implements OutboundPeer {
-  /** How late its batches come. */
+  /** The delay of its batches. */
   readonly transit = new TransitClock();
   readonly numbers = new BatchNumbers();
-  /** Casts of each side that the other one has received. */
+  /** Counts the casts in both directions. */
   readonly casts = new CastTally();
   readonly backlog = new Backlog();
   readonly congestion = new Congestion();
@@ -46,11 +46,11 @@ export class RemotePeer extends Peer implements OutboundPeer {
   /** Ordered messages. */
   private readonly main = new Outlet();
   private readonly window = new FlowWindow();
-  /** True when the node has lost it, or another boot has its id: nothing is sent to it any more. */
+  /** True when the node has lost the peer, or another boot has its id. Then nothing is sent to it any more. */
   private isLost = false;
-  /** True while the driver itself holds too much for it. */
+  /** True while the driver has too much unsent data for it. */
   private isDriverFull = false;
-  /** True while answers were refused by the link, and nothing has been sent since by which the peer can tell. */
+  /** True when the link has refused answers and no later batch was sent, by whose number the peer would detect the gap. */
   private owesGap = false;
 
   constructor(
@@ -59,7 +59,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
     private readonly outbound: Outbound,
   ) {
     super(info, context);
-    // Casts concern it from now on.
+    // Casts are for this peer too from now on.
     this.casts.acknowledged = outbound.castTotal;
   }
 
@@ -205,8 +205,8 @@ export class RemotePeer extends Peer implements OutboundPeer {
   }
 
   /**
-   * The link has come back: what was under way has arrived, or is lost. The peer is sent a mark, by whose number it sees what has
-   * not come, and by whose answer this node does: else both would notice with the next message, however late.
+   * The link is up again: messages in flight have arrived or are lost. A mark is sent immediately, so that the peer detects missing
+   * batches by its number, and this node by its answer. Otherwise both would detect them only with the next message.
    */
   restart(): void {
     this.window.reset();
@@ -220,8 +220,8 @@ export class RemotePeer extends Peer implements OutboundPeer {
   }
 
   /**
-   * The peer is gone: its requests end, and what waits for it is refused. One that has left in order had no clients any more: what
-   * was cast last was for others.
+   * The peer is gone: its requests end, and waiting messages are refused. A peer that has left gracefully had no clients any more, so
+   * that the last casts do not count as lost.
    */
   lose(error: GateError, hasLeft: boolean): void {
     this.requests.abort(error);
@@ -240,7 +240,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
     if (this.isGate && !hasLeft) counters.uncertain += this.outbound.castTotal - this.casts.acknowledged;
   }
 
-  /** Where one more message is written; {@link wrote} must follow. */
+  /** Prepares an outlet for one message. {@link wrote} must follow. */
   private open(outlet: Outlet): void {
     this.outbound.beforeMessage();
     outlet.prepare();
@@ -268,27 +268,27 @@ export class RemotePeer extends Peer implements OutboundPeer {
     if (!this.isWatched) this.outbound.watch(this);
   }
 
-  /** Nothing was accepted of a batch: its requests have certainly not run, and end now. Those before it may have. */
+  /** The driver has accepted nothing of a batch: its requests have certainly not run, and end now. Earlier requests may have run. */
   private refuseBatch(batch: Batch): void {
     this.context.counters.refused += batch.messages;
     endRequests(batch, new GateError('LINK_UNAVAILABLE'));
   }
 
-  /** A batch is not sent, and its number not used again. */
+  /** Consumes the number of a batch that was not sent, so that the peer detects a gap. */
   private oweGap(batch: Batch): void {
     this.numbers.assign(batch);
     this.owesGap = true;
     this.outbound.watch(this);
   }
 
-  /** Marks, digests and their answers wait for nothing, and are not counted as under way themselves. */
+  /** Sends a mark, a digest or an answer to one of them. They bypass the backlog, and do not count as in flight. */
   private sendControl(write: (writer: ByteWriter) => void): void {
     this.send(this.outbound.writeControl(write));
   }
 
   /**
-   * Only sent batches have a number, and refused ones with answers: nobody else can tell the peer that they will not come. The gap before
-   * the next batch does, whereupon the peer ends its requests.
+   * A refused batch keeps its number only if it has answers. The peer then detects a gap before the next batch, and ends the requests that
+   * wait for these answers.
    */
   private send(batch: Batch): SendResult {
     if (this.isLost) return 'refused';

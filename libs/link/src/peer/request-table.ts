@@ -2,39 +2,39 @@ import { GateError } from '@nestgate/protocol';
 import type { Pending, PendingOwner, RequestPool } from './pending.js';
 
 const MAX_GENERATION = 2 ** 32 - 1;
-/** An empty table with more slots than this gives them back. */
+/** An empty table with more slots than this releases them. */
 const KEPT_SLOTS = 1_024;
 
 /**
- * The requests that wait for the answers of one peer. Each leaves the table before it ends, so that it ends once.
+ * The requests that wait for answers of one peer. A request is removed from the table before it ends, so that it ends once.
  *
- * An answer names its request by series, generation and slot. The slot says where it stands. The generation grows with each
- * request; when its 32 bits are used up, the table begins another series. A series belongs to one table, which belongs to
- * one connection to one boot of a peer. So no two requests ever have the same name, and an answer that comes late, or by
- * way of an earlier connection, finds nothing.
+ * The key of a request is its series, generation and slot. The slot is its index in the table. The generation increases with each
+ * request; when its 32 bits are used up, the table starts another series. A series belongs to one table, and a table belongs to one
+ * connection to one boot of a peer. A key is therefore never used twice. An answer that is late, or that comes over an earlier
+ * connection, finds no request.
  */
 export class RequestTable implements PendingOwner {
   private readonly slots: (Pending | undefined)[] = [];
-  /** Slots to be used again: the first {@link freeCount} of this list, which keeps its length. V8 would copy one that grows and shrinks. */
+  /** Free slots: the first {@link freeCount} entries. The array keeps its length, because V8 would copy one that grows and shrinks. */
   private readonly free: number[] = [];
   private freeCount = 0;
   private series: number;
   private generation = 0;
   private count = 0;
-  /** All that wait, by the batch that they were sent with: made when a batch is missed, for the others that are missed with it. */
+  /** Waiting requests by the number of their batch. Created when the peer reports missing batches. */
   private byBatch: Map<number, Pending[]> | undefined = undefined;
 
   constructor(private readonly pool: RequestPool) {
     this.series = pool.nextSeries();
   }
 
-  /** Requests that wait now. */
+  /** Number of waiting requests. */
   get size(): number {
     return this.count;
   }
 
   /**
-   * Adds a request, and gives it its name.
+   * Adds a request, and assigns its key.
    * @throws {GateError} `LIMIT_EXCEEDED` when too many requests of the node wait already.
    */
   add(pending: Pending, operationId: number, deadline: number): void {
@@ -59,8 +59,8 @@ export class RequestTable implements PendingOwner {
   }
 
   /**
-   * The request of this name, which is taken out; `undefined` when it does not wait (any more).
-   * @throws {GateError} `LINK_CORRUPT` when it asked for another operation. It goes on waiting.
+   * Removes and returns the request with this key; `undefined` when no such request waits.
+   * @throws {GateError} `LINK_CORRUPT` when the request is for another operation. It continues to wait.
    */
   take(series: number, generation: number, slot: number, operationId: number): Pending | undefined {
     const pending = this.slots[slot];
@@ -72,7 +72,7 @@ export class RequestTable implements PendingOwner {
     return pending;
   }
 
-  /** Takes a request out. */
+  /** Removes a request. */
   remove(pending: Pending): void {
     const { slot } = pending;
     this.slots[slot] = undefined;
@@ -98,7 +98,7 @@ export class RequestTable implements PendingOwner {
     try {
       pending.fail(error);
     } catch (defect) {
-      // The others, and the timer or driver that called, have nothing to do with it.
+      // An exception must not affect other requests, or the timer or driver that called.
       this.pool.reportDefect(defect);
     }
   }
@@ -110,19 +110,19 @@ export class RequestTable implements PendingOwner {
     wheel.add(pending, deadline);
   }
 
-  /** Ends all. */
+  /** Ends all requests. */
   abort(error: GateError): void {
     for (const pending of this.waiting()) this.end(pending, error);
   }
 
-  /** Ends those that have been sent. */
+  /** Ends the requests that were sent. */
   abortSent(error: GateError): void {
     for (const pending of this.waiting()) if (pending.batch !== 0) this.end(pending, error);
   }
 
-  /** Ends those that were sent with the batches `first` to `last`. */
+  /** Ends the requests that were sent with the batches `first` to `last`. */
   abortBatches(first: number, last: number, error: GateError): void {
-    // Numbers of batches begin again after 2^32.
+    // Batch numbers wrap around after 2^32.
     const range = (last - first) >>> 0;
     const byBatch = this.byBatch ?? this.indexBatches();
     if (range < byBatch.size) {
@@ -139,7 +139,7 @@ export class RequestTable implements PendingOwner {
     for (const pending of sent) this.end(pending, error);
   }
 
-  /** Kept until the next request is added, unless one of them is still to be sent. */
+  /** The index is kept until the next request is added, unless a request was not sent yet. */
   private indexBatches(): Map<number, Pending[]> {
     const byBatch = new Map<number, Pending[]>();
     let areSent = true;
@@ -157,7 +157,7 @@ export class RequestTable implements PendingOwner {
     return byBatch;
   }
 
-  /** Those that wait now: what one of them begins when it ends is not among them. */
+  /** A copy of the waiting requests, without requests that are added while they end. */
   private waiting(): Pending[] {
     return this.count === 0 ? [] : this.slots.filter(pending => pending !== undefined);
   }

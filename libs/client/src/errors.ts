@@ -39,17 +39,17 @@ export function errorOf(value: unknown): GateError {
   return new GateError(textOf(code) ?? 'INTERNAL', textOf(message), details);
 }
 
-/** What was thrown, as an error. */
+/** Converts a thrown value to an error. */
 export function asError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** The fields of what may be an object. */
+/** The fields of a value, if it is an object. */
 export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   return (value ?? {}) as Readonly<Record<string, unknown>>;
 }
 
-/** What is a text. */
+/** The value, if it is a string. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }

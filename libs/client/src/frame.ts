@@ -5,19 +5,20 @@ import { GateError } from './errors.js';
 /** Options of {@link frameCodec}. */
 export interface FrameCodecOptions {
   /**
-   * What becomes of the bytes of a push, a reply or an item; `topic` is empty for the latter two; a call has its own. A body that it throws for is no frame.
-   * @defaultValue the bytes as they are
+   * Converts the bytes of a body. `topic` is the topic of a push or a call, and empty for a reply or an item. When it throws, the frame
+   * counts as malformed.
+   * @defaultValue the bytes, unchanged
    */
   readonly decodeBody?: ((bytes: Uint8Array, topic: string) => unknown) | undefined;
 }
 
-/** What the `text` utilities of the host need. */
+/** The used part of `TextEncoder` and `TextDecoder`. */
 interface TextGlobals {
   readonly TextEncoder: new () => { encode(text: string): Uint8Array };
   readonly TextDecoder: new (label: string, options: object) => { decode(bytes: Uint8Array): string };
 }
 
-/** Kinds without an id, by the topics that stand for them in `gate.json`. */
+/** Kinds without an id, by the corresponding topics of `gate.json`. */
 const CONTROL_KINDS: ReadonlyMap<string, number> = new Map([
   ['$gate/ping', FrameKind.ping],
   ['$gate/pong', FrameKind.pong],
@@ -40,8 +41,8 @@ const TWO_32 = 2 ** 32;
 const NO_BYTES = new Uint8Array(0);
 
 /**
- * `gate.frame`: binary frames, whose bodies may be any bytes. A body that is a `Uint8Array` or an `ArrayBuffer` travels as it is, anything
- * else as JSON. What comes from the gate are bytes, unless `decodeBody` makes something of them.
+ * `gate.frame`: binary frames, whose bodies may be any bytes. A `Uint8Array` or an `ArrayBuffer` is sent unchanged, any other body as JSON.
+ * Bodies from the gate are `Uint8Array`s, unless `decodeBody` converts them.
  *
  * ```ts
  * const gate = connect(url, { codec: frameCodec() });
@@ -97,7 +98,7 @@ export function frameCodec({ decodeBody = bytes => bytes }: FrameCodecOptions = 
     const { topic, body } = parts;
     switch (kind) {
       case FrameKind.message:
-        // Errors that belong to no request are JSON on every codec.
+        // Errors without a request are JSON in every codec.
         return { topic, body: topic.startsWith('$') ? json(body) : decodeBody(body, topic) };
       case FrameKind.reply:
         return { id, body: decodeBody(body, '') };

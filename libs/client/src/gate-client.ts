@@ -11,7 +11,7 @@ import type {
 } from './options.js';
 
 /**
- * A client of a gate, which reconnects by itself. Created by {@link connect}.
+ * A client of a gate, which reconnects automatically. Created by {@link connect}.
  *
  * `C` is the type of a contract, or of several. The compiler checks topics and bodies against it. Without one, a topic is any string.
  */
@@ -20,7 +20,7 @@ export interface GateClient<C = NoContract> {
   readonly '~contract'?: C;
   /** The state of the client. The same object until it changes. */
   readonly state: GateState;
-  /** The state of the session, which may outlive the connection. */
+  /** The state of the session, which may survive a lost connection. */
   readonly session: SessionState;
   /** The id of this client at the gate. Empty before the first hello. */
   readonly clientId: string;

@@ -33,7 +33,7 @@ export interface ConnectOptions {
    */
   readonly renewTopic?: string | false | undefined;
   /**
-   * Loads the snapshot that the pushes continue. Called for each new session and after each gap. The client holds pushes until its promise
+   * Loads a snapshot before the pushes that follow it. Called for each new session and after each gap. The client holds pushes until its promise
    * settles, and sends what was queued while offline after that. A new session does not wait for the load of the session before.
    */
   readonly load?: ((reason: LoadReason) => unknown) | undefined;

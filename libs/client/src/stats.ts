@@ -1,6 +1,6 @@
 import type { ClientStats } from './options.js';
 
-/** Counters that stand at 0. */
+/** Counters that start at 0. */
 export function newStats(): ClientStats {
   // A string takes less room in a bundle than an object.
   const names =

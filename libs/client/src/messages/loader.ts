@@ -14,11 +14,11 @@ export interface Loader {
   start(reason: LoadReason): void;
   /** Delivers a push, or holds it. */
   push(topic: string, body: unknown): void;
-  /** Drops what is held. A load that runs is abandoned. */
+  /** Drops the held pushes. The result of a running load is ignored. */
   stop(): void;
 }
 
-/** What a loader does to its client. */
+/** Callbacks of a loader to its client. */
 export interface LoaderEvents {
   /** Gives a push to its listeners. */
   readonly deliver: (topic: string, body: unknown) => void;
@@ -36,7 +36,7 @@ export function createLoader(
 ): Loader {
   let held: [topic: string, body: unknown][] = [];
   let next: LoadReason | undefined;
-  /** The run of loads that counts. */
+  /** The current load. Earlier ones are ignored. */
   let current: object | undefined;
 
   const run = async (): Promise<void> => {
@@ -54,7 +54,7 @@ export function createLoader(
     current = undefined;
     const before = held;
     held = [];
-    // A listener may start another load: what is left is held by that one.
+    // A listener may start another load, which then holds the remaining pushes.
     for (const [topic, body] of before) push(topic, body);
     if (!current) loaded();
   };
@@ -73,7 +73,7 @@ export function createLoader(
     start(reason) {
       if (!load) return;
       next = reason;
-      // The snapshot of a new session has all that came before it.
+      // The snapshot of a new session includes all earlier pushes.
       if (reason === 'session') held = [];
       if (reason === 'session' || !current) void run();
     },

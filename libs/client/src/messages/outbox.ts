@@ -1,6 +1,6 @@
 import type { WireData } from './codec.js';
 
-/** A frame of the application on its way to the gate. */
+/** A frame of the application that is not yet acknowledged. */
 export interface Outgoing {
   readonly data: WireData;
   readonly topic: string;

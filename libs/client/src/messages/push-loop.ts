@@ -3,7 +3,7 @@ import type { Listeners } from './listeners.js';
 import { createValueQueue } from './value-queue.js';
 
 /**
- * A `for await` loop over what a name is emitted with. It ends with its signal, and with the client: `isOver` is asked at each change of
+ * A `for await` loop over the pushes of a topic. It ends with its signal, and with the client: `isOver` is asked at each change of
  * the client's state.
  */
 export function openPushLoop(

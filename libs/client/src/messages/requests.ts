@@ -7,7 +7,7 @@ import { createValueQueue } from './value-queue.js';
 /** Requests and streams that may be open at once. */
 const MAX_OPEN = 4_096;
 
-/** What requests do to the connection of their client. */
+/** Callbacks of requests to the connection of their client. */
 export interface RequestsHost {
   /**
    * Writes a frame, or queues it.
@@ -34,13 +34,13 @@ export interface Requests {
   ) => AsyncIterableIterator<unknown, undefined>;
   /** The frame with this id was written. */
   sent(id: number): void;
-  /** Passes an answer on. Returns false for an id that is not open. */
+  /** Handles an answer. Returns false when no request with this id is open. */
   settle(id: number, frame: InFrame): boolean;
   /** Fails the requests that were written, or all. */
   fail(message: string, isAll?: boolean): void;
 }
 
-/** Gets the frames that answer a request, or the error that ends it. */
+/** Receives the frames that answer a request, or the error that ends it. */
 type Target = (error: GateError | undefined, frame: InFrame) => void;
 
 interface Open {
@@ -48,11 +48,11 @@ interface Open {
   readonly isStream: boolean | undefined;
   isSent: boolean;
   heardAt: number;
-  /** Ends its timer, and the listener of its signal. */
+  /** Removes the timer and the listener of the signal. */
   release(): void;
 }
 
-/** A request without a `timeoutMs` of its own gets `defaultTimeoutMs`. */
+/** `defaultTimeoutMs` applies to requests without `timeoutMs`. */
 export function createRequests(
   environment: Environment,
   defaultTimeoutMs: number,

@@ -35,7 +35,7 @@ export interface Tokens {
 
 /** How a token is renewed on an open connection. */
 export interface TokenRenewal {
-  /** Gives a token to the gate. Resolves with the time at which it expires, if the gate says it. */
+  /** Sends a token to the gate. Resolves with its expiry, if the gate returns one. */
   readonly renew: (token: string) => Promise<unknown>;
   /** A renewal failed. It is tried again. */
   readonly fail: (error: unknown) => void;
@@ -106,7 +106,7 @@ export function createTokens(
   };
 }
 
-/** When a JSON Web Token expires. Other tokens do not say. */
+/** The expiry of a JSON Web Token; `undefined` for other tokens. */
 function expiryOf(token: string): number | undefined {
   try {
     const { atob } = globalThis as unknown as { atob: (text: string) => string };

@@ -13,7 +13,7 @@ import { type AbortControllerLike, hostTabs, type TabChannel, type TabMessage, t
 // Channels have no origin to name. A channel of a test has one listener.
 /* oxlint-disable unicorn/require-post-message-target-origin, unicorn/prefer-add-event-listener */
 
-/** HTTP statuses and mistakes with which the shared connection ends are final for the tabs too. */
+/** HTTP statuses and argument errors that end the shared connection also end the clients of the tabs. */
 const ENDS = [400, 401, 403];
 
 /** Options of {@link connectShared}. */
@@ -24,8 +24,8 @@ export interface ShareOptions extends Omit<ConnectOptions, 'codec' | 'persist'> 
    */
   readonly name?: string | undefined;
   /**
-   * Channels and locks of the tabs, for tests; `false` for a connection of its own.
-   * @defaultValue those of the browser; without them each tab has a connection of its own
+   * Channels and locks of the tabs, for tests. `false`: the tab has its own connection.
+   * @defaultValue those of the browser; without them each tab has its own connection
    */
   readonly tabs?: TabsHost | false | undefined;
 }

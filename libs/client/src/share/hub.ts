@@ -7,13 +7,13 @@ import type { ConnectOptions, GateState } from '../options.js';
 import { type TabLink, TabSession } from './tab-session.js';
 import type { AbortControllerLike, TabMessage, TabsHost } from './tabs-host.js';
 
-/** Tabs send `$gate/ping` on a quiet connection, which has the hub check its own. */
+/** Tabs send `$gate/ping` on a quiet connection. The hub then checks its own connection. */
 const HEARTBEAT_MS = 25_000;
-/** The tab has a deadline of its own. This one is for what a tab has given up. */
+/** Deadline for requests that a tab has given up. The tab itself applies its own deadline. */
 const TIMEOUT_MS = 600_000;
 /** How long a call of the server may wait for a tab. The server has a deadline of its own. */
 const CALL_MS = 60_000;
-/** All pushes and calls come under this topic, which no gate can send: it takes no `*`. */
+/** All pushes and calls are emitted under this topic. A gate cannot send it, because topics cannot contain `*`. */
 const ANY = '*';
 
 /** A tab that has a socket or a session. */
@@ -24,11 +24,11 @@ interface Tab {
   isAccepted: boolean;
   /** Streams that it reads, by id. */
   readonly streams: Map<number, AbortControllerLike>;
-  /** Ends all that runs for it. */
+  /** Aborts the requests and streams of the tab. */
   readonly ended: AbortControllerLike;
 }
 
-/** A call of the server that some tab is to answer. */
+/** A call of the server, which the first tab with a handler answers. */
 interface OpenCall {
   readonly waiting: Set<Tab>;
   answer(fields: Readonly<Record<string, unknown>>): void;
@@ -47,7 +47,7 @@ export interface Hub {
   stop(): void;
 }
 
-/** Pushes and calls of all topics under one. Replies and frames of the gate stay as they are. */
+/** Emits pushes and calls of all topics under one topic. Replies and `$gate/` frames are unchanged. */
 const anyTopic: Codec = {
   ...jsonCodec,
   decode(data) {
@@ -59,8 +59,8 @@ const anyTopic: Codec = {
 };
 
 /**
- * Connects to the gate, and is a gate for the tabs: each of them has an ordinary client with a session, whose sockets are messages of a
- * channel. Pushes go to all tabs, replies and streams to the tab that asked.
+ * Connects to the gate, and acts as a gate for the tabs: each tab has an ordinary client with a session, whose sockets are messages of a
+ * channel. Pushes go to all tabs, replies and streams to the tab that sent the request.
  */
 export function startHub(
   url: string,
@@ -82,7 +82,7 @@ export function startHub(
     environment: unhidden(environment),
     autoConnect: false,
     whenOffline: 'wait',
-    // Those are for each tab.
+    // These options apply to each tab.
     load: undefined,
     buffer: undefined,
   });
@@ -95,7 +95,7 @@ export function startHub(
       if (tab.session && act(tab.session, tab) === false) forget(tab, 4005, 'The tab does not read');
     }
   };
-  /** Ends the session of a tab: its next one begins with a gap. */
+  /** Ends the session of a tab. Its next session starts with a gap. */
   const forget = (tab: Tab, code: number, reason: string): void => {
     const { session } = tab;
     tab.session = undefined;
@@ -119,7 +119,7 @@ export function startHub(
       ended: host.abortController(),
     };
     tabs.set(name, tab);
-    // A tab holds its lock as long as it is there.
+    // A tab holds its lock until it is closed.
     host.lock(lockOf(name), tab.ended.signal, async () => leave(name)).catch(() => undefined);
     return tab;
   };
@@ -136,7 +136,7 @@ export function startHub(
     tab.session.open(link, HEARTBEAT_MS);
   };
   const deliver = (tab: Tab, session: TabSession | undefined, frame: object): void => {
-    // What belongs to an earlier session of the tab is of no use to it.
+    // Answers for an earlier session of the tab are dropped.
     if (!session || tab.session !== session) return;
     if (!session.deliver(frame)) forget(tab, 4005, 'The tab does not read');
   };
@@ -228,7 +228,7 @@ export function startHub(
     eachSession(session => session.control('error', { ...errorFields(error), topic }));
   });
   upstream.on('session', ({ isNew }) => {
-    // The gate knows nothing of what the tabs did before.
+    // The new session of the gate does not include earlier logins and groups of the tabs.
     if (isNew) for (const tab of tabs.values()) forget(tab, 4005, 'The session has ended');
   });
   upstream.on('state', (state: GateState) => {
@@ -294,7 +294,7 @@ function errorFields(error: unknown): object {
   return { code, message, details };
 }
 
-/** The connection serves tabs that are shown while this one is hidden. Late timers do no harm: a pong that is there counts. */
+/** The environment of the hub never counts as hidden, because it also serves visible tabs. A pong that arrived before a late timer still counts. */
 function unhidden(environment: Environment): Environment {
   return {
     now: () => environment.now(),

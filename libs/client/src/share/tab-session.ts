@@ -4,7 +4,7 @@ const MAX_SIZE = 4 * 1024 * 1024;
 /** The hub acknowledges frames of a tab after this number of them. */
 const ACK_EVERY = 64;
 
-/** How a session reaches its tab. */
+/** Callbacks of a session to its tab. */
 export interface TabLink {
   send(frame: object): void;
   close(code: number, reason: string): void;
@@ -39,7 +39,7 @@ export class TabSession {
     private readonly now: () => number,
   ) {}
 
-  /** Greets the tab on its first socket. */
+  /** Sends the hello to the tab on its first socket. */
   open(link: TabLink, heartbeatMs: number): void {
     this.link = link;
     const session = { ticket: this.ticket, keepMs: 120_000, ackEvery: ACK_EVERY, ackMs: 1_000 };
@@ -84,12 +84,12 @@ export class TabSession {
     if (++this.heard % ACK_EVERY === 0) this.control('ack', this.heard);
   }
 
-  /** The tab has these frames. */
+  /** The tab has acknowledged these frames. */
   acknowledge(seen: number): void {
     while (this.kept[0] && this.kept[0].at <= seen) this.size -= this.kept.shift()?.size ?? 0;
   }
 
-  /** The tab loses its socket; the session goes on. */
+  /** The tab loses its socket. The session continues. */
   lose(code: number, reason: string): void {
     const { link } = this;
     this.link = undefined;

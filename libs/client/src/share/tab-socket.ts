@@ -5,7 +5,7 @@ import type { TabMessage } from './tabs-host.js';
 export interface TabSockets {
   /** The class for the option `WebSocket` of the tab's client. */
   readonly WebSocket: WebSocketConstructor;
-  /** Takes a message of the channel. */
+  /** Handles a message of the channel. */
   receive(message: TabMessage): void;
 }
 

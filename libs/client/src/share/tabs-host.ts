@@ -1,8 +1,8 @@
-/** What the tabs of an origin send each other. Frames of a tab are text, those of the hub are objects: they may contain bytes. */
+/** Messages between the tabs of an origin. Frames of a tab are text; frames of the hub are objects, because they may contain bytes. */
 export type TabMessage =
   /** A hub has started: sockets of earlier hubs are lost. */
   | { readonly hub: string }
-  /** The connection of the hub is online: tabs that wait need not wait longer. */
+  /** The connection of the hub is online: waiting tabs connect immediately. */
   | { readonly isUp: true }
   /** A tab opens a socket, sends a frame on it, or closes it. */
   | { readonly tab: string; readonly socket: number; readonly open: true }
@@ -32,14 +32,14 @@ export interface AbortControllerLike {
   abort(): void;
 }
 
-/** What the tabs of an origin have in common: channels and locks of the browser. Tests replace it. */
+/** Channels and locks that the tabs of an origin share. Tests replace them. */
 export interface TabsHost {
   /** Opens the channel of this name. Its messages reach all other channels of the name, also those of the same tab. */
   channel(name: string): TabChannel;
   /** Holds the lock of this name, once it is free, until the promise that `held` returns settles. Rejects when it is aborted before. */
   lock(name: string, signal: AbortControllerLike['signal'], held: () => Promise<void>): Promise<unknown>;
   abortController(): AbortControllerLike;
-  /** A name that no other tab has. */
+  /** A unique name for this tab. */
   id(): string;
 }
 

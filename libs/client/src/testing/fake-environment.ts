@@ -8,9 +8,9 @@ const TURNS = 50;
  * used.
  */
 export class FakeEnvironment implements Environment {
-  /** What `random` returns. */
+  /** The value that `random` returns. */
   chance = 0.5;
-  /** What the host knows of the network, and of the page. */
+  /** The state of the network and of the page. */
   hasNetwork = true;
   isPageHidden = false;
   baseUrl: string | undefined;
@@ -88,7 +88,7 @@ export class FakeEnvironment implements Environment {
     this.send(isHidden ? 'hide' : 'show');
   }
 
-  /** The network goes, or comes back. */
+  /** The network is lost, or returns. */
   setNetwork(isThere: boolean): void {
     this.hasNetwork = isThere;
     this.send(isThere ? 'online' : 'offline');
@@ -113,7 +113,7 @@ export class FakeEnvironment implements Environment {
   }
 }
 
-/** Lets promises settle that are settled already. */
+/** Waits until the callbacks of settled promises have run. */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < TURNS; turn++) await Promise.resolve();
 }

@@ -6,7 +6,7 @@ import type { ConnectOptions } from '../options.js';
 import type { WebSocketConstructor } from '../connection/socket.js';
 import { type MockFrame, MockSocket } from './mock-socket.js';
 
-/** What a mock gate does by itself. */
+/** Options of {@link MockGate}. */
 export interface MockGateOptions {
   /**
    * Whether sessions survive a lost connection.
@@ -24,7 +24,7 @@ export type MockHandler = (body: never) => unknown;
 interface MockSession {
   readonly id: string;
   ticket: string;
-  /** Frames queued for the client, and of those the first that is kept. */
+  /** Number of frames queued for the client, and number of the first one that is kept. */
   top: number;
   floor: number;
   log: string[];
@@ -48,7 +48,7 @@ interface MockSession {
 export class MockGate<C = NoContract> {
   /** The class for the option `WebSocket` of a client. */
   readonly WebSocket: WebSocketConstructor;
-  /** Requests, messages and streams that have come, in order. */
+  /** Received requests, messages and streams, in order. */
   readonly received: MockFrame[] = [];
   private readonly handlers = new Map<string, MockHandler>();
   private readonly sockets = new Set<MockSocket>();
@@ -84,7 +84,7 @@ export class MockGate<C = NoContract> {
     for (const client of this.clients) client.close();
   }
 
-  /** Handles a topic. A thrown `GateError` is the reply; what an async iterable yields is a stream. */
+  /** Handles a topic. A thrown `GateError` is the reply. An async iterable is sent as a stream. */
   on<T extends TopicOf<C, 'request'>>(
     topic: T,
     handler: (body: BodyOf<C, 'request', T>) => ReplyOf<C, 'request', T> | Promise<ReplyOf<C, 'request', T>>,
@@ -100,7 +100,7 @@ export class MockGate<C = NoContract> {
     return this;
   }
 
-  /** Pushes to the client; resolves when its listeners have been called. While it is away the push is kept. */
+  /** Pushes to the client. Resolves when its listeners were called. While the client is away, the push is kept. */
   push<T extends TopicOf<C, 'push'>>(topic: T, ...args: Arguments<BodyOf<C, 'push', T>, never>): Promise<void>;
   push(this: MockGate, topic: string, body?: unknown): Promise<void>;
   async push(topic: string, ...[body]: readonly unknown[]): Promise<void> {
@@ -126,7 +126,7 @@ export class MockGate<C = NoContract> {
     return answer['body'];
   }
 
-  /** Loses the connection; 1006 is a cut cable. The client comes back by itself. */
+  /** Ends the connection; 1006 simulates a cut cable. The client reconnects automatically. */
   async drop(code = 1006, reason = ''): Promise<void> {
     await settle();
     this.socket?.lose(code, reason);
@@ -294,7 +294,7 @@ export class MockGate<C = NoContract> {
     }
   }
 
-  /** Sends a counted frame, and keeps it while the session does. */
+  /** Sends a counted frame, and keeps it until it is acknowledged. */
   private deliver(frame: MockFrame): void {
     const text = JSON.stringify(frame);
     const { session, socket } = this;
@@ -319,7 +319,7 @@ async function soon(action: () => void): Promise<void> {
   action();
 }
 
-/** Lets what is under way arrive. */
+/** Waits until the frames in flight have arrived. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
 }

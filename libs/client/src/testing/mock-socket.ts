@@ -12,7 +12,7 @@ export class MockSocket implements WebSocketLike {
   onmessage: WebSocketLike['onmessage'] = null;
   onclose: WebSocketLike['onclose'] = null;
   onerror: WebSocketLike['onerror'] = null;
-  /** What the client has sent, in order. */
+  /** Frames that the client has sent, in order. */
   readonly sent: MockFrame[] = [];
   /** Set when either side has closed: the code that the client gave, or the server. */
   closedWith: { readonly code: number | undefined; readonly byClient: boolean } | undefined;
@@ -38,7 +38,7 @@ export class MockSocket implements WebSocketLike {
     this.receiveRaw(JSON.stringify(frame));
   }
 
-  /** The server sends data as it is. */
+  /** The server sends data unchanged. */
   receiveRaw(data: unknown): void {
     if (!this.closedWith) this.onmessage?.({ data } as never);
   }

@@ -24,7 +24,7 @@ export class Outlet {
   gathered = 0;
   /** Start of the current batch, of `performance.now()`. */
   begunAt = 0;
-  /** Whether there is something in the current batch that the peer must not miss unseen, as answers to its requests. */
+  /** Whether the peer must detect the loss of the current batch, for example because it has answers to requests of the peer. */
   leavesGap = false;
   private lastRequest: Pending | undefined;
 

@@ -50,7 +50,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
   private isLost = false;
   /** True while the driver has too much unsent data for it. */
   private isDriverFull = false;
-  /** True when the link has refused answers and no later batch was sent, by whose number the peer would detect the gap. */
+  /** True when a batch with `leavesGap` was not sent, and no later batch was sent by whose number the peer would detect the gap. */
   private owesGap = false;
 
   constructor(
@@ -287,8 +287,7 @@ export class RemotePeer extends Peer implements OutboundPeer {
   }
 
   /**
-   * A refused batch keeps its number only if it has answers. The peer then detects a gap before the next batch, and ends the requests that
-   * wait for these answers.
+   * A refused batch keeps its number only if the peer must detect its loss (`leavesGap`). The peer then sees a gap before the next batch.
    */
   private send(batch: Batch): SendResult {
     if (this.isLost) return 'refused';

@@ -157,7 +157,7 @@ export function connect<C = NoContract>(url: string, options: ConnectOptions = {
     const now = environment.now();
     const isRoom = !is('online') || socket?.isWritable !== false;
     if (!isRoom || !outbox.submit({ data, topic, id, expiresAt: now + timeoutMs }, now))
-      throw new GateError('BUFFER_FULL', 'Too much waits to be sent');
+      throw new GateError('BUFFER_FULL', 'The queue is full');
   };
   const requests = createRequests(environment, defaultTimeoutMs, {
     post,

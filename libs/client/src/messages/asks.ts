@@ -20,7 +20,7 @@ export function createAsks(fail: (error: unknown, topic: string) => void): Asks 
   let running = 0;
   return {
     handle(topic, handler) {
-      if (handlers.has(topic)) throw new GateError('BAD_ARGUMENT', `The topic '${topic}' has a handler already`);
+      if (handlers.has(topic)) throw new GateError('BAD_ARGUMENT', `The topic '${topic}' already has a handler`);
       handlers.set(topic, handler);
       return () => {
         if (handlers.get(topic) === handler) handlers.delete(topic);

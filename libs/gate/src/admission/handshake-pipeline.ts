@@ -182,7 +182,7 @@ export class HandshakePipeline implements OnModuleInit {
   private expiryFault({ authExpiresAt, authIssuedAt }: HandshakeResult): HandshakeOutcome | undefined {
     for (const moment of [authExpiresAt, authIssuedAt]) {
       if (moment === undefined || Number.isFinite(moment)) continue;
-      this.log.error('The HandshakeHandler gave an authExpiresAt or authIssuedAt that is no number of milliseconds');
+      this.log.error('HandshakeHandler: authExpiresAt and authIssuedAt must be numbers of milliseconds');
       return { refused: INTERNAL };
     }
     if (authExpiresAt === undefined || authExpiresAt > Date.now()) return undefined;

@@ -278,7 +278,7 @@ export class ClientLifecycle implements AgentHost {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(
-        () => reject(new Error('SessionLearner.onConnect or AgentLearner.connect took too long')),
+        () => reject(new Error('SessionLearner.onConnect or AgentLearner.connect took longer than overTime')),
         overTime,
       );
     });

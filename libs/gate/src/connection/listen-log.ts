@@ -18,7 +18,9 @@ export function warnOfPlaintext(
   remedy: string,
 ): void {
   if (isTls || LOOPBACK.test(host) || DEVELOPMENT.has(process.env['NODE_ENV'])) return;
-  log.warn(`${what} on ${host} is not encrypted: set ${remedy}, or let only a proxy that speaks TLS reach it`);
+  log.warn(
+    `${what} on ${host} is not encrypted: set ${remedy}, or make it reachable only for a proxy that terminates TLS`,
+  );
 }
 
 /** Where a server listens: `host:port`, or the path of a Unix socket. */

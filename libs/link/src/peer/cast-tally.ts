@@ -24,7 +24,7 @@ export class CastTally {
 
   /** Starts a batch to a channel. `index`: the channel in the round; `before`: number of messages that were cast to it before. */
   begin(round: number, index: number, before: number): void {
-    if (index >= ROUND_CHANNELS) throw new GateError('LINK_CORRUPT', 'A cast has too large a channel index');
+    if (index >= ROUND_CHANNELS) throw new GateError('LINK_CORRUPT', 'The channel index of a cast is too large');
     if (round !== this.round) {
       this.round = round;
       this.channels = [];

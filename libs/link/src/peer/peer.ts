@@ -76,7 +76,9 @@ export abstract class Peer {
   protected refuse(pending: Pending, error: unknown): void {
     if (pending.table) this.requests.remove(pending);
     const coded =
-      error instanceof GateError ? error : new GateError('BAD_ARGUMENT', `It cannot be sent: ${String(error)}`);
+      error instanceof GateError
+        ? error
+        : new GateError('BAD_ARGUMENT', `The request cannot be sent: ${String(error)}`);
     queueMicrotask(() => {
       try {
         pending.refuse(coded);

@@ -28,7 +28,6 @@ export function addTapCommand(program: Command): void {
       if (clientId === undefined && topic === undefined)
         throw new GateError('BAD_ARGUMENT', 'Say what is tapped: a client, or --topic');
       const output = new Output(options.json === true);
-      const until = performance.now() + options.for;
       await withTarget(options, async target => {
         const ask = async (args: object): Promise<TapAnswer> => {
           const call =
@@ -36,6 +35,7 @@ export function addTapCommand(program: Command): void {
           return (await target.call<{ result: TapAnswer }>(call[0], { ...call[1], ...args })).result;
         };
         let answer = await ask({ topic });
+        const until = performance.now() + options.for;
         let skipped = 0;
         if (!output.isJson) output.line(output.faint(`taps ${logText(clientId ?? `all sessions on ${topic}`)}`));
         while (!answer.isOver && performance.now() < until) {

@@ -20,6 +20,7 @@ const NUMBERS: readonly (readonly [key: string, fallback: number, min: number, m
   ['requestTimeout', 30_000, 10, 3_600_000],
   ['workerWait', 3_000, 0, 600_000],
   ['startupWait', 1_500, 0, 60_000],
+  ['rebalanceRate', 100, 0, 100_000],
   ['messageRate', 100, 0, 1_000_000],
   ['maxConnections', connectionsForFdLimit(), 0, 10_000_000],
   ['maxConnectionsPerIp', 100, 0, 10_000_000],

@@ -53,7 +53,7 @@ describe('LeavingSessions', () => {
   let sessions: FakeSession[];
   let offers: { readonly to: string; readonly offer: Offer; readonly at: number }[];
   let peers: Map<string, Peer>;
-  let host: { departing: number };
+  let host: { departing: number; mayMove: boolean };
   let leaving: LeavingSessions;
   let onOffer: (session: FakeSession) => void;
 
@@ -71,7 +71,7 @@ describe('LeavingSessions', () => {
     peers = new Map();
     onOffer = session => void (session.isHandedOver = true);
     addNode('me');
-    host = { departing: 0 };
+    host = { departing: 0, mayMove: true };
     const node = { isUp: true, peers, info: { id: 'me' } } as unknown as LinkNode;
     const hub = { all: () => sessions.map(connection => ({ connection })) } as unknown as Hub;
     const ticketFor = ({ agent }: ResumableConnection): string => `t-${agent.sessionState.origin.sessionId}`;
@@ -88,6 +88,14 @@ describe('LeavingSessions', () => {
     peers.delete('g2');
     addNode('w1', 'worker');
     addNode('g3', 'gate', true);
+    await leaving.leave(60_000);
+    expect([sessions[0]?.isMoving, offers]).toEqual([false, []]);
+  });
+
+  it('asks nobody to move while a node is there that does not know how', async () => {
+    addNode('g2');
+    sessions.push(new FakeSession('c1'));
+    host.mayMove = false;
     await leaving.leave(60_000);
     expect([sessions[0]?.isMoving, offers]).toEqual([false, []]);
   });

@@ -21,6 +21,8 @@ export interface LeavingHost {
   readonly hub: Hub;
   /** Sessions that are on their way to another gate. */
   readonly departing: number;
+  /** False when a node is there that does not know how sessions move. */
+  readonly mayMove: boolean;
   ticketFor(connection: ResumableConnection): string;
 }
 
@@ -42,7 +44,7 @@ export class LeavingSessions {
     while (performance.now() < end) {
       const gates = this.otherGates();
       const sessions = this.sessions();
-      if (gates.length === 0 || (sessions.length === 0 && host.departing === 0)) return;
+      if (gates.length === 0 || !host.mayMove || (sessions.length === 0 && host.departing === 0)) return;
       const now = performance.now();
       let left = AT_ONCE;
       for (const connection of sessions) {

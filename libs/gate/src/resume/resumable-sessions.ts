@@ -274,6 +274,10 @@ export class ResumableSessions
     if (this.isOn) await new LeavingSessions(this).leave(limitMs);
   }
 
+  get mayMove(): boolean {
+    return this.turns.isKnownByAll;
+  }
+
   get departing(): number {
     return this.departures.size;
   }

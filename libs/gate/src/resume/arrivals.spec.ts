@@ -203,6 +203,21 @@ describe('Arrivals', () => {
     expect(await arrived).toBe(true);
   });
 
+  it('waits for requests at the old gate as long as they take', async () => {
+    const source = await arrive({ isRunning: true });
+    turnAll(source);
+    end(pushes());
+    await jest.advanceTimersByTimeAsync(25_000);
+    expect([arrivals.size, log.includes('unblocked')]).toEqual([1, false]);
+    arrivals.onTail(from.peer, ask.clientId, true, [frame(9)]);
+    end({ kind: 'requests' });
+    await flush();
+    barriers[0]?.();
+    await flush();
+    expect(log).toContain('late 9');
+    expect([arrivals.size, log.at(-3)]).toEqual([0, 'unblocked']);
+  });
+
   it('lets a late reply wait for what its worker has sent to this gate', async () => {
     const source = await arrive({ isRunning: true });
     turnAll(source);

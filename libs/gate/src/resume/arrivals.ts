@@ -461,6 +461,8 @@ export class Arrivals {
   private finish(arrival: Arrival, doubt: GapReason | undefined): void {
     if (arrival.isFinal) return;
     arrival.isFinal = true;
+    // Its requests may take as long as requests do: the old gate is there, or its loss is noticed.
+    clearTimeout(arrival.timer);
     if (doubt) this.doubt(arrival, doubt);
     this.host.streams.breakComing(arrival.agent);
     arrival.connection.queue.release();

@@ -8,6 +8,7 @@ import { ClientSession, OnConnect, OnDisconnect, OnTopic, type Session } from '@
 import { ResumeClient } from '../support/resume-client.js';
 
 const hooks: string[] = [];
+const never: (() => void)[] = [];
 
 @Controller()
 class FaultTopics {
@@ -19,6 +20,11 @@ class FaultTopics {
   @OnDisconnect()
   disconnect(@ClientSession() _session: Session): void {
     hooks.push('disconnect');
+  }
+
+  @OnTopic('fault/never')
+  async never(): Promise<void> {
+    await new Promise<void>(resolve => never.push(resolve));
   }
 
   @OnTopic('fault/echo')
@@ -145,6 +151,16 @@ describe('a session that moves while something fails', () => {
     for (const { n } of client.gaps) expect(n).toBeNull();
     await works();
     expect(hooks).toEqual(['connect']);
+  });
+
+  it('ends its requests at once when the old gate dies that ran them', async () => {
+    const id = client.ask('fault/never');
+    await waitUntil('it runs', () => never.length === 1);
+    await moveTo(1);
+    await nodeOf('gates', 0).close({ drain: false });
+    expect((await client.answer(id)).error).toMatchObject({ code: 'WORKER_LOST' });
+    never.pop()?.();
+    expect(await client.request('fault/echo')).toBe('here');
   });
 
   it('is lost when the new gate dies after the hand-over', async () => {

@@ -45,6 +45,13 @@ export class FrameSessionWire extends FrameWire implements SessionWire {
     return kind === FrameKind.message ? frame[at + 3] !== DOLLAR : kind <= FrameKind.error || kind >= FrameKind.item;
   }
 
+  endedBy(frame: Uint8Array): number {
+    const at = this.framing.sizeOfHeader(frame) + FRAME_LENGTH_BYTES;
+    const kind = frame[at];
+    const ends = kind === FrameKind.reply || kind === FrameKind.error || kind === FrameKind.end;
+    return ends ? readU32(frame, at + 1) : 0;
+  }
+
   notice(kind: SessionNotice, body: object): Buffer {
     return this.encode(FrameKind[kind], 0, '', Buffer.from(JSON.stringify(body)));
   }

@@ -12,6 +12,9 @@ const ZERO = 0x30;
 const CLOSE_OBJECT = 0x7d;
 const DOLLAR = 0x24;
 const BACKSLASH = 0x5c;
+/** How a frame begins that ends a request, and the longest such beginning. */
+const REPLY_HEAD = /^\{"id":(\d{1,16}),"(?:body|error|end)":/;
+const MAX_REPLY_HEAD = 32;
 const OWN_HEAD = Buffer.from(`{"topic":"${GATE_TOPIC_PREFIX}`);
 
 /** `gate.json.2`: `gate.json` with frames about the session. */
@@ -53,6 +56,12 @@ export class JsonSessionWire extends JsonWsWire implements SessionWire {
     if (frame[at + HEAD.length] !== DOLLAR) return true;
     for (let i = 0; i < OWN_HEAD.length; i++) if (frame[at + i] !== OWN_HEAD[i]) return true;
     return false;
+  }
+
+  endedBy(frame: Uint8Array): number {
+    const at = writtenWsHeaderBytes(frame);
+    const head = Buffer.from(frame.subarray(at, at + MAX_REPLY_HEAD)).toString('latin1');
+    return Number(REPLY_HEAD.exec(head)?.[1] ?? 0);
   }
 
   notice(kind: SessionNotice, body: object): Buffer {

@@ -35,6 +35,8 @@ describe.each(WIRES)('the session wire of %s', (_name, wire, plain) => {
         expect(framed.every((each, at) => each.equals(expected[at] as Buffer))).toBe(true);
         // And they all count.
         expect(framed.map(each => wire.isCounted(each))).toEqual([true, true, true]);
+        const ends = [...framed, wire.end(id), wire.item(id, body), wire.error(0, error, 'a/b')] as Buffer[];
+        expect(ends.map(each => wire.endedBy(each))).toEqual([0, id, id, id, 0, 0]);
       }),
     );
     expect(isSessionWire(wire) && !isSessionWire(plain) && wire.plain === plain).toBe(true);

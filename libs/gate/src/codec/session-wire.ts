@@ -17,6 +17,8 @@ export interface SessionWire extends Wire {
   readSessionFrame(data: Buffer): ClientSessionFrame | undefined;
   /** Whether both sides count a frame to the client: all except `$gate/` frames. */
   isCounted(frame: Uint8Array): boolean;
+  /** The id of the request that a frame for the client ends; 0 when it ends none. */
+  endedBy(frame: Uint8Array): number;
   notice(kind: SessionNotice, body: object): Buffer;
   /** A frame with the number of frames that were accepted from the client (`ack`), or sent to it (`mark`). */
   count(kind: 'ack' | 'mark', count: number): Buffer;

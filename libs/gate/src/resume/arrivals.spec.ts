@@ -108,6 +108,7 @@ describe('Arrivals', () => {
       block: () => void log.push('blocked'),
       unblock: () => void log.push('unblocked'),
       close: closed,
+      sendError: (id: number, { code }: { code: string }) => void log.push(`${code} ${id}`),
     };
     agent = fakeAgent;
     const queue = {
@@ -116,7 +117,8 @@ describe('Arrivals', () => {
       release: () => void log.push('released'),
       noteDoubt: (why: string) => void log.push(`doubt ${why}`),
     };
-    const connection = { agent, queue } as unknown as ResumableConnection;
+    const wire = { endedBy: (item: Uint8Array) => (item[0] as number) - 10 };
+    const connection = { agent, queue, wire } as unknown as ResumableConnection;
     const node = {
       peers,
       me: me.peer,
@@ -216,6 +218,22 @@ describe('Arrivals', () => {
     await flush();
     expect(log).toContain('late 9');
     expect([arrivals.size, log.at(-3)]).toEqual([0, 'unblocked']);
+  });
+
+  it('ends the requests whose replies are lost with the old gate, and no others', async () => {
+    const source = await arrive({ isRunning: true, running: [4, 5, 6] });
+    turnAll(source);
+    arrivals.onTail(from.peer, ask.clientId, false, [frame(14)]);
+    end(pushes());
+    arrivals.onTail(from.peer, ask.clientId, true, [frame(16)]);
+    peers.delete('g1');
+    arrivals.onLeave();
+    await flush();
+    barriers[0]?.();
+    await flush();
+    expect(log.filter(line => line.startsWith('WORKER_LOST'))).toEqual(['WORKER_LOST 5']);
+    expect(log.indexOf('unblocked')).toBeGreaterThan(log.indexOf('WORKER_LOST 5'));
+    expect(arrivals.size).toBe(0);
   });
 
   it('lets a late reply wait for what its worker has sent to this gate', async () => {

@@ -18,7 +18,7 @@ import {
   type Body,
   CLOSE,
   type GapReason,
-  type GateError,
+  GateError,
   isSendableCloseCode,
   type ResumeRefusalCode,
 } from '@nestgate/protocol';
@@ -43,6 +43,9 @@ const ARRIVED_MS = 800;
 
 /** How long another gate that wants a session waits until this gate has been answered about it, in milliseconds. */
 const FETCHED_MS = 300;
+
+/** A request whose gate is lost may have been handled. */
+const LOST = new GateError('WORKER_LOST').toBody();
 
 /** The session has come, or why it has not. */
 export type Taken =
@@ -103,6 +106,8 @@ class Arrival implements TurnSource {
   /** No request of the client runs on the old gate. */
   isSettled: boolean;
   isDoubted = false;
+  /** Requests that run on the old gate, and whose reply has not come. */
+  readonly running: Set<number>;
   timer: NodeJS.Timeout | undefined;
   /** Late frames, in order. */
   lateFrames: Promise<void> = Promise.resolve();
@@ -123,6 +128,7 @@ class Arrival implements TurnSource {
     private readonly onLate: (arrival: Arrival, peer: Peer) => void,
   ) {
     this.isSettled = !transfer.isRunning;
+    this.running = new Set(transfer.running);
     this.end = new Promise(resolve => (this.resolve = resolve));
     this.whole = new Promise(resolve => (this.resolveWhole = resolve));
   }
@@ -239,7 +245,10 @@ export class Arrivals {
   onTail(from: Peer, clientId: string, isLate: boolean, items: readonly TailItem[]): void {
     const arrival = this.arrivals.get(clientId);
     if (arrival?.from !== from || arrival.agent.isClosed) return;
-    const { queue } = arrival.connection;
+    const { queue, wire } = arrival.connection;
+    if (arrival.running.size > 0) {
+      for (const item of items) if (item instanceof Uint8Array) arrival.running.delete(wire.endedBy(item));
+    }
     if (!isLate) {
       queue.takeForwarded(items, false);
       return;
@@ -302,7 +311,7 @@ export class Arrivals {
     for (const arrival of this.arrivals.values()) {
       if (peers.get(arrival.from.info.id) === arrival.from) continue;
       this.finish(arrival, 'gate-lost');
-      void arrival.lateFrames.then(() => this.settle(arrival));
+      void arrival.lateFrames.then(() => this.settle(arrival, true));
     }
   }
 
@@ -414,7 +423,7 @@ export class Arrivals {
     arrival.timer = setTimeout(
       host.node.defects.guard('resume.move', () => {
         this.finish(arrival, 'gate-lost');
-        this.settle(arrival);
+        this.settle(arrival, true);
       }),
       FINAL_MS,
     );
@@ -471,9 +480,11 @@ export class Arrivals {
     this.endWhenWhole(arrival);
   }
 
-  private settle(arrival: Arrival): void {
+  /** No request runs on the old gate any more. `isLost`: those without a reply get none. */
+  private settle(arrival: Arrival, isLost = false): void {
     if (arrival.isSettled) return;
     arrival.isSettled = true;
+    if (isLost) for (const id of arrival.running) arrival.agent.sendError(id, LOST);
     arrival.agent.unblock();
     this.endWhenWhole(arrival);
   }

@@ -395,6 +395,7 @@ export function transferOf(
     arrival: agent.arrival === 'told' ? 'told' : 'untold',
     ...host.keeper.belongings(agent),
     isRunning: agent.orderedCount > 0,
+    running: agent.unansweredIds.filter(id => !streams.some(stream => stream.id === id)),
     streams,
     workers: workers.map(({ info }) => info.id),
   };

@@ -74,6 +74,8 @@ export interface SessionTransfer {
   readonly borrowed: readonly string[];
   /** Whether requests of the client are running that are no streams. */
   readonly isRunning: boolean;
+  /** The ids of those that have one. */
+  readonly running?: readonly number[] | undefined;
   readonly streams: readonly MovingStream[];
   /** The workers that the client has used; the last one first. */
   readonly workers: readonly string[];

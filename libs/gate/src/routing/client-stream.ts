@@ -29,8 +29,8 @@ const ENDED_HERE: ReadonlySet<string> = new Set(['TIMEOUT', 'NODE_LOST', 'LINK_C
  * item; by its deadline, which each item moves; when the worker is lost; or because the client wants it no more, is gone, or does not
  * read. No item is sent after the end.
  *
- * One whose client comes from another gate is `coming` until that gate has told which of its streams have not ended there: until then only
- * its worker can end it here, because the other gate may have told the client of an end already.
+ * One whose client comes from another gate is `coming` until that gate has forwarded all that it had, and told which of its streams have not
+ * ended there. Until then nothing ends it here, and its items keep their places in the queue: without the items before them they are not sent.
  */
 export class ClientStream extends Pending<StreamEnd> {
   /** Items that the worker has sent. */
@@ -47,6 +47,10 @@ export class ClientStream extends Pending<StreamEnd> {
   private isComing = false;
   /** What has ended it while it was coming. */
   private failure: GateError | undefined = undefined;
+  private ending: StreamEnd | undefined = undefined;
+  /** Resolves with whether the items that came meanwhile follow those of the other gate. */
+  private whole: Promise<boolean> | undefined = undefined;
+  private resolveWhole: ((isWhole: boolean) => void) | undefined = undefined;
   private isUnwanted = false;
 
   constructor(
@@ -78,13 +82,19 @@ export class ClientStream extends Pending<StreamEnd> {
     const frame = agent.wire.item?.(id, body);
     if (!frame) {
       this.breakOff('INTERNAL');
-    } else if (agent.sendFrame(frame)) {
+    } else if (this.whole ? this.sendWhenWhole(frame, this.whole) : agent.sendFrame(frame)) {
       this.lastPosition = agent.sendPosition;
       if (isMarked) this.owner.mark(this);
     } else {
       // The policy for slow clients has acted: without this item the stream is not whole.
       this.breakOff('SLOW_CONSUMER');
     }
+  }
+
+  private sendWhenWhole(frame: Uint8Array, whole: Promise<boolean>): boolean {
+    if (this.failure) return false;
+    const making = whole.then(isWhole => (isWhole ? frame : undefined));
+    return this.agent.deferFrame(making, frame.length);
   }
 
   /** The worker may not know how many items have been written. */
@@ -120,14 +130,19 @@ export class ClientStream extends Pending<StreamEnd> {
   }
 
   /** The end of the stream, or, of a handler that gives none, its return value. */
-  override succeed({ items, isMoved, body }: StreamEnd): void {
+  override succeed(end: StreamEnd): void {
     const { agent, id } = this;
+    const { items, isMoved, body } = end;
     if (items !== this.received) {
       this.fail(new GateError('NODE_LOST'));
       return;
     }
     if (isMoved) {
       this.isMoved = true;
+      return;
+    }
+    if (this.isComing && !agent.isClosed) {
+      this.ending = end;
       return;
     }
     if (!this.close('end')) return;
@@ -164,16 +179,20 @@ export class ClientStream extends Pending<StreamEnd> {
   /** The client has come from another gate, which has not said yet whether the stream has ended there. */
   await(): void {
     this.isComing = true;
+    this.whole = new Promise(resolve => (this.resolveWhole = resolve));
   }
 
   /** Whether the stream has ended at the other gate is known now. `isSure`: no item can be missing. */
   settle(isOpen: boolean, isSure: boolean): void {
     if (!this.isComing) return;
     this.isComing = false;
-    const { failure } = this;
+    this.whole = undefined;
+    this.resolveWhole?.(isOpen && isSure);
+    const { failure, ending } = this;
     if (!isOpen) this.release('moved', true);
     else if (!isSure) this.breakOff('WORKER_LOST');
     else if (failure) this.fail(failure.code === UNKNOWN_STREAM ? new GateError('WORKER_LOST') : failure);
+    else if (ending) this.succeed(ending);
     else if (this.isUnwanted) this.cancel();
   }
 

@@ -29,7 +29,7 @@ import { Standstill } from './hub/standstill.js';
 import { Pusher } from './hub/pusher.js';
 import { byName, idsOf, settingsOf, sizeOf, uidsOf } from './hub/answers.js';
 import { pageOf } from './hub/page.js';
-import { MovingSessions } from './resume/moving-sessions.js';
+import { MovingSessions } from './resume/move/moving-sessions.js';
 import { PushReceipts } from './receipts/push-receipts.js';
 import { TopicRouter } from './routing/topic-router.js';
 import { SessionKeeper } from './session/session-keeper.js';

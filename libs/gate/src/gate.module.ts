@@ -52,7 +52,7 @@ import { ClientAsks } from './hub/client-asks.js';
 import { Hub } from './hub/hub.js';
 import { Pusher } from './hub/pusher.js';
 import { GateMetrics } from './metrics/gate-metrics.js';
-import { MovingSessions } from './resume/moving-sessions.js';
+import { MovingSessions } from './resume/move/moving-sessions.js';
 import { ResumableSessions } from './resume/resumable-sessions.js';
 import { ClientEvents } from './routing/client-events.js';
 import { GateOperator } from './operate/gate-operator.js';

@@ -34,19 +34,19 @@ import { TopicRouter } from '../routing/topic-router.js';
 import { SessionKeeper } from '../session/session-keeper.js';
 import { SessionState } from '../session/session-state.js';
 import { Standstill } from '../hub/standstill.js';
-import { type ArrivalHost, Arrivals } from './arrivals.js';
-import { type DepartureHost, Departures, type Found, transferOf, wireOf } from './departures.js';
+import { type ArrivalHost, Arrivals } from './move/arrivals.js';
+import { type DepartureHost, Departures, type Found, transferOf, wireOf } from './move/departures.js';
 import { DetachedSessions } from './detached-sessions.js';
 import { EndedSessions } from './ended-sessions.js';
 import { ResumableConnection, type ResumableHost } from './resumable-connection.js';
 import { resolveResumeOptions } from './resolve-resume-options.js';
-import { LeavingSessions } from './leaving-sessions.js';
-import { MovingSessions } from './moving-sessions.js';
+import { LeavingSessions } from './move/leaving-sessions.js';
+import { MovingSessions } from './move/moving-sessions.js';
 import { PushReceipts } from '../receipts/push-receipts.js';
 import { RingBudget } from './ring-budget.js';
 import { type DoorHost, SessionDoor } from './session-door.js';
 import { Tickets } from './tickets.js';
-import { announcement, Turns } from './turns.js';
+import { announcement, Turns } from './move/turns.js';
 import { WrongTickets } from './wrong-tickets.js';
 
 /** Sessions that have ended and are remembered. */

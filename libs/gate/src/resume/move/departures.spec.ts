@@ -11,16 +11,16 @@ import {
   type TailItem,
 } from '@nestgate/link/internal';
 import { BodyKind, CLOSE } from '@nestgate/protocol';
-import type { ClientAgent } from '../client/client-agent.js';
-import { DrainQueue } from '../client/drain-queue.js';
-import { JsonSessionWire } from '../codec/json-session-wire.js';
-import { JsonWsWire } from '../codec/json-ws-wire.js';
-import type { Connection } from '../connection/connection.js';
-import { GateCounters } from '../gate-counters.js';
+import type { ClientAgent } from '../../client/client-agent.js';
+import { DrainQueue } from '../../client/drain-queue.js';
+import { JsonSessionWire } from '../../codec/json-session-wire.js';
+import { JsonWsWire } from '../../codec/json-ws-wire.js';
+import type { Connection } from '../../connection/connection.js';
+import { GateCounters } from '../../gate-counters.js';
 import { type DepartureHost, Departures, type Found } from './departures.js';
-import type { ResumableConnection } from './resumable-connection.js';
-import { ResumableQueue } from './resumable-queue.js';
-import { RingBudget } from './ring-budget.js';
+import type { ResumableConnection } from '../resumable-connection.js';
+import { ResumableQueue } from '../resumable-queue.js';
+import { RingBudget } from '../ring-budget.js';
 
 const wire = new JsonSessionWire(32, new JsonWsWire(32));
 const frameOf = (body: number): Uint8Array =>
@@ -139,7 +139,8 @@ describe('Departures', () => {
       isClosed: false,
       openedAt: 0,
       arrival: 'told',
-      unansweredCount: 0,
+      orderedCount: 0,
+      unansweredIds: [4, 9],
       worker: worker.peer,
       onceSettled: (then: () => void) => void (settle = then),
       onClose: (code: number) => void log.push(`closed ${code}`),
@@ -181,7 +182,7 @@ describe('Departures', () => {
         end: () => void log.push('moved'),
         exclude: (peer: Peer) => void log.push(`exclude ${peer.info.id}`),
       },
-      streams: { beginLeave: () => [], leave: () => [7], stay: () => void log.push('streams stay') },
+      streams: { beginLeave: () => [{ id: 9 }], leave: () => [7], stay: () => void log.push('streams stay') },
       counters,
       find: () => found,
       keyOf: () => Buffer.from('key'),
@@ -210,6 +211,9 @@ describe('Departures', () => {
       seen: 1,
       floor: 2,
       heard: 11,
+      // A stream goes on at the other gate.
+      running: [4],
+      streams: [{ id: 9 }],
       workers: ['w1'],
       key: Buffer.from('key').toString('base64'),
     });

@@ -2,9 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { LinkNode } from '@nestgate/link';
 import { moveContract, type Peer } from '@nestgate/link/internal';
 import { CLOSE } from '@nestgate/protocol';
-import type { Hub } from '../hub/hub.js';
+import type { Hub } from '../../hub/hub.js';
 import { wireOf } from './departures.js';
-import { ResumableConnection } from './resumable-connection.js';
+import { ResumableConnection } from '../resumable-connection.js';
 
 /** So many clients are asked to move at once, and so many sessions are offered at once. */
 const AT_ONCE = 20;

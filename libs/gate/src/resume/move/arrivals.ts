@@ -22,12 +22,12 @@ import {
   isSendableCloseCode,
   type ResumeRefusalCode,
 } from '@nestgate/protocol';
-import type { ClientAgent } from '../client/client-agent.js';
-import type { GateCounters } from '../gate-counters.js';
-import type { Hub } from '../hub/hub.js';
-import type { StreamTable } from '../routing/stream-table.js';
+import type { ClientAgent } from '../../client/client-agent.js';
+import type { GateCounters } from '../../gate-counters.js';
+import type { Hub } from '../../hub/hub.js';
+import type { StreamTable } from '../../routing/stream-table.js';
 import type { MovingSessions } from './moving-sessions.js';
-import type { ResumableConnection } from './resumable-connection.js';
+import type { ResumableConnection } from '../resumable-connection.js';
 import type { Turns, TurnSource } from './turns.js';
 
 /** How long the gate that has a session may take to answer, in milliseconds. */

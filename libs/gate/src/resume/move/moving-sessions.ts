@@ -13,10 +13,10 @@ import {
   type SessionContract,
 } from '@nestgate/link/internal';
 import { type Body, GateError } from '@nestgate/protocol';
-import type { ClientAgent } from '../client/client-agent.js';
-import { Hub } from '../hub/hub.js';
-import { Standstill } from '../hub/standstill.js';
-import { ELSEWHERE_MS } from '../receipts/receipt.js';
+import type { ClientAgent } from '../../client/client-agent.js';
+import { Hub } from '../../hub/hub.js';
+import { Standstill } from '../../hub/standstill.js';
+import { ELSEWHERE_MS } from '../../receipts/receipt.js';
 
 type PushHandlers = Handlers<typeof pushContract>;
 type SessionHandlers = Handlers<SessionContract>;

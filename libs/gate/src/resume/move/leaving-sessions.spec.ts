@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { LinkNode } from '@nestgate/link';
 import type { Peer } from '@nestgate/link/internal';
 import { CLOSE } from '@nestgate/protocol';
-import type { Hub } from '../hub/hub.js';
+import type { Hub } from '../../hub/hub.js';
 import { LeavingSessions } from './leaving-sessions.js';
-import { ResumableConnection } from './resumable-connection.js';
+import { ResumableConnection } from '../resumable-connection.js';
 
 /** What is done to a session. */
 class FakeSession {

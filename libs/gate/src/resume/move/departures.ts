@@ -11,15 +11,15 @@ import {
   type SessionTransfer,
 } from '@nestgate/link/internal';
 import { type Body, CLOSE, type CloseCodeInfo, type ResumeRefusalCode } from '@nestgate/protocol';
-import type { ClientAgent } from '../client/client-agent.js';
-import type { GateCounters } from '../gate-counters.js';
-import type { Hub } from '../hub/hub.js';
-import { ELSEWHERE_MS, type OpenReceipt } from '../receipts/receipt.js';
-import type { StreamTable } from '../routing/stream-table.js';
-import type { SessionKeeper } from '../session/session-keeper.js';
+import type { ClientAgent } from '../../client/client-agent.js';
+import type { GateCounters } from '../../gate-counters.js';
+import type { Hub } from '../../hub/hub.js';
+import { ELSEWHERE_MS, type OpenReceipt } from '../../receipts/receipt.js';
+import type { StreamTable } from '../../routing/stream-table.js';
+import type { SessionKeeper } from '../../session/session-keeper.js';
 import type { MovingSessions } from './moving-sessions.js';
-import type { ResumableConnection } from './resumable-connection.js';
-import type { TailSink } from './resumable-queue.js';
+import type { ResumableConnection } from '../resumable-connection.js';
+import type { TailSink } from '../resumable-queue.js';
 import { TURN_MS } from './turns.js';
 
 /** How long changes of a session that are at work are waited for before it moves, in milliseconds. */

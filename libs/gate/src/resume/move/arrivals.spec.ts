@@ -11,9 +11,9 @@ import {
   type TailItem,
 } from '@nestgate/link/internal';
 import { CLOSE, GateError } from '@nestgate/protocol';
-import { GateCounters } from '../gate-counters.js';
+import { GateCounters } from '../../gate-counters.js';
 import { type ArrivalHost, Arrivals } from './arrivals.js';
-import type { ResumableConnection } from './resumable-connection.js';
+import type { ResumableConnection } from '../resumable-connection.js';
 import type { Turns, TurnSource } from './turns.js';
 
 /** A node that answers when a test lets it. */

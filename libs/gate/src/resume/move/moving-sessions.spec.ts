@@ -2,9 +2,9 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import type { LinkNode } from '@nestgate/link';
 import { type IncomingCall, type Peer, pushContract, receiptContract, sessionContract } from '@nestgate/link/internal';
 import { NO_BODY } from '@nestgate/protocol';
-import type { ClientAgent } from '../client/client-agent.js';
-import type { Hub } from '../hub/hub.js';
-import type { Standstill } from '../hub/standstill.js';
+import type { ClientAgent } from '../../client/client-agent.js';
+import type { Hub } from '../../hub/hub.js';
+import type { Standstill } from '../../hub/standstill.js';
 import { type MovableHandlers, MovingSessions } from './moving-sessions.js';
 
 type Table = Record<string, (args: unknown, call?: IncomingCall) => unknown>;

@@ -8,6 +8,8 @@ import { isLong } from './support/fault-cluster.js';
 import { printFigures } from './support/figures.js';
 
 const SECRET = 's'.repeat(32);
+/** An address that no other test uses: the port stays free while nobody listens. */
+const HOST = '127.0.0.66';
 /** How long nobody answers. */
 const DOWN_MS = isLong ? 60_000 : 6_000;
 /** A client leaves, and one asks, in this interval. */
@@ -42,7 +44,7 @@ describe('an endpoint of webhooks that is down', () => {
       jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
       const port = await freePort();
       const endpoint = {
-        url: `http://127.0.0.1:${port}/events`,
+        url: `http://${HOST}:${port}/events`,
         secret: SECRET,
         events: ['disconnect', 'message'] as const,
         topics: ['shop/order'],
@@ -99,7 +101,7 @@ describe('an endpoint of webhooks that is down', () => {
           response.end('{}');
         })();
       });
-      await new Promise<void>(resolve => server?.listen(port, '127.0.0.1', resolve));
+      await new Promise<void>(resolve => server?.listen(port, HOST, resolve));
       await waitUntil('the queue to be empty', () => metrics.snapshot().queued === 0, 75_000);
       expect([arrived.size, metrics.snapshot().delivered['disconnect']]).toEqual([queued, queued]);
       expect(metrics.snapshot().dropped).toEqual(dropped);

@@ -28,7 +28,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'libs/cli/src/commands/tap.ts': 'when a tapped frame was seen, which people see',
   'libs/cli/src/commands/token.ts': 'when a token expires',
   'libs/worker/src/gateway/gateway-auth.ts': '`before`, which is compared with when tokens were issued',
-  'libs/worker/src/http/api-keys.ts': 'whether a key has expired',
+  'libs/worker/src/http/http-intake.ts': 'whether a key has expired',
   'libs/worker/src/node/node.providers.ts': 'the epoch, which differs from that of earlier boots',
   'libs/worker/src/webhooks/webhook-endpoint.ts': 'the time of a signature, which its receiver compares with its own',
   'libs/worker/src/operate/node-reporter.ts': 'whether the clocks of the nodes differ',

@@ -121,6 +121,21 @@ describe('WorkerBalance', () => {
     join('chat');
     jest.advanceTimersByTime(SETTLED_MS + 2_000);
     expect(counts()).toEqual([50, 10]);
+    // Those that are busy are looked at for a minute.
+    expect(jest.getTimerCount()).toBe(1);
+    jest.advanceTimersByTime(60_000);
+    expect(counts()).toEqual([50, 10]);
+    expect(jest.getTimerCount()).toBe(0);
+  });
+
+  it('moves those that were busy when they are idle', () => {
+    connect(10, join('chat'), { unansweredCount: 1 });
+    join('chat');
+    jest.advanceTimersByTime(SETTLED_MS + 10_000);
+    expect(counts()).toEqual([10, 0]);
+    for (const client of clients) client.unansweredCount = 0;
+    jest.advanceTimersByTime(1_000);
+    expect(counts()).toEqual([5, 5]);
     expect(jest.getTimerCount()).toBe(0);
   });
 

@@ -13,6 +13,8 @@ import { WorkerDirectory } from './worker-directory.js';
 const SETTLE_MS = 5_000;
 /** Interval at which clients are given to it, in milliseconds. */
 const TICK_MS = 100;
+/** How long clients that are always busy are waited for, in milliseconds. */
+const BUSY_MS = 60_000;
 /** Clients that are looked at in one interval. */
 const LOOKED_AT = 2_000;
 
@@ -25,7 +27,7 @@ interface Group {
 /**
  * Gives workers that have joined a share of the clients: those that have nothing unanswered, so that their frames stay in order. Without it,
  * clients that are connected for long would stay with the workers that were there when they came. Runs after a worker has joined, and
- * ends when the shares are even, or nothing more can be moved.
+ * ends when the shares are even, or nothing more can be moved. A client that is busy is looked at again, for a minute.
  */
 @Injectable()
 export class WorkerBalance implements OnApplicationShutdown {
@@ -35,6 +37,9 @@ export class WorkerBalance implements OnApplicationShutdown {
   private ticking: NodeJS.Timeout | undefined;
   private clients: Iterator<ClientAgent> | undefined;
   private movedInPass = 0;
+  private busyInPass = 0;
+  /** Until then it waits for busy clients, of `performance.now()`. */
+  private endsAt = 0;
   private readonly stopListening: () => void;
 
   constructor(
@@ -71,6 +76,7 @@ export class WorkerBalance implements OnApplicationShutdown {
 
   private begin(): void {
     this.clients = undefined;
+    this.endsAt = performance.now() + BUSY_MS;
     this.ticking ??= setInterval(
       this.node.defects.guard('router.balance', () => this.moveSome()),
       TICK_MS,
@@ -92,7 +98,11 @@ export class WorkerBalance implements OnApplicationShutdown {
       if (!agent) return;
       const { worker } = agent;
       const to = worker && this.targetFor(worker, groups.get(worker));
-      if (!to || !this.isMovable(agent)) continue;
+      if (!to || !this.mayMove(agent)) continue;
+      if (agent.unansweredCount > 0) {
+        this.busyInPass++;
+        continue;
+      }
       this.router.shift(agent, to);
       this.counters.add('clients_rebalanced', 'worker');
       this.movedInPass++;
@@ -100,19 +110,17 @@ export class WorkerBalance implements OnApplicationShutdown {
     }
   }
 
-  /** The next client of the gate; after the last one the first. `undefined`: it has ended, since nothing was moved since the first. */
+  /** The next client of the gate; `undefined` after the last one. */
   private next(): ClientAgent | undefined {
-    const client = this.clients?.next();
-    if (client && client.done !== true) return client.value;
-    if (client && this.movedInPass === 0) {
-      this.stop();
-      return undefined;
-    }
+    this.clients ??= this.hub.all();
+    const client = this.clients.next();
+    if (client.done !== true) return client.value;
+    this.clients = undefined;
+    // Clients that were busy in this pass may be idle in the next one.
+    const hasWork = this.busyInPass > 0 && performance.now() < this.endsAt;
+    if (this.movedInPass === 0 && !hasWork) this.stop();
     this.movedInPass = 0;
-    this.clients = this.hub.all();
-    const first = this.clients.next();
-    if (first.done !== true) return first.value;
-    this.stop();
+    this.busyInPass = 0;
     return undefined;
   }
 
@@ -134,10 +142,8 @@ export class WorkerBalance implements OnApplicationShutdown {
     return group.joined.find(each => directory.clientsOf(each) < Math.floor(share));
   }
 
-  /** Whether nothing of a client is with its worker now. */
-  private isMovable(agent: ClientAgent): boolean {
-    return (
-      agent.isShaked && !agent.isClosed && !agent.isAway && agent.unansweredCount === 0 && !this.router.isPinned(agent)
-    );
+  /** Whether a client may be given to another worker, once it has nothing unanswered. */
+  private mayMove(agent: ClientAgent): boolean {
+    return agent.isShaked && !agent.isClosed && !agent.isAway && !this.router.isPinned(agent);
   }
 }

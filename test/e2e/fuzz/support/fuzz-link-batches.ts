@@ -1,8 +1,10 @@
 import {
   askContract,
   ByteWriter,
+  gapContract,
   gateContract,
   itemContract,
+  loadContract,
   moveContract,
   operateContract,
   type Operation,
@@ -25,8 +27,10 @@ import { type Mutation, mutateAll, mutations } from './fuzz-support.js';
 /** Everything that one node may ask of another. */
 export const OPERATIONS = [
   askContract,
+  gapContract,
   gateContract,
   itemContract,
+  loadContract,
   moveContract,
   operateContract,
   presenceContract,
@@ -150,6 +154,12 @@ const args: fc.Arbitrary<Record<string, unknown>> = fc.record({
   stream: number,
   items: number,
   isMarked: fc.boolean(),
+  id: number,
+  from: name,
+  fromStream: number,
+  streams: fc.array(number, { maxLength: 4 }),
+  clients: fc.array(number, { maxLength: 4 }),
+  isNew: fc.boolean(),
 });
 
 /** Anything that fits into 32 bits. */
@@ -209,6 +219,8 @@ export function bytesOf({ sequence, sentAt, messages, changes }: Batch, victim: 
 /** In the form that this operation takes. */
 function argumentsOf({ id }: Operation<unknown, unknown>, given: Record<string, unknown>): unknown {
   if (id === moveContract.tail.id) return { ...given, items: given['frames'] };
+  if (id === operateContract.tapTopic.id) return { ...given, id: given['key'] };
+  if (id === operateContract.move.id) return { ...given, clients: given['number'] };
   if (id === moveContract.offer.id) return [given];
   if (id === streamContract.begin.id) return { stream: given['stream'], message: given };
   return given;

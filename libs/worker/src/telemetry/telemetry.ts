@@ -1,20 +1,23 @@
 import { messageOf } from '@nestgate/link/internal';
 import { formatTraceParent, type TraceSpan } from '@nestgate/protocol';
-import type { Attributes, Context, Span, SpanKind as Kind } from '@opentelemetry/api';
+import type { Context, Span, SpanKind as Kind } from '@opentelemetry/api';
+
+/** Attributes of spans and figures. A type of our own: declarations must not name a package that may be missing. */
+export type TelemetryAttributes = Readonly<Record<string, string | boolean>>;
 
 /** What nestgate does with OpenTelemetry. */
 export interface Telemetry {
   /** Runs as a span: a child of the one that is active. `end` is called once, when it is over. */
-  run<T>(name: string, kind: 'consumer' | 'producer', attributes: Attributes, run: (end: EndSpan) => T): T;
+  run<T>(name: string, kind: 'consumer' | 'producer', attributes: TelemetryAttributes, run: (end: EndSpan) => T): T;
   /**
    * Begins the span of a client's frame: the first one of its trace, so that the application's sampler decides, and linked to the trace of the
    * connection.
    */
-  frame(name: string, attributes: Attributes, connection: TraceSpan | undefined): FrameSpan;
+  frame(name: string, attributes: TelemetryAttributes, connection: TraceSpan | undefined): FrameSpan;
   /** Has figures read each time that metrics are collected. */
   observe(figures: readonly ObservedFigure[]): void;
   /** Records how long a handler took. */
-  recordHandler(seconds: number, attributes: Attributes): void;
+  recordHandler(seconds: number, attributes: TelemetryAttributes): void;
 }
 
 /** The span of a frame. */

@@ -10,14 +10,17 @@ import { MemoryWatch } from './support/memory-watch.js';
 import { NO_DEFECTS, unexpectedErrors } from './support/no-defects.js';
 import { PushFlow, pushOf, pushOfNode } from './support/push-flow.js';
 
-const OUTAGE_MS = isLong ? 60_000 : 6_500;
-const HANG_MS = isLong ? 20_000 : 6_000;
 /** After so many milliseconds it is known that the server is gone, and again that it is there. */
 const DETECTED_MS = 4_000;
 const RECOVERED_MS = 3_000;
 const MAX_RSS = 64 * 1024 * 1024;
 /** Short, so that a request which is forgotten is seen. In milliseconds. */
 const REQUEST_MS = 5_000;
+/** How long a frame waits for a worker, in milliseconds. */
+const WAIT_MS = 1_500;
+/** Frames that wait for a worker that is known to be gone end while there is no server. */
+const OUTAGE_MS = isLong ? 60_000 : DETECTED_MS + WAIT_MS + 1_000;
+const HANG_MS = isLong ? 20_000 : OUTAGE_MS;
 /** What a request may end with while there is no server. */
 const REFUSALS = ['NO_WORKER', 'WORKER_LOST', 'TIMEOUT'];
 
@@ -39,7 +42,7 @@ describe('a NATS server under load', () => {
   }
 
   async function outage(name: string, outageMs: number, begin: () => Promise<void>, end: () => Promise<void>) {
-    cluster = await FaultCluster.start({ link: 'nats', gate: { requestTimeout: REQUEST_MS } });
+    cluster = await FaultCluster.start({ link: 'nats', gate: { requestTimeout: REQUEST_MS, workerWait: WAIT_MS } });
     const clients = await connectAll(8);
     const [sender, ...members] = await connectAll(2);
     const confirmed = await PushFlow.start(pushOf(sender!), 'confirmed', members);
@@ -120,7 +123,7 @@ describe('a NATS server under load', () => {
         () => cluster.nats!.crash(),
         () => cluster.nats!.restart(),
       ),
-    OUTAGE_MS + 30_000,
+    OUTAGE_MS + 120_000,
   );
 
   it(
@@ -132,6 +135,6 @@ describe('a NATS server under load', () => {
         async () => cluster.nats!.suspend(),
         async () => cluster.nats!.resume(),
       ),
-    HANG_MS + 30_000,
+    HANG_MS + 120_000,
   );
 });

@@ -72,7 +72,7 @@ function cpuMs(pid) {
 function connect(port) {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://127.0.0.1:${port}/gate`);
-    socket.once('message', data => resolve(JSON.parse(data.toString()).body.clientId));
+    socket.once('message', data => resolve(JSON.parse(/** @type {Buffer} */ (data).toString('utf8')).body.clientId));
     socket.once('error', reject);
   });
 }

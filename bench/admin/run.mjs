@@ -4,15 +4,14 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { freePort } from '../harness/free-port.mjs';
+import { cpuTimes } from '../harness/process-meter.mjs';
 
 const GATES = 3;
 const POLL_MS = 2_000;
-const MS_PER_TICK = 10;
 const { values } = parseArgs({
   options: {
     sessions: { type: 'string', default: '20000' },
@@ -29,14 +28,6 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  await new Promise(resolve => server.close(resolve));
-  return port;
-}
-
 /**
  * @param {string} file
  * @param {readonly string[]} args
@@ -51,19 +42,8 @@ function start(file, args, env = {}) {
   return child;
 }
 
-/**
- * CPU time of a process, in milliseconds.
- * @param {import('node:child_process').ChildProcess} process
- */
-function cpuMs({ pid }) {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const [user, system] = stat
-    .slice(stat.lastIndexOf(')') + 2)
-    .split(' ')
-    .slice(11, 13)
-    .map(Number);
-  return (user + system) * MS_PER_TICK;
-}
+/** @param {import('node:child_process').ChildProcess} child */
+const cpuOf = ({ pid }) => cpuTimes([Number(pid)]).busyMs;
 
 /** @typedef {{ nodes: { gate?: { clients: number } }[], missing: string[] }} Overview */
 
@@ -86,11 +66,11 @@ async function overview(port) {
  * @param {() => Promise<unknown>} run
  */
 async function measure(gates, run) {
-  const before = gates.map(cpuMs);
+  const before = gates.map(cpuOf);
   const begun = performance.now();
   await run();
   const elapsed = (performance.now() - begun) / 1_000;
-  return gates.map((gate, n) => (cpuMs(gate) - before[n]) / elapsed);
+  return gates.map((gate, n) => (cpuOf(gate) - before[n]) / elapsed);
 }
 
 /** @param {readonly number[]} list */

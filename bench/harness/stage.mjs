@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './free-port.mjs';
 import { ManagedProcess } from './managed-process.mjs';
 import { cpuTimes, hasProc, residentBytes } from './process-meter.mjs';
 
@@ -23,17 +24,6 @@ const USAGE_MS = 10_000;
  * @property {number} rss bytes
  * @property {number} heapUsed bytes, after a collection where the process can be told to do one
  */
-
-/** A port of loopback that was free a moment ago. */
-async function freePort() {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' ? (address?.port ?? 0) : 0;
-}
 
 /** The servers of one measurement: all fresh, all on one core, all gone at its end. */
 export class Stage {

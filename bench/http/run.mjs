@@ -4,13 +4,12 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
+import { freePort } from '../harness/free-port.mjs';
+import { cpuTimes } from '../harness/process-meter.mjs';
 
 const WARM_UP_MS = 2_000;
 const { values } = parseArgs({
@@ -33,14 +32,6 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-  await new Promise(resolve => server.close(resolve));
-  return port;
-}
-
 /** @param {string} app @param {NodeJS.ProcessEnv} env */
 function start(app, env) {
   const path = fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
@@ -59,13 +50,6 @@ async function ready(port) {
     if (answer?.ok) return;
     await new Promise(resolve => setTimeout(resolve, 50));
   }
-}
-
-/** CPU time of all threads of a process, in milliseconds. @param {number | undefined} pid */
-function cpuMs(pid) {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** @param {number} port @returns {Promise<string>} its client id */
@@ -127,11 +111,11 @@ const run = () => Promise.all(Array.from({ length: concurrent }, pushAll));
 await run();
 times.length = 0;
 pushed = 0;
-const [begun, cpu] = [performance.now(), cpuMs(api.pid)];
+const [begun, cpu] = [performance.now(), cpuTimes([Number(api.pid)]).busyMs];
 until = begun + seconds * 1_000;
 await run();
 const took = (performance.now() - begun) / 1_000;
-const used = (cpuMs(api.pid) - cpu) / 1_000;
+const used = (cpuTimes([Number(api.pid)]).busyMs - cpu) / 1_000;
 times.sort((a, b) => a - b);
 const at = (/** @type {number} */ share) => times[Math.floor(times.length * share)]?.toFixed(1);
 console.log(
